@@ -1,7 +1,7 @@
 """Dictionary-encoded columns of strings, where a Python object per row would cost too much."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ class Codes(NamedTuple):
     and `values[i]` are required, and `values[a:b]` makes reading faster.
     """
 
-    index: np.ndarray  # int32, -1 for null
+    index: np.ndarray  # type: ignore[assignment]  # int32, -1 for null; it hides the method of tuples
     values: Sequence[str]
 
 
@@ -87,7 +87,7 @@ def find(strings: Sequence[str], among: Sequence[str]) -> np.ndarray:
     return np.where(among_keys[place] == keys, place, -1).astype(np.int32)
 
 
-class Chain(Sequence):
+class Chain(Sequence[str]):
     """The concatenation of two sequences of strings, without copying."""
 
     def __init__(self, first: Sequence[str], second: Sequence[str]) -> None:
@@ -96,7 +96,7 @@ class Chain(Sequence):
     def __len__(self) -> int:
         return len(self.first) + len(self.second)
 
-    def __getitem__(self, place: int | slice) -> str | list[str]:
+    def __getitem__(self, place: Any) -> Any:
         if isinstance(place, slice):
             return [self[index] for index in range(*place.indices(len(self)))]
         return str(self.first[place] if place < len(self.first) else self.second[place - len(self.first)])

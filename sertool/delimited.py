@@ -63,7 +63,7 @@ def without_separator_line(data: Any) -> Any:
 
 def header_of(data: Any) -> Header:
     found = FIRST_LINE.match(data)
-    return Header(found[1], found.end())
+    return Header(found[1], found.end()) if found else Header(b"", 0)
 
 
 def read(data: pa.Buffer, kind: str, where: str, loose: Collection[str]) -> Table:

@@ -61,9 +61,11 @@ def _remembered(rows: Iterable[Row], old: Row | None, check: str) -> bool:
 
     Files set aside are examined again: featurize may have done that because of its settings.
     """
-    sound = old and (old.get("issue") is None or duplicates.is_duplicate_issue(old["issue"]))
+    if not old:
+        return False
+    sound = old.get("issue") is None or duplicates.is_duplicate_issue(old["issue"])
     was_seen = sound and old.get("digest" if check == "full" else "sample_rate")
-    if not (old and was_seen and stamp(old["path"]) == (old.get("size"), old.get("modified"))):
+    if not (was_seen and stamp(old["path"]) == (old.get("size"), old.get("modified"))):
         return False
     for row in rows:
         row.update((name, old.get(name)) for name in FOUND)

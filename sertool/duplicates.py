@@ -126,8 +126,8 @@ def shared(table: Table) -> Codes:
 
 def _alike(table: Table, source: np.ndarray, has_source: np.ndarray, channel: np.ndarray) -> Codes:
     rows, sound = _recurring(source, has_source, manifest.originals(table))
-    keys = [sound, _ticks(table, "start", rows), _ticks(table, "duration", rows), channel[rows]]
-    keys = np.stack(keys, axis=1)
+    parts = [sound, _ticks(table, "start", rows), _ticks(table, "duration", rows), channel[rows]]
+    keys = np.stack(parts, axis=1)
     _, first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     is_repeated = np.bincount(group.ravel(), minlength=1)[group.ravel()] > 1
     group_of_row = np.full(len(table), -1, np.int32)

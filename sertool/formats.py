@@ -138,7 +138,7 @@ def _object(line: bytes, number: int) -> dict[str, Any]:
     return row
 
 
-def encode(pieces: Iterable[Table], stream: BinaryIO, kind: str) -> None:
+def encode(pieces: Iterable[Table], stream: BinaryIO | io.RawIOBase, kind: str) -> None:
     """Write a table given in pieces; equal pieces give equal bytes."""
     if kind == "jsonl":
         for piece in pieces:

@@ -225,10 +225,12 @@ def _mapped(table: Table, mapping: dict[str, str]) -> tuple[Table, set[str]]:
 def only_emotions(table: Table, words: Sequence[str]) -> Table:
     """Return the rows of some emotions; refuse a word that no row has."""
     emotions = [word for word, _ in manifest.counts(table, "emotion")]
-    names = [word if word in emotions else labels.canonical(word) for word in words]
-    for word, name in zip(words, names, strict=True):
-        if name not in emotions:
+    names = []
+    for word in words:
+        name = word if word in emotions else labels.canonical(word)
+        if name is None or name not in emotions:
             raise UsageError(f"--emotions: no clip is {word!r}; there are {listed(emotions, 30) or 'none'}")
+        names.append(name)
     return manifest.only(table, "emotion", names)
 
 

@@ -111,7 +111,7 @@ def _by_folder(clips: Sequence[Candidate], mapping: dict[str, str]) -> None:
 def _mostly_emotions(names: set[str], mapping: dict[str, str]) -> bool:
     """Whether most of the sibling folders are named after emotions; a single folder must be an emotion's exact name."""
     if len(names) == 1:
-        return labels.canonical(*names, mapping) is not None
+        return labels.canonical(next(iter(names)), mapping) is not None
     is_emotion = [word_of_folder(name, mapping) is not None for name in names]
     return 2 * sum(is_emotion) >= len(is_emotion)
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow import Table
 
 from sertool import columns, labels
 from sertool.codes import Codes, hashes
 from sertool.errors import SertoolError, first_line
 
-Table = pa.Table
 FOR_A_WORD = re.compile(r"p_|soft_|votes_([^_]+_)?")
 ROUNDING = 1e-6  # by how much a probability may be below 0 or above 1
 TYPES = {
@@ -161,7 +161,7 @@ def same_rows(first: Table, second: Table) -> bool:
 # Columns.
 
 
-class Values(Sequence):
+class Values(Sequence[str]):
     """A sequence of strings kept in Arrow until indexed; `rows` selects and orders them."""
 
     def __init__(self, array: pa.Array | pa.ChunkedArray, rows: np.ndarray | None = None) -> None:

@@ -165,10 +165,9 @@ def format_for(out: str | None, requested: str | None) -> str:
 
 def named_format(out: str | None, requested: str | None, extensions: Mapping[str, str]) -> str | None:
     """Return the requested format, else that of `-o`'s extension in `extensions`; None if neither is given."""
-    to_stdout = out in (None, "-")
-    if requested == "parquet" and to_stdout and talk.to_terminal():
-        raise UsageError("Parquet is no text for a terminal: name a file with -o, or pipe it")
-    if to_stdout:
+    if out in (None, "-"):
+        if requested == "parquet" and talk.to_terminal():
+            raise UsageError("Parquet is no text for a terminal: name a file with -o, or pipe it")
         return requested
     suffix = Path(out).suffix.lower()
     if os.path.isfile(out) and _is_audio(suffix):

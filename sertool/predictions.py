@@ -172,14 +172,15 @@ def _translation(names: Sequence[str], reading: Reading) -> dict[str, str]:
         if request and request not in names:
             raise UsageError(f"no column {request}; there are {listed(names, 20)}")
         usual = next((lowered[name] for name in (ours, *NAMES[ours]) if name in lowered), None)
-        if (request or usual) not in (None, ours):
-            translation[request or usual] = ours
+        if (name := request or usual) and name != ours:
+            translation[name] = ours
     return translation
 
 
 def _by_run(tables_by_source: Sequence[tuple[str, Table]]) -> list[tuple[str, Table]]:
     """Split tables into runs by column `run`, else by file; name them by the first scheme with distinct names."""
-    names, tables = [], []
+    names: list[list[str]] = []
+    tables = []
     for source, table in tables_by_source:
         path = _without_extension(source)
         stem, run = os.path.basename(path), manifest.codes(table, "run")
@@ -243,9 +244,10 @@ def _leaks(table: Table, parts: dict[str, np.ndarray], split: str | None, protoc
         yield "these clips were trained on"
     if protocols.named(protocol).is_leaky:
         yield f"{protocol} puts clips of one speaker on both sides"
-    if "train" in parts and split != "train":
+    if split and split != "train" and "train" in parts:
         speaker = manifest.codes(table, "speaker").index
-        shared = np.intersect1d(*(speaker[parts[part] & (speaker >= 0)] for part in ("train", split)))
+        trained, scored = (speaker[parts[part] & (speaker >= 0)] for part in ("train", split))
+        shared = np.intersect1d(trained, scored)
         if len(shared):
             yield f"{len(shared)} of the speakers are in train too"
 

@@ -33,7 +33,7 @@ def choose(table: Table, expressions: Iterable[str], source: str = "") -> Table:
     for clause in _clauses(expressions):
         remaining = where(table, [clause])
         if len(table) and not len(remaining):
-            name = CLAUSE.fullmatch(clause)[1]
+            name, _, _ = _parsed(clause)
             values = f"in {talk.counted(len(table), 'row')}, {name} is {_summary(table, name)}"
             raise SertoolError(f"{source}no clip is left by --where {clause!r}: {values}")
         table = remaining
@@ -42,6 +42,14 @@ def choose(table: Table, expressions: Iterable[str], source: str = "") -> Table:
 
 def _clauses(expressions: Iterable[str]) -> list[str]:
     return [clause for expression in expressions for clause in BETWEEN.split(expression)]
+
+
+def _parsed(clause: str) -> tuple[str, str, str]:
+    """Return a clause's column, operator and value."""
+    match = CLAUSE.fullmatch(clause)
+    if not match:
+        raise UsageError(f"--where takes COLUMN=VALUE (also != < <= > >= ~), joined by ' and ', not {clause!r}")
+    return match[1], match[2], match[3]
 
 
 def _summary(table: Table, name: str) -> str:
@@ -61,10 +69,7 @@ def _summary(table: Table, name: str) -> str:
 
 def _holds(table: Table, clause: str) -> np.ndarray:
     """Return which rows match a clause, bool `[rows]`; a list matches if one of its words does."""
-    match = CLAUSE.fullmatch(clause)
-    if not match:
-        raise UsageError(f"--where takes COLUMN=VALUE (also != < <= > >= ~), joined by ' and ', not {clause!r}")
-    name, operator, text = match.groups()
+    name, operator, text = _parsed(clause)
     if name in table.column_names:
         column = table.column(name)
     elif manifest.kind(name):  # a null column: no clip of a sound corpus has an issue

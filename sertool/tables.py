@@ -154,7 +154,7 @@ class _Files:
 
     def _meant(self, stem: str, folders: set[str]) -> Sequence[int]:
         """Return the files with a name; if there are many, only those in the rarest of the folders."""
-        places = self.by_stem.get(stem) or self.by_any_case.get(stem.casefold(), ())
+        places = self.by_stem.get(stem) or self.by_any_case.get(stem.casefold()) or []
         if len(places) <= FEW_NAMESAKES or not folders:
             return places
         if stem not in self.in_folder:

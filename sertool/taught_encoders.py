@@ -72,7 +72,7 @@ def _kinds(table: Table) -> Iterator[tuple[str, Codes]]:
     sounds = dict(enumerate(manifest.column(table, "digest")))
     names = [sounds.get(place) or family.values[place] for place in family.index.tolist()]
     values, index = np.unique(np.array(names, object), return_inverse=True)
-    yield "clip", Codes(index, values)
+    yield "clip", Codes(index, values.tolist())
 
 
 def _digest(kind: str, name: str) -> str:

@@ -79,7 +79,7 @@ def taught(table: Table, predictions: TeacherPredictions) -> Taught:
 def _by_clip(table: Table, words: Sequence[str]) -> tuple[dict[str, int], np.ndarray]:
     """Return the index of each answered clip, and the answers, `[clips, words]`, averaged over a clip's rows."""
     shares = np.stack([np.array(manifest.column(table, f"p_{word}"), np.float32) for word in words], axis=1)
-    answered = ~np.isnan(shares).any(axis=1)  # windows of silence have no answer
+    answered = ~np.any(np.isnan(shares), axis=1)  # windows of silence have no answer
     shares, clips = shares[answered], manifest.codes(manifest.keep(table, answered), "clip")
     count = np.bincount(clips.index, minlength=len(clips.values))[:, None]
     total = np.zeros((len(clips.values), len(words)), np.float32)
