@@ -56,6 +56,11 @@ class AudioInfo:
     notes: list[str] = field(default_factory=list)
     detail: str = ""
 
+    @property
+    def seconds(self) -> float:
+        """The length; 0 if it is unknown."""
+        return (self.samples or 0) / (self.sample_rate or 1)
+
 
 class Unusable(SertoolError):
     """A clip that cannot be used; `issue` is the manifest's word for the reason."""
@@ -78,7 +83,7 @@ def probe(path: str, *, full: bool = True) -> AudioInfo:
             with _decoder(path, file, account) as (stream, length):
                 facts.sample_rate, facts.channels, facts.samples = stream.samplerate, stream.channels, length
                 if full:
-                    _examine(stream, facts)
+                    _examine(stream, length, facts)
     except Unusable as unusable:
         facts.issue, facts.detail = unusable.issue, str(unusable)
     if facts.channels and facts.channels > 1:
@@ -146,7 +151,7 @@ def has_places(path: str) -> bool:
                 return stream.has_places and stream.format != "MP3"
             with _decoding():
                 stream.seek(length - 1)
-                return len(stream.read(1)) == 1
+                return len(stream.read(1, "float32")) == 1
     except Unusable:
         return False
 
@@ -221,15 +226,15 @@ def _length(stream: _Coded | _Plain, counted: int | None) -> int:
     return stream.frames if counted is None else min(stream.frames, counted)
 
 
-def _examine(stream: _Coded | _Plain, facts: AudioInfo) -> None:
+def _examine(stream: _Coded | _Plain, length: int, facts: AudioInfo) -> None:
     """Decode a whole file, and add its digest and the notes on its levels to `facts`."""
     levels = Levels(FULL_SCALES.get(stream.subtype, FULL_SCALE))
     digest = Digest(stream.samplerate)
-    for block in _blocks(stream, facts.samples):
+    for block in _blocks(stream, length):
         digest.add(block)
         levels.add(_as_float(block))
-    if levels.samples < facts.samples and levels.finite:
-        raise Unusable("truncated", f"{facts.samples - levels.samples:,} of {facts.samples:,} samples are missing")
+    if levels.samples < length and levels.finite:
+        raise Unusable("truncated", f"{length - levels.samples:,} of {length:,} samples are missing")
     facts.digest = digest.text()
     if fault := levels.fault(stream.samplerate):
         raise Unusable(*fault)

@@ -15,6 +15,7 @@ from torch import Tensor
 from sertool import inference, modelfile, packing, ratios, shaping, stretching, weights
 from sertool.engine import Engine
 from sertool.errors import UsageError
+from sertool.extraction import Extraction
 from sertool.inference import Finished, Predictor
 from sertool.row_scaling import Scaling
 
@@ -74,7 +75,7 @@ class Ensemble:
         self.runs = [range(*ends_of) for ends_of in pairwise([0, *ends])]
         if any(member.labels != self.labels for member in members):
             raise UsageError("the models know different emotions: ask one, or train them alike")
-        self.extractions = []
+        self.extractions: list[Extraction] = []
         for member in members:
             if member.extraction not in self.extractions:
                 self.extractions.append(member.extraction)
@@ -118,7 +119,7 @@ class Ensemble:
         features: Sequence[ClipFeatures],
         known: KnownSpeakers | None = None,
         who: Sequence[str] = (),
-        asked: Sequence[list[int] | None] = (),
+        asked: Sequence[Sequence[int] | None] = (),
     ) -> Tensor:
         """Return probabilities, `[clips, classes]`, averaged over the members asked for each clip, by default all.
 

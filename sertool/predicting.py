@@ -20,9 +20,10 @@ from sertool.familiarity import SHORTEST, Familiarity
 from sertool.paths import path_of
 from sertool.predict_inputs import Request
 from sertool.shaping import Wave
-from sertool.stored_rows import Shelf
+from sertool.stored_rows import ReadRows, Shelf
 from sertool.windows import PredictOptions, Stretch, lacks_channel
 
+SIDES: dict[str | int, int] = {"left": 1, "right": 2}  # channels by their words
 BATCH = 32  # clips or windows in memory at a time
 HANDOVER = 0.001  # seconds that a thread waits for Python's lock: the usual 5 ms cost a tenth of all time
 CONTEXT_SECONDS = 0.16  # around a stretch: more than resampling sees, and whole samples at all usual rates
@@ -129,7 +130,7 @@ class Session:
                 continue
             try:
                 if request.stored:
-                    yield _shelved(request)
+                    yield _shelved(request, request.stored)
                 elif self.options.window is None and _seconds(row) > LONG_CLIP_SECONDS:
                     yield from self._long(stretch)
                 else:
@@ -202,9 +203,9 @@ class Session:
 
     def _with_features(self, pieces: Sequence[Piece]) -> list[Piece]:
         """Return the pieces with features, computed together; if a value cannot be stored, compute each by itself."""
-        waiting = [piece for piece in pieces if piece.sound is not None]
+        sounds = [piece.sound for piece in pieces if piece.sound is not None]
         try:
-            made = iter(self.ensemble.features_of([piece.sound for piece in waiting])) if waiting else iter(())
+            made = iter(self.ensemble.features_of(sounds) if sounds else ())
         except TooLarge:
             if len(pieces) > 1:
                 return [one for piece in pieces for one in self._with_features([piece])]
@@ -223,17 +224,14 @@ class Session:
             yield from self._answered(some, known, met or self.familiarity)
 
     def _answered(self, pieces: Sequence[Piece], known: KnownSpeakers | None, met: Familiarity) -> Iterator[Request]:
-        ready = [piece for piece in pieces if piece.features is not None]
-        who = [piece.request.who for piece in ready]
-        asked = [piece.request.models for piece in ready]
+        ready = [(piece, piece.features) for piece in pieces if piece.features is not None]
+        who = [piece.request.who for piece, _ in ready]
+        asked = [piece.request.models for piece, _ in ready]
         if known is None:
-            whole = [piece.features for piece in ready if self._is_long_enough(piece)]
+            whole = [features for piece, features in ready if self._is_long_enough(piece)]
             met.add(self.ensemble.standardised_means(whole))
-        found = (
-            iter(self.ensemble.probabilities([piece.features for piece in ready], known, who, asked))
-            if ready
-            else iter(())
-        )
+        features = [features for _, features in ready]
+        found = iter(self.ensemble.probabilities(features, known, who, asked) if ready else ())
         for piece in pieces:
             answer = (
                 {} if piece.features is None else _answer(self.ensemble.labels, next(found), self.options.threshold)
@@ -263,7 +261,8 @@ def _decoded(stretch: Stretch, options: PredictOptions, wave: Wave) -> np.ndarra
         return audio.decode(path, cut, start, stretch.length)
     hop = options.step
     begin = start + stretch.first * hop
-    seconds = min(stretch.length - stretch.first * hop, (stretch.count - 1) * hop + options.window)
+    left = math.inf if stretch.length is None else stretch.length - stretch.first * hop
+    seconds = min(left, (stretch.count - 1) * hop + options.window)
     before = min(CONTEXT_SECONDS, begin)
     first = round(before * wave.rate)
     return audio.decode(path, cut, begin - before, before + seconds + CONTEXT_SECONDS)[
@@ -271,11 +270,11 @@ def _decoded(stretch: Stretch, options: PredictOptions, wave: Wave) -> np.ndarra
     ]
 
 
-def _shelved(request: Request) -> Piece:
+def _shelved(request: Request, read: ReadRows) -> Piece:
     """Return a clip with its features read from shards; the audio is not needed."""
     start, length = request.row.get("start") or 0.0, request.row.get("duration")
     end = {} if length is None else {"end": round(start + length, 3)}
-    return _finite(Piece(request.with_columns(start=round(start, 3), **end), [request.stored()]))
+    return _finite(Piece(request.with_columns(start=round(start, 3), **end), [read()]))
 
 
 def _sides(samples: np.ndarray, channel: str | int, stereo: bool) -> Iterator[tuple[int | None, np.ndarray]]:
@@ -286,8 +285,7 @@ def _sides(samples: np.ndarray, channel: str | int, stereo: bool) -> Iterator[tu
     if channel == "mix":
         yield None, samples
         return
-    only = {"left": 1, "right": 2}.get(channel, channel)
-    for place in range(len(samples)) if only == "each" else (only - 1,):
+    for place in range(len(samples)) if channel == "each" else (int(SIDES.get(channel, channel)) - 1,):
         side = min(place, len(samples) - 1)
         yield place + 1, samples[[side, side] if stereo else [side]]
 

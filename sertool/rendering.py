@@ -166,8 +166,8 @@ def _render(sound: Sound) -> str | None:
 def _with_effects(clip: Clip) -> tuple[torch.Tensor, int]:
     """Return the clip's sound with its effects, `[channels, samples]`, and its file's rate."""
     look = audio.probe(path_of(clip.path), full=False)
-    if look.issue:
-        raise audio.Unusable(look.issue, look.detail)
+    if look.issue or look.sample_rate is None:
+        raise audio.Unusable(look.issue or "unreadable", look.detail)
     cut = audio.Cut(look.sample_rate, "mono" if look.channels == 1 else "stereo")
     samples = audio.decode(path_of(clip.path), cut, clip.start or 0.0, clip.duration)
     samples_after = effects.applied(torch.from_numpy(samples), look.sample_rate, clip.augmentation)
@@ -189,7 +189,7 @@ def _row(sound: Sound, issue: str | None) -> dict[str, Any]:
     if issue:
         return {"path": sound.clip.path, "issue": issue, "augmentation": sound.clip.augmentation}
     look = audio.probe(str(sound.path))
-    seconds = look.samples / look.sample_rate if look.samples else None
+    seconds = look.seconds if look.samples else None
     softer = _attenuation_db(sound.path)
     return {
         "path": path_text(absolute(sound.path)), "duration": seconds, "sample_rate": look.sample_rate,

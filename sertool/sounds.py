@@ -67,9 +67,9 @@ def part(path: str, digest: str, rate: int, span: tuple[float, int]) -> np.ndarr
     """
     at, samples = span
     facts = check(path, digest)
-    seconds, length = facts.samples / facts.sample_rate, samples / rate
-    start = at * max(0.0, seconds - length)
-    block = audio.decode(path, audio.Cut(rate), start, min(length + 1 / rate, seconds - start))[0]
+    length = samples / rate
+    start = at * max(0.0, facts.seconds - length)
+    block = audio.decode(path, audio.Cut(rate), start, min(length + 1 / rate, facts.seconds - start))[0]
     return np.resize(block, samples)
 
 

@@ -149,10 +149,10 @@ def _requests(table: Table) -> Iterator[Request]:
 
 
 def _of_pieces(ensemble: Ensemble, pieces: Sequence[Piece]) -> Iterator[Answer]:
-    answerable = [piece for piece in pieces if piece.features is not None]
+    answerable = [(piece, piece.features) for piece in pieces if piece.features is not None]
     if answerable:
-        for number, probabilities in enumerate(ensemble.by_member([piece.features for piece in answerable])):
-            for piece, shares in zip(answerable, probabilities.numpy(), strict=True):
+        for number, probabilities in enumerate(ensemble.by_member([features for _, features in answerable])):
+            for (piece, _), shares in zip(answerable, probabilities.numpy(), strict=True):
                 yield str(piece.request.row["clip"]), number, shares
 
 

@@ -8,7 +8,6 @@ import math
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -41,7 +40,8 @@ class PredictOptions:
         return self.hop or self.window or 0.0
 
 
-class Stretch(NamedTuple):
+@dataclass(frozen=True)
+class Stretch:
     """Neighbouring windows of a clip: the clip's length in seconds, which windows, and their samples if read."""
 
     request: Request
@@ -62,7 +62,7 @@ def seconds(row: Row, look: audio.AudioInfo) -> float:
     start, told = row.get("start") or 0.0, row.get("duration")
     there = math.inf if look.issue == "truncated" else 0.0
     if not look.issue:
-        there = look.samples / look.sample_rate - start
+        there = look.seconds - start
         _warn_of_late_end(row, there)
     return told if told is not None and told < there else there  # NaN is not less
 
@@ -93,7 +93,7 @@ def stretches(request: Request, options: PredictOptions, wave: Wave) -> Iterator
         yield from _read_forward(request, options, wave, length, look.issue)
     else:
         first, hop = 0, options.step
-        count, each = _count(length, options), max(1, int(FIRST_STRETCH_SECONDS / hop))
+        count, each = _count(length, options.window, hop), max(1, int(FIRST_STRETCH_SECONDS / hop))
         while first < count:
             yield Stretch(request, length, first, min(each, count - first))
             first, each = first + each, min(2 * each, max(1, int(STRETCH / hop)))
@@ -108,12 +108,12 @@ def _warn_of_late_end(row: Row, there: float) -> None:
                   "(-v names each)")  # fmt: skip
 
 
-def _count(length: float, options: PredictOptions) -> int:
+def _count(length: float, window: float, hop: float) -> int:
     """Return how many windows cover the length; a rest at the end that is too short to be judged gets none."""
     if length == math.inf:
         return sys.maxsize
-    covering = math.ceil((length - options.window) / options.step - 1e-9) + 1
-    long_enough = math.floor((length - levels.TOO_SHORT) / options.step + 1e-9) + 1
+    covering = math.ceil((length - window) / hop - 1e-9) + 1
+    long_enough = math.floor((length - levels.TOO_SHORT) / hop + 1e-9) + 1
     return max(1, min(covering, long_enough))
 
 
@@ -125,14 +125,14 @@ def _read_forward(
     If it is cut off, only its complete windows are yielded, and then a row that says where it ends.
     """
     row = request.row
-    start, hop = row.get("start") or 0.0, options.step
+    start, window, hop = row.get("start") or 0.0, options.window or 0.0, options.step
     reader = _ForwardReader(
         path_of(row["path"]), cut_of(row, options, wave), start, None if length == math.inf else length
     )
-    first, count = 0, _count(length, options)
+    first, count = 0, _count(length, window, hop)
     while first < count and not reader.issue:
         each = min(max(1, int(FORWARD_STRETCH / hop)), count - first)
-        wanted = min(length - first * hop, (each - 1) * hop + options.window)
+        wanted = min(length - first * hop, (each - 1) * hop + window)
         low = round(first * hop * wave.rate)
         sound = reader.read(low, low + round(wanted * wave.rate))
         if sound.size and lacks_channel(request, options, len(sound)):
@@ -141,7 +141,7 @@ def _read_forward(
         if issue and reader.over and reader.at < (length - levels.TOO_SHORT) * wave.rate:
             reader.issue = issue
         if reader.issue:
-            each = math.floor((sound.shape[1] / wave.rate - options.window) / hop + 1e-9) + 1
+            each = math.floor((sound.shape[1] / wave.rate - window) / hop + 1e-9) + 1
         if each > 0:
             yield Stretch(request, length, first, each, sound)
         first += each
@@ -156,7 +156,8 @@ class _ForwardReader:
     def __init__(self, path: str, cut: audio.Cut, start: float, duration: float | None) -> None:
         self.path, self._pieces = path, audio.pieces(path, cut, start, duration, whole=False)
         self._held: list[tuple[int, np.ndarray]] = []  # pieces, and where each begins
-        self.at, self.over, self.issue = 0, False, None
+        self.at, self.over = 0, False
+        self.issue: str | None = None
 
     def read(self, first: int, last: int) -> np.ndarray:
         """Return the samples first to last - 1, or as many of them as there are, `[channels, samples]`."""
