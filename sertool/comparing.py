@@ -6,7 +6,7 @@ import numpy as np
 
 from sertool import answers, metrics, sums
 from sertool.answers import Answers
-from sertool.scores import Comparison, Difference
+from sertool.scores import Comparison, Difference, McNemar
 from sertool.sums import Bootstrap, UnitSums
 
 
@@ -34,7 +34,9 @@ def _restricted_to_common_answers(first: Answers, second: Answers) -> tuple[Answ
     With the same seeds this is done per seed, else a clip is dropped if either lacks it under any seed.
     """
     answered, others = first.predicted >= 0, second.predicted >= 0
-    both = answered & others if first.seeds == second.seeds else (answered.all(0) & others.all(0))[None]
+    if first.seeds != second.seeds:
+        answered, others = (np.all(given, axis=0, keepdims=True) for given in (answered, others))
+    both = answered & others
     return answers.only(first, both), answers.only(second, both)
 
 
@@ -49,7 +51,7 @@ def _with_chance(value: float, resampled: np.ndarray) -> Difference:
     return Difference(value, float(low), float(high), metrics.bootstrap_p_value(resampled))
 
 
-def _mcnemar(first: Answers, second: Answers) -> dict[str, object]:
+def _mcnemar(first: Answers, second: Answers) -> McNemar:
     """Run McNemar's test on each run's first seed, as it takes one answer per clip."""
     both = (first.predicted[0] >= 0) & (second.predicted[0] >= 0)
     right, other = ((run.predicted[0] == run.truth)[both] for run in (first, second))

@@ -49,7 +49,7 @@ def _scores(run: Answers, by: Sequence[str], bootstrap: Bootstrap) -> Scores:
         people=sums.with_intervals(sums.of_people(whole, whole), sums.of_people(drawn, whole)),
         people_clips=int(whole["votes"][0, -1].sum()) if "votes" in whole else 0,
         classes=_classes(run, whole["tally"], drawn["tally"]),
-        confusion=sum(metrics.confusion(run.truth, answer, len(run.classes)) for answer in run.predicted),
+        confusion=np.sum([metrics.confusion(run.truth, answer, len(run.classes)) for answer in run.predicted], axis=0),
         reliability=whole["bins"][0].sum(0) if "bins" in whole else np.zeros((metrics.BINS, 3)),
         seeds=_each_seed(run, sums.figures(whole, whole)),
         folds=_each_fold(run, folds),

@@ -1,7 +1,7 @@
 """Run `sertool train`: make missing features, train every member, and join their held-out predictions."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -149,7 +149,9 @@ def _claimed(folder: Path, described: dict[str, dict[str, Any]], place: Workplac
         with team.leader_first():
             if Team().leads and place.refusal and not runs.finished(folder, described, place.overwrite):
                 raise place.refusal
-            claim = runs.claimed(folder, described, place.overwrite) if Team().leads else nullcontext([])
+            claim: AbstractContextManager[list[int]] = nullcontext([])
+            if Team().leads:
+                claim = runs.claimed(folder, described, place.overwrite)
             other_seeds = until_done.enter_context(claim)
         yield other_seeds
 

@@ -153,7 +153,7 @@ def warn_of_package_encoder(table: Table, records: Records, lessons: Lessons, di
         encoders = {lesson.get("package") for lesson in of_feature}
         if feature in records:
             encoders.add(taught_encoders.of_package(feature, records[feature]["settings"]))
-        for model in sorted(encoders & {*shipped.names()}):
+        for model in sorted(name for name in shipped.names() if name in encoders):
             if shared := corpora & tensorfile.header(shipped.own(model))["trained"]["corpora"].keys():
                 talk.warn(f"the encoder that made {feature}, the package's {model}, learnt without labels from clips "
                           f"of {listed(sorted(shared))}: but for those that --protocol {shipped.DIVISION} holds out, "

@@ -269,9 +269,9 @@ def _lines_of(run: Scores) -> Iterator[Line]:
     for name, item in run.figures.items():
         yield from _with_bounds({"table": "figures", "clips": run.rows_with.get(name, run.clips)}, {name: item})
     yield from _with_bounds({"table": "people", "clips": run.people_clips}, run.people)
-    for item in run.classes:
-        figures = {"precision": item.precision, "recall": item.recall, "f1": item.f1}
-        place = {"table": "emotion", "row": item.name, "clips": item.clips, "speakers": item.speakers}
+    for emotion in run.classes:
+        figures = {"precision": emotion.precision, "recall": emotion.recall, "f1": emotion.f1}
+        place = {"table": "emotion", "row": emotion.name, "clips": emotion.clips, "speakers": emotion.speakers}
         yield from _with_bounds(place, figures)
     for table, groups in {**run.by, "worst speakers": run.worst}.items():
         for group in groups:
@@ -296,7 +296,8 @@ def _lines_of_pair(pair: Comparison) -> Iterator[Line]:
     yield from _with_bounds({"table": "difference"}, pair.figures)
     if test := pair.mcnemar:
         place = {"table": "mcnemar", "row": test["method"], "p": test["p"]}
-        yield from (place | {"figure": name, "value": test[name]} for name in ("only_first", "only_second"))
+        yield place | {"figure": "only_first", "value": test["only_first"]}
+        yield place | {"figure": "only_second", "value": test["only_second"]}
 
 
 def as_json(report: Report) -> str:

@@ -234,8 +234,8 @@ def describe(material: Material, design: Design, member: Member) -> dict[str, An
         "clips": manifest.digest(table), "emotions": _digest(*map(str, material.emotions)),
         "split": _digest(member.split.tobytes().hex()),
         "teacher": material.taught and _digest(material.taught.shares.tobytes().hex()),
-        "imitate": material.imitated and _digest(design.imitate, *material.imitated.store.keys), "seed": member.seed,
-        "seeds": member.seeds,
+        "imitate": material.imitated and _digest(design.imitate or "", *material.imitated.store.keys),
+        "seed": member.seed, "seeds": member.seeds,
         "listeners": _digest(*(_column(table, f"soft_{word}") for word in soft_emotions)),
     }  # fmt: skip
     words |= {name: _column(table, name) for name in ("speaker", "corpus", "parent")}

@@ -1,6 +1,7 @@
 """Hold everything that a report says about runs: figures with intervals, classes, groups, and comparisons."""
 
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 import numpy as np
 
@@ -78,6 +79,16 @@ class Difference:
     p: float
 
 
+class McNemar(TypedDict, total=False):
+    """McNemar's test: how many clips only one of the runs answered rightly; empty without common clips."""
+
+    only_first: int
+    only_second: int
+    p: float
+    method: str
+    seeds: list[str]  # the runs' first ones, if there are several
+
+
 @dataclass(frozen=True)
 class Comparison:
     """The second run compared with the first, on the clips that both answered."""
@@ -88,7 +99,7 @@ class Comparison:
     speakers: int
     bootstrap: str
     figures: dict[str, Difference] = field(default_factory=dict)
-    mcnemar: dict[str, object] = field(default_factory=dict)
+    mcnemar: McNemar = field(default_factory=McNemar)
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,7 @@ def _verdict(name: str, differences: dict[str, np.ndarray]) -> Verdict:
     """Return the verdict on a feature, from its differences by clip."""
     values = np.concatenate([difference.ravel() for difference in differences.values()])
     worst = {clip: float(difference.max(initial=0.0)) for clip, difference in differences.items()}
-    clip = max(worst, key=worst.get)
+    clip = max(worst, key=worst.__getitem__)
     within = float((values <= 1).mean())
     module = features.load(name)
     needed = getattr(module, "AGREES", NEEDED if getattr(module, "STEPS", False) else 1.0)

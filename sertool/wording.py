@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from sertool import metrics, talk
-from sertool.scores import Difference, Figure, Report, Scores
+from sertool.scores import Comparison, Difference, Figure, Report, Scores
 
 NAMES = {
     "uar": "UAR", "uar_of_folds": "UAR, mean over folds", "wa": "WA (accuracy)", "macro_f1": "macro F1",
@@ -87,14 +87,15 @@ def row_shares(matrix: np.ndarray) -> np.ndarray:
 
 def methods(report: Report) -> list[str]:
     """Say how all intervals were computed."""
-    scored = (*report.runs, *report.comparisons)
+    scored: list[Scores | Comparison] = [*report.runs, *report.comparisons]
     ways = dict.fromkeys(one.bootstrap for one in scored)
     lines = [_method(report, way) for way in ways]
     groups = [group for run in report.runs for table in (*run.by.values(), run.worst) for group in table]
+    speakers = [drawn.speakers for drawn in scored] + [group.speakers for group in groups]
     if any(0 < group.speakers < metrics.ENOUGH_SPEAKERS for group in groups):
         few = f"Groups of under {metrics.ENOUGH_SPEAKERS} speakers: bootstrap over clips within their speakers"
         lines.append(f"{few} or, with under {metrics.ENOUGH_CLIPS} clips each, over clips whoever speaks.")
-    if any(metrics.ENOUGH_SPEAKERS <= drawn.speakers < metrics.MANY_SPEAKERS for drawn in (*scored, *groups)):
+    if any(metrics.ENOUGH_SPEAKERS <= count < metrics.MANY_SPEAKERS for count in speakers):
         of = f"Of {metrics.ENOUGH_SPEAKERS} to {metrics.MANY_SPEAKERS - 1} speakers"
         p = "; p is below .05 by chance in about 10 %" if report.comparisons else ""
         lines.append(f"{of} such intervals hold the truth in about 90 % of cases, not in 95 %{p}.")
