@@ -16,6 +16,7 @@ import click
 from sertool import __version__, catalogue, talk
 from sertool.errors import Interrupted, SertoolError, UsageError
 
+OfTheSystem = MemoryError | OSError | ImportError
 NO_MEMORY = re.compile("can't allocate memory|out of memory")
 EPILOG = """\b
 Examples:
@@ -128,7 +129,7 @@ def run(arguments: list[str] | None = None) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _message_of(error: BaseException) -> tuple[str, int]:
+def _message_of(error: SertoolError | click.ClickException | OfTheSystem) -> tuple[str, int]:
     """Return an error's message for the user, and the exit code."""
     if isinstance(error, SertoolError):
         return f"sertool: {talk.clean(error)}", error.exit_code
@@ -142,7 +143,7 @@ def _message_of(error: BaseException) -> tuple[str, int]:
     return f"sertool: {_of_the_system(error)}", 1
 
 
-def _of_the_system(error: BaseException) -> str:
+def _of_the_system(error: OfTheSystem) -> str:
     """Say what the system could not do: find memory, load a package, read or write."""
     if isinstance(error, MemoryError):
         return "out of memory"
@@ -159,6 +160,6 @@ def _of_the_system(error: BaseException) -> str:
     return f"{(error.strerror or str(error)).lower()}{where}"
 
 
-def _is_of_a_library(error: BaseException) -> bool:
+def _is_of_a_library(error: OfTheSystem) -> bool:
     """Whether the system could not load a package's library; errors about files and folders have a file name."""
     return isinstance(error, OSError) and not error.filename and bool(re.search(r"\.(so|dll|dylib)\b", str(error)))

@@ -11,10 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import BinaryIO
 
 from sertool.errors import Interrupted, NothingThereError, SertoolError
 
+fcntl: ModuleType | None
 try:
     import fcntl
 except ImportError:  # on Windows
@@ -89,7 +91,7 @@ def _replacing(path: Path, *, salvage: bool) -> Iterator[BinaryIO]:
             os.close(guard)
 
 
-def kept_so_far(error: BaseException, unfinished: Path) -> SertoolError:
+def kept_so_far(error: KeyboardInterrupt | OSError | SertoolError, unfinished: Path) -> SertoolError:
     """Return an error that says where the partial result of an interrupted or failed run is."""
     hint = f"what is there already lies in {unfinished}"
     if isinstance(error, KeyboardInterrupt):

@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
-from typing import Any, TypeVar
+from dataclasses import Field, fields
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -22,7 +22,15 @@ OTHERS_NAMES = {  # what librosa, scikit-learn, PyTorch and common tools call op
     "--gpu": "--device cuda", "--cuda": "--device cuda", "--checkpoint": "--model", "--stride": "--hop",
     "--top-k": "--top", "--output": "--out", "--output-dir": "--out", "--force": "--overwrite",
 }  # fmt: skip
-Part = TypeVar("Part")
+
+
+class Dataclass(Protocol):
+    """Any dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+Part = TypeVar("Part", bound=Dataclass)
 
 
 class Option(click.Option):
@@ -98,10 +106,10 @@ class Number(click.ParamType):
             number = self.kind(value)
         except ValueError:
             self.fail(f"{value!r} is no {'whole number' if self.kind is int else 'number'}", param, ctx)
-        below, above = self.low is not None and number < self.low, self.high is not None and number > self.high
-        if below or above:
-            endless = above and self.high >= ENDLESS
-            self.fail(f"{value} is {'too large' if endless else f'not {self.limits}'}", param, ctx)
+        if self.low is not None and number < self.low:
+            self.fail(f"{value} is not {self.limits}", param, ctx)
+        if self.high is not None and number > self.high:
+            self.fail(f"{value} is {'too large' if self.high >= ENDLESS else f'not {self.limits}'}", param, ctx)
         if not catalogue.is_finite(number):
             self.fail(f"{value} is {'too large' if number > 0 else 'not finite'}", param, ctx)
         return number

@@ -79,14 +79,13 @@ def _shared_options() -> Any:
 
 def _row_options() -> Any:
     group = "Rows"
-    normalizations = options.Words(lambda: list(catalogue.keys("shaping.py", "NORMALIZATIONS")))
-    stats = options.Words(lambda: list(catalogue.keys("shaping.py", "STATS")))
+    normalizations, stats = (catalogue.keys("shaping.py", name) for name in ("NORMALIZATIONS", "STATS"))
     return options.stack(
-        option("--normalize", type=normalizations, group=group,
-               help="Normalise each clip's rows: " + ", ".join(normalizations.choices()) + ", one after another; of "
-                    "pitch, the voiced frames."),
-        option("--stats", type=stats, group=group,
-               help=f"Keep only statistics over time: {', '.join(stats.choices())} (per frame); of pitch, over voiced "
+        option("--normalize", type=options.Words(lambda: normalizations), group=group,
+               help=f"Normalise each clip's rows: {', '.join(normalizations)}, one after another; of pitch, the voiced "
+                    "frames."),
+        option("--stats", type=options.Words(lambda: stats), group=group,
+               help=f"Keep only statistics over time: {', '.join(stats)} (per frame); of pitch, over voiced "
                     "frames. Kurtosis is 0 for a normal distribution and -3 for a constant."),
         option("--dtype", type=click.Choice(["float16", "float32"]), group=group,
                help="Type of the stored numbers. [default: as each feature needs; float32 for statistics]"),

@@ -161,7 +161,7 @@ def _seed(request: str | int | None, seed: int) -> int:
     return own if usual and own is not None else seed
 
 
-def _reading_options() -> Iterator[tuple[str, click.Option]]:
+def _reading_options() -> Iterator[tuple[str, click.Parameter]]:
     """Yield the options that say how audio is read and which of it is kept, each with its flag."""
     by_name = {parameter.name: parameter for parameter in click.get_current_context().command.params}
     return ((by_name[name].opts[0], by_name[name]) for name in READING)

@@ -173,8 +173,12 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     values["sources"] = options.inputs(manifests, "a featurized manifest")
     training = {setting.name: values[setting.name] for setting in LOOP}
     values["training"] = {name: value for name, value in training.items() if value is not None}
-    parts = (options.part(kind, values) for kind in (Inputs, DesignOptions, HeldOutOptions, RunOptions))
-    return experiment.run(*parts)
+    return experiment.run(
+        options.part(Inputs, values),
+        options.part(DesignOptions, values),
+        options.part(HeldOutOptions, values),
+        options.part(RunOptions, values),
+    )
 
 
 def _show(recipe: str | None, model: str | None) -> None:
