@@ -182,7 +182,7 @@ def _refuse_clashes(paths: Sequence[PurePosixPath]) -> None:
             raise web.Damaged(f"{path} cannot stand in a store beside its other files")
 
 
-def _indexed(entry: dict, url: str) -> Item:
+def _indexed(entry: dict[str, Any], url: str) -> Item:
     """Return an item from an index, which may come from anyone."""
     size, into = entry["size"], entry.get("into")
     return Item(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -144,31 +145,37 @@ def _zipped(archive: Path) -> Iterator[ArchiveMember]:
                 raise Unreadable(f"{archive.name}: {info.filename[:80]!r} is a link or a device, which is not unpacked")
             if info.flag_bits & 1:
                 raise Unreadable(f"{archive.name} is encrypted: unpack it yourself with the password, and index that")
-            yield ArchiveMember(info.filename, info.file_size, lambda info=info: opened.open(info))
+            yield ArchiveMember(info.filename, info.file_size, partial(opened.open, info))
+
+
+class _Tar(tarfile.TarFile):
+    ended = False
+    members: list[tarfile.TarInfo]  # read so far
 
 
 class _Header(tarfile.TarInfo):
     """A tar header that reports whether the archive ended properly, which tarfile hides."""
 
     @classmethod
-    def fromtarfile(cls, tar: tarfile.TarFile) -> tarfile.TarInfo:
+    def fromtarfile(cls, tar: tarfile.TarFile) -> "_Header":
         try:
             return super().fromtarfile(tar)
-        except tarfile.EOFHeaderError:
-            tar.ended = True
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # undocumented
+            if isinstance(tar, _Tar):
+                tar.ended = True
             raise
 
 
 def _tarred(archive: Path) -> Iterator[ArchiveMember]:
-    with tarfile.open(archive, tarinfo=_Header) as opened:
+    with _Tar.open(archive, tarinfo=_Header) as opened:
         for info in opened:
             opened.members = []  # else it would keep all members in memory
             if info.isdir():
                 continue
             if not info.isreg():
                 raise Unreadable(f"{archive.name}: {info.name[:80]!r} is a link or a device, which is not unpacked")
-            yield ArchiveMember(info.name, info.size, lambda info=info: opened.extractfile(info))
-        if not getattr(opened, "ended", False):
+            yield ArchiveMember(info.name, info.size, partial(opened.fileobject, opened, info))
+        if not opened.ended:
             raise Unreadable(f"{archive.name} is cut or damaged")
         for _ in range(64):  # padding follows; reading to its end verifies a compressed stream
             if not opened.fileobj.read(BLOCK_BYTES):

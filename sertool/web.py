@@ -352,5 +352,7 @@ class _Plain(urllib.request.HTTPHandler):
 
 
 class _Secure(urllib.request.HTTPSHandler):
+    _context: ssl.SSLContext
+
     def https_open(self, req: urllib.request.Request) -> Any:
         return self.do_open(_HurriedSecure, req, context=self._context)

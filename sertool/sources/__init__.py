@@ -41,8 +41,9 @@ def plan(source: Source, get: Callable[[Item], Path]) -> Plan:
 
 def size(source: Source) -> tuple[int | None, bool]:
     """Return the bytes to download, as far as known, and whether the number is exact."""
-    sizes = [facts.get("size") for facts in named_files(source).values()]
-    return (sum(sizes), True) if sizes and None not in sizes else (source.get("about"), False)
+    files = named_files(source)
+    sizes = [facts["size"] for facts in files.values() if facts.get("size") is not None]
+    return (sum(sizes), True) if files and len(sizes) == len(files) else (source.get("about"), False)
 
 
 def named_files(source: Source) -> dict[str, Mapping[str, Any]]:

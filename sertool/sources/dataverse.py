@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from sertool import web
@@ -24,7 +25,7 @@ def plan(source: Source, _get: Callable[[Item], Path]) -> Plan:
     return Plan(items)
 
 
-def _item(file: dict, source: Source) -> Item:
+def _item(file: dict[str, Any], source: Source) -> Item:
     data, folder = file["dataFile"], file.get("directoryLabel")
     checksum = data.get("checksum") or {"type": "MD5", "value": data.get("md5")}
     facts = {"size": data["filesize"], checksum["type"].lower().replace("-", ""): checksum["value"]}

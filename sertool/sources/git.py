@@ -10,6 +10,7 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from sertool import unpacking, web
 from sertool.downloading import Item, Link, Locate
@@ -77,7 +78,7 @@ def _batch(source: Source, items: Sequence[Item]) -> dict[str, Reply]:
         raise web.Damaged(f"{web.plain(url)} does not answer as Git LFS does") from None
 
 
-def _answer(entry: dict) -> Reply:
+def _answer(entry: dict[str, Any]) -> Reply:
     if "error" in entry:
         error = entry["error"]
         return web.Refused(f"Git LFS answers {error.get('code')} {error.get('message')} for {entry['oid'][:12]}…")

@@ -6,6 +6,7 @@ If all digests are known the record itself is not requested: one request less th
 from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from sertool import web
@@ -27,6 +28,6 @@ def plan(source: Source, _get: Callable[[Item], Path]) -> Plan:
     return Plan(tuple(files))
 
 
-def _item(file: dict, source: Source) -> Item:
+def _item(file: dict[str, Any], source: Source) -> Item:
     algorithm, _, digest = file["checksum"].partition(":")
     return item(file["key"], elsewhere(file["links"]["self"]), {"size": file["size"], algorithm: digest}, source)
