@@ -1,14 +1,22 @@
 """Shares of work: contiguous parts for job arrays (`--part 3/16`), and groups of neighbouring items."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sertool.errors import UsageError
 
 Item = TypeVar("Item")
-Items = TypeVar("Items", bound=Sequence)
+
+
+class Sliceable(Sized, Protocol):
+    """A list, a tuple, an array: a slice of it is one, too."""
+
+    def __getitem__(self, place: slice, /) -> Any: ...
+
+
+Items = TypeVar("Items", bound=Sliceable)
 
 
 @dataclass(frozen=True)

@@ -236,13 +236,12 @@ class Lattice:
         """
         frames = len(candidates.voiced_probability)
         starts = range(0, frames, BLOCK_FRAMES)
-        entry, entries = None, []
+        entries: list[np.ndarray | None] = [None]
         for start in starts:
-            entries.append(entry)
-            scores, entering = self._scored(candidates, start, entry)
-            entry = scores[-1].copy()
-        state, states = int(entry.argmax()), np.empty(frames, dtype=np.int64)
-        for start, entry in zip(reversed(starts), reversed(entries), strict=True):
+            scores, entering = self._scored(candidates, start, entries[-1])
+            entries.append(scores[-1].copy())
+        state, states = int(scores[-1].argmax()), np.empty(frames, dtype=np.int64)
+        for start, entry in zip(reversed(starts), reversed(entries[:-1]), strict=True):
             if start != starts[-1]:
                 scores, entering = self._scored(candidates, start, entry)
             for row in range(len(scores) - 1, 0, -1):

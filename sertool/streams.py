@@ -175,7 +175,7 @@ def textgrid(rows: Iterable[Row], *_: object) -> Iterator[str]:
     if not end:
         raise NothingThereError("nothing could be heard, and a TextGrid without any time is none")
     yield f'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n{end}\n<exists>\n{len(tiers)}\n'
-    for (_, name), tier in tiers.items():
+    for (_file, name), tier in tiers.items():
         intervals = list(_filled(sorted(tier, key=lambda row: row["start"]), end))
         yield f'"IntervalTier"\n{_quoted(name)}\n0\n{end}\n{len(intervals)}\n'
         for low, high, text in intervals:

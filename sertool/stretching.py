@@ -130,18 +130,17 @@ def _taken(frames: Tensor, low: int, index: np.ndarray) -> Tensor:
 def _overlap_add(blocks: Iterable[Tensor], window: Tensor) -> Tensor:
     """Overlap-add windowed frames `[channels, frames, samples]`, without the halves beyond the ends."""
     hop = len(window) // OVERLAP
-    finished, rest = [], None
+    sums: list[Tensor] = []  # the last one's frames go on
     for frames in blocks:
         channels, count, _ = frames.shape
         parts = (frames * (window / LEVEL)).view(channels, count, OVERLAP, hop)
         sum_of_frames = frames.new_zeros(channels, count + OVERLAP - 1, hop)
         for place in range(OVERLAP):
             sum_of_frames[:, place : place + count] += parts[:, :, place]
-        if rest is not None:
-            sum_of_frames[:, : OVERLAP - 1] += rest
-        finished.append(sum_of_frames[:, :count])
-        rest = sum_of_frames[:, count:]
-    sum_of_frames = torch.cat([*finished, rest], dim=1)[:, OVERLAP // 2 : -(OVERLAP // 2)]
+        if sums:
+            sum_of_frames[:, : OVERLAP - 1] += sums.pop()
+        sums += [sum_of_frames[:, :count], sum_of_frames[:, count:]]
+    sum_of_frames = torch.cat(sums, dim=1)[:, OVERLAP // 2 : -(OVERLAP // 2)]
     squares = window.square().view(OVERLAP, hop)
     sum_of_frames[:, 0] *= LEVEL / (LEVEL - squares[-1])  # the ends have one overlapping frame fewer
     sum_of_frames[:, -1] *= LEVEL / (LEVEL - squares[0])

@@ -59,7 +59,7 @@ VOWELS = np.array([
 VOICE, BREATH, NOISE, CENTRE, WIDTH, F1 = range(1, 7)
 _S, _SH, _F = (6000, 1300), (3300, 900), (5500, 3500)
 SILENCE = (0, 0, 0, *_S, 450, 1400, 2400)
-CONSONANTS = [
+CONSONANTS: list[list[tuple[float, ...]]] = [
     [],
     [(0.11, 0, 0, 0.35, *_S, 320, 1700, 2600)],
     [(0.11, 0, 0, 0.40, *_SH, 300, 1900, 2500)],

@@ -27,7 +27,7 @@ NO_LOCKS = (ImportError, NotImplementedError, OSError)  # without locks for proc
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 AHEAD = 2  # items submitted ahead per worker
 Item = TypeVar("Item")
-_work: Callable[[Any], Any] | None = None  # this process' work on each item, if it is a fork
+_work: Callable[[Any], Any]  # this process' work on each item, if it is a fork
 
 
 class FromFork(NamedTuple):

@@ -98,7 +98,7 @@ def applied(wave: Tensor, rate: int, augmentation: str | None) -> Tensor:
 
 def prepare_chain(samples: int, rate: int, augmentation: str | None) -> list[Link]:
     """Return a row's effects for a clip of so many samples, with their sounds ready; any device can do the rest."""
-    chain = []
+    chain: list[Link] = []
     for drawn in needs_rendering(augmentation):
         with _complete(drawn["effect"]) as module:
             chain.append((drawn, (module.sound(samples, rate, drawn),) if hasattr(module, "sound") else ()))
