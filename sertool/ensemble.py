@@ -40,7 +40,7 @@ class KnownSpeakers:
 
 def load(
     runs: Sequence[Sequence[Path]],
-    device: torch.device,
+    device: str,
     trim: float | None,
     speeds: Iterable[float],
     encoder: str | None,

@@ -1,6 +1,6 @@
 """Sum up the windows of each clip and channel in one row: how long was judged, which emotions, and what prevails."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -19,8 +19,8 @@ class Sum:
     last: float = 0.0  # where its latest segment begins
     judged: float = 0.0  # seconds
     silent: float = 0.0
-    of_emotion: Counter[str | None] = field(default_factory=Counter)  # seconds by answer
-    weighted: Counter[str] = field(default_factory=Counter)  # probabilities times seconds
+    of_emotion: dict[str | None, float] = field(default_factory=lambda: defaultdict(float))  # seconds by answer
+    weighted: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # probabilities times seconds
     fault: str | None = None
 
 
@@ -51,7 +51,8 @@ def _add(own: Sum, row: Row, labels: Sequence[str]) -> None:
         own.row = own.row if own.judged else row
         own.judged += seconds
         own.of_emotion[row["predicted"]] += seconds
-        own.weighted.update({label: seconds * row[f"p_{label}"] for label in labels})
+        for label in labels:
+            own.weighted[label] += seconds * row[f"p_{label}"]
     elif row.get("issue") == "silent":
         own.silent += seconds
     if row.get("issue") not in (None, *PAUSES):
