@@ -171,7 +171,7 @@ def test_a_small_corpus_is_drawn_as_often_as_a_large_one(both: list[Path], tmp_p
     store = batches.Store([[]] * 200, np.ones(200, np.int64), 1, torch.device("cpu"), {}, [])
     data = Data(store, torch.eye(2)[np.arange(200) % 2], np.arange(200), np.arange(0), row_scaling.Scaling(),
                 np.arange(200) % 2, corpus=corpus)  # fmt: skip
-    loop = training.Loop(None, data, Settings(balance="corpus"), None)
+    loop = training.Loop(None, data, Settings(balance="corpus"), None, ())
     drawn = np.concatenate([training._drawn(loop, np.random.default_rng(seed)) for seed in range(20)])
     assert 0.45 < (drawn < 20).mean() < 0.55
 

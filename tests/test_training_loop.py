@@ -245,6 +245,6 @@ class Summing(Line):
 def test_a_network_that_imitates_is_on_the_device_of_its_data(tmp_path: Path) -> None:
     held, device = data(), torch.device("meta")
     store, goals = replace(held.store, device=device), torch.zeros(CLIPS, 4, device=device)
-    _, state = training._started(Summing(), replace(held, store=store, goals=goals), Settings(), None)
+    _, state = training._started(Summing(), replace(held, store=store, goals=goals), Settings(), ())
     assert {parameter.device for parameter in state.model.parameters()} == {device}
     assert state.model.imitation.out_features == 4
