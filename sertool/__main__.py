@@ -1,5 +1,20 @@
-"""`python -m sertool`."""
+"""The command `sertool`, and `python -m sertool`."""
 
-from sertool.cli import main
+import os
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command line, and exit with its code; an interrupt while it is being imported is one line, too."""
+    try:
+        from sertool import cli
+
+        cli.main()
+    except KeyboardInterrupt:
+        if sys.stderr:  # None if it is closed
+            sys.stderr.write("sertool: interrupted\n")
+        os._exit(130)
+
+
+if __name__ == "__main__":
+    main()
