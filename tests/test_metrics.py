@@ -121,19 +121,31 @@ def test_ece_of_an_honest_forecaster_is_small_and_of_a_boaster_is_its_boast() ->
     assert metrics.ece(boaster) == pytest.approx(0.4)
 
 
+def ece_with_bounds(boast: float, speakers: int, seed: int) -> tuple[float, float, float]:
+    """The ECE, and its interval, of 400 clips whose confidence is that much above the chance of being right."""
+    rng = np.random.default_rng(seed)
+    confidence, speaker = 0.25 + 0.75 * rng.beta(3, 2, 400), np.arange(400) % speakers
+    right = (rng.random(400) < confidence - boast).astype(float)
+    sums = metrics.bin_sums(confidence, right, speaker, speakers)
+    drawn = metrics.resample(sums.reshape(speakers, -1), np.zeros(speakers, int), 200, seed)
+    bounds = metrics.ece_bounds(sums.sum(0)[None, None], drawn.reshape(-1, 1, metrics.BINS, 3))
+    return float(metrics.ece(sums.sum(0))), *bounds
+
+
 @pytest.mark.parametrize(("boast", "speakers"), [(0.0, 400), (0.0, 40), (0.1, 400), (0.1, 40)])
 def test_intervals_of_ece_hold_it_and_the_truth_as_often_as_they_say(boast: float, speakers: int) -> None:
     held = 0
     for seed in range(60):
-        rng = np.random.default_rng(seed)
-        confidence, speaker = 0.25 + 0.75 * rng.beta(3, 2, 400), np.arange(400) % speakers
-        right = (rng.random(400) < confidence - boast).astype(float)
-        sums = metrics.bin_sums(confidence, right, speaker, speakers)
-        drawn = metrics.resample(sums.reshape(speakers, -1), np.zeros(speakers, int), 200, seed)
-        low, high = metrics.ece_bounds(sums.sum(0)[None, None], drawn.reshape(-1, 1, metrics.BINS, 3))
-        assert 0 <= low <= metrics.ece(sums.sum(0)) <= high <= 1
+        found, low, high = ece_with_bounds(boast, speakers, seed)
+        assert 0 <= low <= found <= high <= 1
         held += low <= boast <= high
     assert held >= 51  # nine in ten, less what 60 throws may lack
+
+
+def test_the_interval_of_the_ece_of_a_boaster_is_narrow_and_mostly_above_zero() -> None:
+    _, low, high = np.transpose([ece_with_bounds(0.1, 400, seed) for seed in range(30)])
+    assert (low > 0).mean() > 0.6
+    assert (high - low).mean() < 0.1
 
 
 def test_confidence_of_one_falls_into_the_last_bin() -> None:
@@ -193,6 +205,11 @@ def test_every_resample_draws_as_many_units_from_each_stratum_as_it_has() -> Non
     assert (drawn[:, :3] == [5, 1, 30]).all()
     assert len(np.unique(drawn[:, 3])) > 100
     assert drawn[:, 3].mean() == pytest.approx(np.arange(36).sum(), rel=0.02)
+
+
+def test_strata_of_equal_size_are_drawn_independently() -> None:
+    counts = np.concatenate([*metrics.draws(np.repeat([0, 1], 30), 50, seed=0)])
+    assert not np.array_equal(counts[:, :30], counts[:, 30:])
 
 
 def test_a_seed_gives_the_same_resamples_and_another_gives_others() -> None:
