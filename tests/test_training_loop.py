@@ -11,44 +11,18 @@ import numpy as np
 import pytest
 import torch
 from running import sertool
+from small_training import CLIPS, Line, Summing, data
 from torch import Tensor, nn
 from torch.nn import functional
 
 from sertool import encoding, synth, training
-from sertool.batches import Store
-from sertool.row_scaling import Scaling
 from sertool.training_data import Data
 from sertool.training_settings import Settings
 
-CLIPS, COLUMNS, CLASSES, BATCH, EPOCHS = 18, 4, 3, 8, 6
+BATCH, EPOCHS = 8, 6
 STEPS = 3  # of an epoch: the last batch is smaller
 RATE = 0.05
 Change = Callable[[list[Tensor]], list[Tensor]]
-
-
-class Line(nn.Module):
-    """The smallest network: one map of a clip's only row."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.map = nn.Linear(COLUMNS, CLASSES)
-
-    def forward(self, rows: Tensor, _lengths: Tensor) -> Tensor:
-        return self.map(rows[:, 0])
-
-
-def data(*, contrary: bool = False) -> Data:
-    """A row for each clip, which tells its emotion; `contrary` dev clips are these again, said to be of another."""
-    emotion = np.arange(CLIPS) % CLASSES
-    noise = np.random.default_rng(0).normal(size=(CLIPS, 1, COLUMNS))
-    rows = (noise + 2 * np.eye(CLASSES, COLUMNS)[emotion][:, None]).astype(np.float32)
-    if contrary:
-        rows, emotion = np.concatenate([rows, rows]), np.concatenate([emotion, (emotion + 1) % CLASSES])
-    views = [[row] for row in rows]
-    store = Store(views, np.ones(len(views), int), COLUMNS, torch.device("cpu"), {"rms": {"stats": ["mean"]}}, [])
-    targets = functional.one_hot(torch.from_numpy(emotion), CLASSES).float()
-    return Data(store, targets, np.arange(CLIPS), np.arange(CLIPS, len(views)), Scaling(), emotion)
 
 
 def trained(folder: Path, held: Data, **settings: Any) -> tuple[Line, list[dict[str, Any]], list[np.ndarray]]:
@@ -218,6 +192,51 @@ def test_where_all_gets_better_the_rate_of_a_plateau_stays(tmp_path: Path) -> No
     assert [each["lr"] for each in figures] == [RATE] * EPOCHS
 
 
+def test_ema_keeps_the_average_of_the_weights(tmp_path: Path) -> None:
+    held = data(contrary=True)
+    network, figures, batches = trained(tmp_path, held, optimizer="sgd", ema=0.6)
+    average = Line().state_dict()
+    for step in range(1, len(batches) + 1):
+        decay = min(0.6, (1 + step) / (10 + step))
+        for name, value in by_hand(held, batches[:step], sgd(0.9)).state_dict().items():
+            average[name] = decay * average[name] + (1 - decay) * value
+    torch.testing.assert_close(network.state_dict(), average, atol=1e-6, rtol=1e-5)
+    lost = functional.cross_entropy(network(*held.rows(held.dev)), torch.from_numpy(held.truth[held.dev]))
+    assert figures[-1]["dev_loss"] == pytest.approx(lost.item())
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_clips(tmp_path: Path) -> None:
+    held = data()
+    _, figures, _ = trained(tmp_path, held, lr=1e-9)
+    lost = functional.cross_entropy(Line()(*held.rows(held.train)), torch.from_numpy(held.truth))
+    assert figures[0]["loss"] == pytest.approx(lost.item())
+
+
+class Dropping(Line):
+    """One that drops half of the columns while it learns."""
+
+    def forward(self, rows: Tensor, _lengths: Tensor) -> Tensor:
+        return self.map(functional.dropout(rows[:, 0], 0.5, self.training))
+
+
+def test_the_seed_alone_decides_what_dropout_drops(tmp_path: Path) -> None:
+    ends = []
+    for earlier in (1, 2):
+        network = Dropping()
+        torch.manual_seed(earlier)  # as if something else had drawn numbers before
+        [*training.fit(network, data(), Settings(epochs=2), 0, tmp_path / str(earlier))]
+        ends.append(network.map.weight)
+    assert torch.equal(*ends)
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 5.0])
+def test_the_shares_of_mixup_have_the_beta_distribution(alpha: float) -> None:
+    generators = training.Generators(np.random.default_rng(0), torch.Generator())
+    shares = np.array([training._mixup(4, Settings(mixup=alpha), generators).share for _ in range(2000)])
+    assert shares.mean() == pytest.approx(0.5, abs=0.03)
+    assert shares.std() == pytest.approx(0.5 / math.sqrt(2 * alpha + 1), rel=0.05)
+
+
 def test_a_run_writes_down_the_rates_that_its_options_ask_for(tmp_path: Path) -> None:
     synth.corpus(tmp_path / "clips", 4, ("neutral", "angry"), 2, write=encoding.write)
     words = ("--pattern", "{speaker}/{emotion}_{sentence}_{}.wav", "--split", "speaker:50/25/25")
@@ -230,16 +249,6 @@ def test_a_run_writes_down_the_rates_that_its_options_ask_for(tmp_path: Path) ->
     steps = 3  # of eight clips, three at a time
     wanted = [0.01 * cosine((epoch + (steps - 1) / steps) / 4) for epoch in range(4)]
     assert [json.loads(line)["lr"] for line in lines] == pytest.approx(wanted)
-
-
-class Summing(Line):
-    """One that sums up a clip before it answers."""
-
-    def embed(self, rows: Tensor, _lengths: Tensor) -> Tensor:
-        return self.map(rows[:, 0])
-
-    def head(self, summary: Tensor) -> Tensor:
-        return summary
 
 
 def test_a_network_that_imitates_is_on_the_device_of_its_data(tmp_path: Path) -> None:
