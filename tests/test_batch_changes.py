@@ -50,6 +50,18 @@ def test_a_shift_rolls_each_clip_within_itself() -> None:
         assert any(rolls)
 
 
+def test_noise_gain_and_shift_are_as_large_as_asked_and_of_either_sign() -> None:
+    lengths, many = torch.full((4000,), 10), torch.zeros(4000, 10, 1)
+    noise = batch_changes.changed(many, lengths, only(noise=0.1), rng())
+    assert float(noise.mean()) == pytest.approx(0, abs=0.002)
+    assert float(noise.std()) == pytest.approx(0.1, rel=0.02)
+    gains = batch_changes.changed(many, lengths, only(gain=3.0), rng())
+    assert [float(gains.min()), float(gains.max())] == pytest.approx([-3, 3], abs=0.01)
+    frames = torch.arange(10.0).expand(4000, 10)[..., None]
+    shifted = batch_changes.changed(frames, lengths, only(shift=0.3), rng())
+    assert {*shifted[:, 0, 0].tolist()} == {0, 1, 2, 8, 9}
+
+
 def test_bars_are_as_wide_as_asked_at_most_and_whole() -> None:
     made = batch_changes.changed(rows(), LENGTHS, only(time_masks=1, time_width=6), rng())
     for one, length in zip(made, LENGTHS.tolist(), strict=True):
