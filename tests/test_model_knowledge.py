@@ -115,6 +115,14 @@ def test_a_clip_under_another_name_is_known_by_its_sound_or_its_file_and_tells_w
     }  # fmt: skip
 
 
+def test_a_sound_that_is_in_several_parts_of_a_run_counts_as_trained_on(tmp_path: Path) -> None:
+    held = {part: Part("1", "same", split=part) for part in ("test", "train", "dev")} | {"left out": Part("1", "same")}
+    (tmp_path / "run").mkdir()
+    manifest_io.write(files_of(held, "here"), str(tmp_path / "run" / run_folder.DIVISION), "parquet")
+    known = model_knowledge.of(files_of({"new": Part("n:1", "same")}, "elsewhere"), tmp_path / "run" / run_folder.MODEL)
+    assert known.clips.tolist() == [TRAIN]
+
+
 def test_who_speaks_in_any_clip_that_was_learnt_from_was_met(tmp_path: Path) -> None:
     merged = {name: part._replace(who="n:all") for name, part in RENAMED.items()}
     known = model_knowledge.of(files_of(merged, "here"), run_of_files(tmp_path / "run"))
