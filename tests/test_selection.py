@@ -50,6 +50,19 @@ def test_columns_are_judged_on_speakers_held_out():
     assert recalls[1] > 0.95
 
 
+def test_recalls_are_those_of_scikit_learns_discriminant_analysis():
+    """Its slow twin, on emotions along one axis: without the means' lengths, the middle one would never be chosen."""
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.metrics import balanced_accuracy_score
+
+    draw, y = np.random.default_rng(0), np.tile(np.arange(3), 200)
+    x = draw.normal(size=(600, 4)) + 2 * y[:, None]
+    held_out = np.arange(600) < 200
+    theirs = LinearDiscriminantAnalysis(priors=[1 / 3] * 3).fit(x[~held_out], y[~held_out]).predict(x[held_out])
+    (found,) = selection._recalls(x, y, held_out, [4])
+    assert found == pytest.approx(balanced_accuracy_score(y[held_out], theirs), abs=0.01)
+
+
 def test_one_speaker_cannot_be_held_out(clips):
     with pytest.raises(SertoolError, match="two speakers"):
         selection.select(clips[0], clips[1], np.zeros(600))

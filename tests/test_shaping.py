@@ -189,6 +189,14 @@ def test_trimming_keeps_what_lies_between_the_loud_ends(copied, tmp_path):
     assert abs(len(trimmed) - len(voice)) < 4096
 
 
+@pytest.mark.parametrize(("decibels", "kept"), [(35, 3), (25, 1)])
+def test_trimming_cuts_what_is_quieter_by_more_decibels_than_asked(decibels, kept):
+    level = torch.tensor([-30.0, 0.0, -30.0]).repeat_interleave(16_000)
+    wave = 10 ** (level / 20) * torch.tensor([1.0, -1.0]).repeat(24_000)
+    trimmed = shaping.shape(wave[None], shaping.Wave(trim=decibels), "x")
+    assert trimmed.shape[1] / 16_000 == pytest.approx(kept, abs=0.15)
+
+
 def test_the_mean_is_removed_if_asked(copied, tmp_path):
     path = Path(manifest.column(manifest_io.read(str(copied)), "path")[0])
     encoding.write(path, synth.voice(0, "angry", 0) * 0.5 + 0.1, 16000)
