@@ -134,6 +134,18 @@ def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path, monkeypatch, call
     assert names(tmp_path) == ["a"]
 
 
+@pytest.mark.parametrize("call", ["fsync", pytest.param("sync", marks=posix)])
+def test_files_are_on_disk_before_they_get_their_names(tmp_path, monkeypatch, call):
+    if call == "fsync":
+        monkeypatch.delattr(os, "sync", raising=False)  # as on Windows
+    calls = []
+    for name in (call, "replace"):
+        monkeypatch.setattr(os, name, lambda *_, name=name: calls.append(name))
+    files.write_beside(tmp_path / "a", b"x")
+    files.name_together([tmp_path / "a"])
+    assert calls == [call, "replace"]
+
+
 def test_what_may_not_be_touched_keeps_its_age(tmp_path, monkeypatch):
     def denied(*_: object) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")

@@ -77,6 +77,24 @@ def test_a_download_that_was_killed_continues(how, server, offered):
     assert ranges(server) == [f"bytes={got}-"]
 
 
+@pytest.mark.skipif(not hasattr(os, "sync"), reason="POSIX")
+def test_what_is_fetched_is_on_disk_before_it_gets_its_name(server, offered, monkeypatch):
+    server.put("/emodb.zip", ARCHIVE)
+    offered("emodb", plain(server))
+    calls, replace = [], os.replace
+
+    def named(source: str | Path, target: str | Path) -> None:
+        calls.append(Path(target).name)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", lambda _: calls.append("fsync"))
+    monkeypatch.setattr(os, "sync", lambda: calls.append("sync"))
+    monkeypatch.setattr(os, "replace", named)
+    assert run("emodb") == 0
+    cached = ["fsync", "licence.txt", "fsync", "emodb.zip", "fsync", "index.json"]
+    assert calls == [*cached, "sync", "fsync", "emodb.lock", "emodb"]
+
+
 def test_many_downloads_that_were_killed_continue(server, offered):
     clips = clips_of_cremad(120)
     source, _ = repository(server, clips), server.lfs("owner/CREMA-D", clips.values())
