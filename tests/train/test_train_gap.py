@@ -126,6 +126,14 @@ def test_an_optimism_gap_is_less_sure_than_either_side(capsys: pytest.CaptureFix
         assert 1.25 * side < gap < 1.6 * side  # by the square root of 2
 
 
+def test_an_optimism_gap_is_no_surer_for_the_same_answers_under_several_seeds(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    once, honest = _held_out(4, 9), _held_out(4, 5)
+    twice = merging.stacked([manifest.with_column(once, "seed", [seed] * len(once)) for seed in (0, 1)])
+    assert _gap(capsys, twice, honest).replace(", all trainings pooled", "") == _gap(capsys, once, honest)
+
+
 def test_an_optimism_gap_of_several_trainings_says_that_they_are_pooled(capsys: pytest.CaptureFixture[str]) -> None:
     folds = _held_out(8, 6, fold=[place // 80 for place in range(160)])
     assert "points of UAR, all trainings pooled: " in _gap(capsys, _held_out(8, 9), folds)
