@@ -1,7 +1,7 @@
 """index reads labels from names by patterns."""
 
 import pytest
-from indexing import by_clip, index, refused
+from indexing import by_clip, index, refused, table
 from running import sertool
 
 from sertool.errors import UsageError
@@ -51,6 +51,15 @@ def test_each_file_is_read_by_the_first_of_several_patterns_that_it_matches(make
     assert held["x/cyd"]["notes"] == ["odd-name"]
     (turned,) = index(folder / "x" / "ben_angry_loud.wav", "--pattern", "{}_{label}_{}", *words, "-q")
     assert (turned["emotion"], turned.get("speaker")) == ("angry", None)
+
+
+def test_the_emotion_of_a_table_replaces_the_label_of_a_pattern(make):
+    folder = make("x/ann_W.wav")
+    words = ("--pattern", "{speaker}_{label}.wav", "--map", "W=angry", "-q")
+    (alone,) = index(folder / "x", *words)
+    assert (alone["emotion"], alone["label"]) == ("angry", "W")
+    (told,) = index(folder / "x", *words, "--table", table(folder, "t.csv", "path,emotion\nann_W.wav,sad\n"))
+    assert (told["emotion"], told["label"]) == ("sad", "sad")
 
 
 def test_of_several_patterns_those_that_read_no_file_are_said(make):
