@@ -101,6 +101,20 @@ def test_a_key_is_of_settings_and_clips_and_their_order():
     assert len(keys) == 5
 
 
+def test_a_key_is_of_the_version_of_the_format(monkeypatch):
+    before = shards.key(SETTINGS, [])
+    monkeypatch.setattr(shards, "VERSION", shards.VERSION + 1)
+    assert shards.key(SETTINGS, []) != before
+
+
+def test_a_shard_without_a_checksum_is_refused(tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(tensorfile, "CHECKSUM", "sum")
+        write(tmp_path / "0.safetensors")
+    assert shards.head_of(tmp_path / "0.safetensors").rows == [4, 0, 7]
+    assert shards.intact_header(tmp_path / "0.safetensors", "mel") is None
+
+
 def test_a_reader_refuses_rows_of_another_clip_place_or_setting(tmp_path):
     path = str(tmp_path / "0.safetensors")
     write(tmp_path / "0.safetensors")

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from featurizing import DRIVER, FEW
-from running import again, ages, rows, sertool, snapshot
+from running import again, ages, changed, rows, sertool, snapshot
 
 from sertool import (
     locks,
@@ -167,6 +167,16 @@ def test_copies_outlive_new_times_of_their_clips_files(copied, tmp_path):
     assert "(0 made now)" in again.err
     assert again.out == first.out
     assert ages(tmp_path / "f" / "rms") == before
+
+
+def test_a_clip_without_a_digest_is_known_by_the_size_and_age_of_its_file(copied, tmp_path, small_shards):
+    bare = changed(copied, tmp_path / "bare.parquet", digest=[None] * 24)
+    words = ("featurize", bare, "--rms", "-o", tmp_path / "f")
+    assert "(24 made now)" in sertool(*words).line
+    assert "(0 made now)" in sertool(*words).line
+    path = min((copied.parent / "clips").rglob("*.wav"))  # of the first shard, of five
+    path.write_bytes(path.read_bytes()[:-100] + bytes(100))
+    assert "(5 made now)" in sertool(*words).line
 
 
 def test_a_part_without_a_shard_says_so(voices, tmp_path):
