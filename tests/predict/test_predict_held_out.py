@@ -184,16 +184,18 @@ def test_strangers_beside_speakers_that_were_trained_on_can_be_scored_alone(run:
     assert scored["runs"][0]["coverage"]["rows"] == 8
 
 
-def test_figures_on_the_corpus_of_a_model_without_its_run_come_with_a_warning(run: Path, tmp_path: Path) -> None:
+def test_figures_on_the_corpus_of_a_model_without_its_run_come_with_a_warning_if_the_split_is_not_known(
+    run: Path, tmp_path: Path
+) -> None:
     shutil.copy(run / "model" / "seed-0" / "model.safetensors", tmp_path / "alone.safetensors")
     table = manifest_io.read(str(run / "features" / "manifest.parquet"))
     bare = table.drop_columns(["split"])
     held = modelfile.read(tmp_path / "alone.safetensors")
     held.trained["corpora"] = {"voices": 16}
     modelfile.write(tmp_path / "alone.safetensors", held)
-    for corpus, told in (("voices", True), ("others", False)):
+    for rows, corpus, told in ((bare, "voices", True), (bare, "others", False), (table, "voices", False)):
         manifest_io.write(
-            manifest.with_column(bare, "corpus", [corpus] * len(table)), str(tmp_path / "b.parquet"), "parquet"
+            manifest.with_column(rows, "corpus", [corpus] * len(rows)), str(tmp_path / "b.parquet"), "parquet"
         )
         done = sertool("predict", "-m", tmp_path / "alone.safetensors", tmp_path / "b.parquet")
         assert ("learnt from clips of voices" in done.err) == told

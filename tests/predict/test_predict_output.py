@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+import torch
 from predicted_rows import probabilities, rows_of, two_sided_call
 from running import sertool
 
@@ -26,6 +27,7 @@ from sertool import (
     manifest,
     manifest_io,
     predict_inputs,
+    predicting,
     streams,
 )
 from sertool.errors import SertoolError, UsageError
@@ -300,6 +302,12 @@ def test_answers_are_not_replaced_by_those_to_a_mistyped_name(kind: str, run: Pa
 def test_words_of_a_model_cannot_steer_a_terminal() -> None:
     row = {"clip": "a.wav", "path": "a.wav", "predicted": "\x1b[31mangry", "confidence": 0.9, "top": "\x1b]0;b\a 0.90"}
     assert not {"\x1b", "\a"} & {*"".join(streams.people([row]))}
+
+
+@pytest.mark.parametrize(("threshold", "predicted"), [(0.75, "sad"), (0.76, None)])
+def test_an_answer_as_confident_as_the_threshold_is_given(threshold: float, predicted: str | None) -> None:
+    answer = predicting._answer(["sad", "angry"], torch.tensor([0.75, 0.25]), threshold)
+    assert answer["predicted"] == predicted
 
 
 def test_below_the_threshold_there_is_no_answer(run: Path) -> None:

@@ -24,7 +24,7 @@ from sertool import (
     predicting,
     talk,
 )
-from sertool.engine import Engine
+from sertool.engine import Engine, TooLarge
 from sertool.ensemble import Ensemble
 
 
@@ -166,3 +166,22 @@ def test_what_follows_predictions_has_its_threads_back(run: Path) -> None:
         assert (torch.get_num_threads(), sys.getswitchinterval()) == (3, before[1])
     finally:
         torch.set_num_threads(before[0])
+
+
+def test_clips_that_cannot_be_stored_together_are_computed_one_by_one(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("predict", "-m", run / "model", *sorted((run / "voices").rglob("*.wav"))[:3])
+    wanted, compute = rows_of(sertool(*words).out), Ensemble.features_of
+
+    def refused(ensemble: Ensemble, sounds: Any) -> Any:
+        if len(sounds) > 1:
+            raise TooLarge("one of them has values that float16 cannot hold")
+        return compute(ensemble, sounds)
+
+    monkeypatch.setattr(Ensemble, "batches_on_device", True)
+    monkeypatch.setattr(Ensemble, "features_of", refused)
+    found = rows_of(sertool(*words).out)
+    assert [row["clip"] for row in found] == [row["clip"] for row in wanted]
+    for row, expected in zip(found, wanted, strict=True):
+        assert probabilities(row) == pytest.approx(probabilities(expected), abs=1e-4)

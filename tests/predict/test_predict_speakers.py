@@ -1,6 +1,7 @@
 """predict adapted to who speaks."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from sertool import (
     manifest_io,
     speaker_answers,
 )
+from sertool.ensemble import KnownSpeakers
 
 
 def test_clips_of_one_channel_enrol_whoever_is_on_the_one_asked_for(run: Path, adaptable: Path, tmp_path: Path) -> None:
@@ -102,6 +104,16 @@ def test_parts_of_what_was_enrolled_are_transductive_and_what_lies_beside_it_is_
     ):
         done = sertool("predict", "-m", adaptable, "--enroll", enrolled, tmp_path / "all.parquet")
         assert [row["adapted"] for row in rows_of(done.out)] == wanted
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "way"),
+    [(0, 1, "enrolled"), (0, 1.1, "transductive"), (2.9, 4, "transductive"), (3, 4, "enrolled")],
+)
+def test_a_window_that_only_touches_what_was_enrolled_is_not_transductive(start: float, end: float, way: str) -> None:
+    path = os.path.abspath("call.wav")
+    known = KnownSpeakers([], ["anna"], {path: [(1.0, 3.0)]})
+    assert speaker_answers._way({"clip": "call", "path": path, "start": start, "end": end}, known) == way
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,14 @@ def test_no_window_begins_at_the_end_or_is_a_scrap(run: Path, tmp_path: Path) ->
         assert done.code == 0
 
 
+@pytest.mark.parametrize(
+    ("length", "window", "hop", "count"), [(1.1, 0.5, 0.1, 7), (0.35, 0.1, 0.1, 4), (0.349, 0.1, 0.1, 3)]
+)
+def test_windows_are_counted_as_if_seconds_were_exact(length: float, window: float, hop: float, count: int) -> None:
+    """(1.1 - 0.5) / 0.1 is 6.000000000000001, and (0.35 - 0.05) / 0.1 is 2.9999999999999996."""
+    assert windows._count(length, windows.PredictOptions(window, hop)) == count
+
+
 def test_what_index_calls_too_short_has_no_answer(run: Path, tmp_path: Path) -> None:
     voice = soundfile.read(next((run / "voices").rglob("*.wav")))[0]
     for name, samples, rate in (("a", 1, 16_000), ("b", 799, 16_000), ("c", 800, 16_000), ("d", 400, 8_000)):
