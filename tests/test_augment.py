@@ -242,6 +242,11 @@ def test_copies_beyond_full_scale_are_written_as_featurize_makes_them(voices, tm
     assert sertool("featurize", tmp_path / "files.parquet", "--rms", "--verify", 99, "-o", tmp_path / "v").code == 0
 
 
+def test_copies_within_full_scale_are_wav_files_of_16_bits(voices, tmp_path):
+    sertool("augment", voices, "--gain", "-6", "--write", tmp_path / "s", "--as", "wav", "-o", tmp_path / "m.parquet")
+    assert {soundfile.info(path).subtype for path in (tmp_path / "s").rglob("*.wav")} == {"PCM_16"}
+
+
 def test_copies_beyond_full_scale_are_turned_down_in_flac_with_a_word(voices, tmp_path):
     line = ("augment", voices, "--gain", "20:20", "--write", tmp_path / "s", "-o", tmp_path / "m.parquet")
     first, again = sertool(*line), sertool(*line)
@@ -558,6 +563,14 @@ def test_files_of_other_numbers_or_of_another_sound_are_not_kept(voices, tmp_pat
     one = next((tmp_path / "clips").rglob("*.wav"))
     encoding.write(one, np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32), 16_000)
     assert "(1 written now)" in sertool(*line, "--seed", 1).err
+
+
+@pytest.mark.parametrize(("module", "version"), [(rendering, "FORM"), (effects, "VERSION")])
+def test_a_file_of_another_version_is_not_kept(voices, tmp_path, monkeypatch, module, version):
+    clip = copied_clips(voices, tmp_path, *CHAIN)[-1]
+    before = rendering._copy_digest(clip)
+    monkeypatch.setattr(module, version, getattr(module, version) + 1)
+    assert rendering._copy_digest(clip) != before
 
 
 def test_a_copy_of_a_file_that_is_gone_has_an_issue(voices, tmp_path):

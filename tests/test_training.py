@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from running import Outcome, changed, column, sertool
+from small_training import CLIPS, data
 
 from sertool import (
     batches,
@@ -307,6 +308,15 @@ def test_the_kth_copies_of_a_speaker_are_a_voice_of_their_own(heard: Path) -> No
     assert sorted(set(voice.tolist())) == [1, 2, 3, 4, 5]
     plain = targets.voices(manifest.without(table, "parent"))
     assert plain.tolist() == [1, 2, 1, 2, 1, 2]
+
+
+def test_copies_in_train_count_in_no_figure() -> None:
+    held, is_copy = replace(data(), corpus=np.ones(CLIPS, int)), np.arange(CLIPS) >= 12
+    columns = {"clip": [f"{clip}" for clip in range(CLIPS)], "parent": ["0" if copy else None for copy in is_copy]}
+    member = Member("seed-0", 0, None, np.full(CLIPS, TRAIN, np.int8))
+    answers = torch.where(torch.from_numpy(is_copy)[:, None], -held.targets, held.targets)
+    figures = member_scores.scores(manifest.from_columns(columns), held, member, lambda clips: answers[clips])
+    assert figures == {"train_uar": 1.0, "train_wa": 1.0, "train_clips": 12}
 
 
 def test_answers_are_calibrated_on_dev(heard: Path, tmp_path: Path) -> None:

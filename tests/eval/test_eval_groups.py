@@ -190,6 +190,12 @@ def test_groups_are_held_one_at_a_time(tmp_path: Path) -> None:
     assert len(found) == speakers
 
 
+def test_a_band_of_ages_begins_with_its_first_year(tmp_path: Path) -> None:
+    ages = table(tmp_path / "ages.csv", made() | {"age": [17, 18, 29, 30] * 60})
+    found = report(ages, by=("age",)).runs[0].by["age"]
+    assert [(group.name, group.clips) for group in found] == [("under 18", 60), ("18 to 29", 120), ("30 to 44", 60)]
+
+
 def test_clips_are_grouped_by_any_column_of_few_values(tmp_path: Path) -> None:
     with (tmp_path / "own.csv").open("w", newline="") as stream:
         rows = csv.writer(stream)
