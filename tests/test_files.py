@@ -146,6 +146,15 @@ def test_files_are_on_disk_before_they_get_their_names(tmp_path, monkeypatch, ca
     assert calls == [call, "replace"]
 
 
+@pytest.mark.parametrize(("ages", "is_touched"), [((1, 9), True), ((9, 1), True), ((1, 4), False), ((), False)])
+def test_a_file_is_touched_if_any_of_its_sources_is_newer(tmp_path, ages, is_touched):
+    for name, age in {"made": 5, **{f"source {number}": age for number, age in enumerate(ages)}}.items():
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (age, age))
+    files.no_older(tmp_path / "made", [str(path) for path in tmp_path.glob("source*")])
+    assert ((tmp_path / "made").stat().st_mtime > 5) == is_touched
+
+
 def test_what_may_not_be_touched_keeps_its_age(tmp_path, monkeypatch):
     def denied(*_: object) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")

@@ -11,6 +11,7 @@ from sertool import (
     audio,
     catalogue,
     encoding,
+    engine,
     features,
     manifest,
     manifest_io,
@@ -21,7 +22,7 @@ from sertool import (
     slow,
     synth,
 )
-from sertool.engine import Engine
+from sertool.engine import Engine, TooLarge
 from sertool.errors import UsageError
 from sertool.extraction import Extraction
 
@@ -119,6 +120,14 @@ def test_values_that_float16_cannot_hold_are_refused(voices, tmp_path):
     assert done.code == 1
     assert "--dtype float32" in done.line
     assert sertool("featurize", voices, *loud, "--dtype", "float32", "-o", tmp_path / "f").code == 0
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_values_are_refused_where_float16_rounds_them_to_infinity(sign):
+    largest = torch.tensor([[0.0, sign * 65_519.0]])  # which it rounds to 65,504
+    assert engine._as_stored(largest, "float16", "x").tolist() == [[0, sign * 65_504]]
+    with pytest.raises(TooLarge, match="x has values that float16 cannot hold"):
+        engine._as_stored(torch.tensor([[0.0, sign * 65_520.0]]), "float16", "x")
 
 
 @pytest.mark.usefixtures("small_encoders")

@@ -123,6 +123,20 @@ def test_shares_and_emotions_come_within_two_points_with_uneven_speakers():
         assert max(worst_shares(columns, place, (0.7, 0.15, 0.15))) < 2
 
 
+def test_the_number_of_clips_weighs_as_much_as_all_emotions_together():
+    """Of twelve emotions that speakers favour, each by itself would matter more than how many clips a part has."""
+    off = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        sizes, favourite = np.ceil(rng.lognormal(3, 0.8, 30)).astype(int), rng.integers(0, 12, 30)
+        who = np.repeat(np.arange(30), sizes)
+        emotion = np.where(rng.random(len(who)) < 0.7, favourite[who], rng.integers(0, 12, len(who)))
+        columns = table([{"speaker": f"x:{a}", "emotion": f"{b}"} for a, b in zip(who, emotion, strict=True)])
+        split = splits.divide("speaker", columns, seed).split
+        off.append(max(abs((split == place).mean() - share) for place, share in enumerate((0.7, 0.15, 0.15))))
+    assert np.mean(off) < 0.05
+
+
 def test_folds_are_alike_in_size_and_emotions():
     columns = table(crema())
     for seed in range(5):
@@ -453,9 +467,9 @@ def test_only_the_leaky_copies_let_copies_into_test():
 def test_copies_share_the_fold_of_their_parents_and_only_train(name):
     columns = table(needing(name))
     fold = splits.divide(name, columns).fold
-    half = len(fold) // 2
+    half, last = len(fold) // 2, int(fold.max())
     np.testing.assert_array_equal(fold[:half], fold[half:])
-    for k in range(fold.max() + 1):
+    for k in {0, last // 2, last}:
         split = splits.split_of_fold(fold, columns, k)
         np.testing.assert_array_equal(split[half:], np.where(split[:half] == TRAIN, TRAIN, -1))
         assert not [f for f in leak_guard.audit(splits.split_codes(split), columns) if f.leak]
@@ -516,6 +530,13 @@ def test_dev_of_a_fold_has_a_speaker_and_leaves_one_to_train():
         split = splits.split_of_fold(fold, columns, 0)
         assert (split == DEV).sum() == 3 * size
         assert (split == TRAIN).any()
+
+
+def test_dev_of_a_fold_has_a_speaker_with_labels():
+    columns = table([{"speaker": f"x:{who}", "emotion": "sad" if who < 3 else None} for who in range(8)])
+    for seed in range(20):
+        split = splits.split_of_fold(np.arange(8), columns, 0, seed)
+        assert np.flatnonzero(split == DEV).tolist() in ([1], [2])
 
 
 def test_dev_of_a_fold_never_has_a_speaker_of_the_test_even_where_folds_leak():

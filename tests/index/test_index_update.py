@@ -336,6 +336,17 @@ def test_an_update_with_another_number_of_folds_says_what_it_cannot_keep(make):
     assert (fewer.code, "divide as before, or leave the older manifest out" in fewer.err) == (2, True)
 
 
+def test_a_clip_that_became_unusable_has_no_part_any_more(make):
+    folder = make(*(f"x/{who}/{clip}.wav" for who in "abc" for clip in "12"))
+    words = (folder / "x", "--group", "parent-folder")
+    sertool("index", *words, "--split", "speaker:34/33/33", "-o", folder / "a.parquet")
+    before = by_clip(folder / "a.parquet", "-q")
+    (folder / "x" / "a" / "1.wav").write_bytes(b"")
+    after = by_clip(*words, "--update", folder / "a.parquet", "-q")
+    assert (after["x/a/1"]["issue"], after["x/a/1"].get("split")) == ("empty", None)
+    assert after["x/a/2"]["split"] == before["x/a/2"]["split"]
+
+
 def test_an_update_keeps_a_split_of_clips_and_of_folds(make):
     folder = make(*(f"x/sad/{k}.wav" for k in range(9)))
     sertool("index", folder / "x", "--split", "random-60-20-20", "-o", folder / "a.parquet")
