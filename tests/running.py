@@ -1,6 +1,7 @@
 """Run sertool's command line inside the tests' process, where its imports are paid once."""
 
 import io
+import re
 import shlex
 import subprocess
 import sys
@@ -48,7 +49,14 @@ def sertool(*arguments: object, stdin: bytes = b"") -> Outcome:
 
 ON_LINUX = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads what Linux tells of a process")
 
-# The peak of the process itself: the system's account includes what its parent held when it was forked.
+
+def peak_memory() -> int:
+    """Return the peak of this process in bytes; the system's account includes what its parent held when it forked."""
+    (peak,) = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+    return int(peak) * 1024
+
+
+# Reads the same by itself, as importing this file would add to the peak.
 PROBE = """
 import re, sys
 from sertool.cli import run
