@@ -132,7 +132,7 @@ def _account(file: FileIO, *, whole: bool) -> containers.LengthCheck:
     if account is None:
         raise Unusable("unreadable", "no WAV, FLAC, Ogg, MP3 or AIFF file: convert it to WAV or FLAC")
     if account.is_joined:
-        raise Unusable("unreadable", "several recordings joined, of which but one is read: write the file again")
+        raise Unusable("unreadable", "several recordings in one file, of which one would be read: write the file again")
     if account.missing and whole:
         raise Unusable("truncated", account.missing)
     return account

@@ -18,7 +18,7 @@ from typing import Any
 from sertool.errors import UsageError
 
 PACKAGE = Path(__file__).parent
-NUMBERS = {"int": (int,), "float": (int, float)}  # types of the values; the last one parses text
+NUMBERS = {"int": (int,), "float": (int, float)}  # accepted types; the last converts text
 KINDS = {"bool": "true or false", "tuple[int, ...]": "whole numbers such as 32,64"}  # shown in messages
 SWITCHES = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
 LONGEST = 16  # most values in a setting that is a list
@@ -29,7 +29,7 @@ class Setting:
     """One field of a file's `Settings`: `name: Annotated[type, "help", lowest, highest] = default`."""
 
     name: str
-    kind: str  # "int", "float", "bool", "str", or "choice"
+    kind: str  # "int", "float", "bool", "str", "choice", "tuple[int, ...]", or an effect's "Range"
     default: Any
     help: str
     low: float | None = None

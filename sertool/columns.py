@@ -113,7 +113,7 @@ ISSUES = {
     "not-finite": "values, or features of them, that are no numbers: export the audio again",
     "silent": "nothing to hear: to index no sample above -66 dBFS, to predict a level below --silence",
     "too-short": "under 50 ms, or over before --offset",
-    "no-channel": "a channel was asked for that the file has not: predict it with --channel mix",
+    "no-channel": "the file lacks the channel asked for: predict it with --channel mix",
     "vanished": "the file is not there: restore it, name where it lies now with --root, or index again",
     "changed": "the file is another than was indexed: index again, with --update",
     "label-conflict": "the same sound under two labels: correct the wrong ones, or leave all of them out",
@@ -129,7 +129,7 @@ NOTES = {
     "odd-rate": "another sample rate than the rest of its corpus",
     "odd-name": "not named as its corpus names files",
     "wrong-duration": "not as long as the table says",
-    "unread-end": "behind the sound that the header counts lies what may be more of it, and is not read",
+    "unread-end": "data follows the length given in the header, perhaps more sound; it is not read",
 }
 
 

@@ -49,7 +49,7 @@ def load(
     fractions, models = [*map(_speed, speeds)], [path for run in runs for path in run]
     weights.use_file(encoder)
     if encoder and not any(packing.lacks_encoder(modelfile.read(path)) for path in models):
-        raise UsageError(f"--weights {encoder}: the model brings what its features need: leave it out")
+        raise UsageError(f"--weights {encoder}: the model file holds all that its features need: leave it out")
     return Ensemble([Predictor.load(path, device, trim) for path in models], [*map(len, runs)], fractions)
 
 
@@ -63,8 +63,8 @@ def _speed(speed: float) -> Fraction:
 class Ensemble:
     """One or several models with the same emotions, whose probabilities are averaged.
 
-    If there are several runs, of `sizes` members each, all runs have the same weight. Each member averages its answers
-    for a clip played at all `speeds`, as from a tape.
+    Members are averaged within each run, of which `sizes` says how many it has, and then runs with equal weight. A clip
+    is played at each of `speeds`, as from a tape, and its answers are averaged.
     """
 
     def __init__(

@@ -132,5 +132,5 @@ def _amount(trained: np.ndarray, own_clips: np.ndarray, of_all: str = "") -> str
 def _say_neither(table: Table, rows: np.ndarray) -> None:
     """Say how many clips get no part, because nothing is known of them or because they are copies."""
     if count := int((rows & manifest.lacking(table, "split")).sum()):
-        talk.say(f"neither trained on {count:,} of {talk.counted(len(table), 'clip')} nor held them out: "
+        talk.say(f"the models neither trained on {count:,} of {talk.counted(len(table), 'clip')} nor held them out: "
                  "eval leaves them out unless --where split=")  # fmt: skip

@@ -42,7 +42,7 @@ def losses(logits: Tensor, targets: Tensor, judged: Tensor) -> Tensor:
 
 
 def crowd(how: str, emotion: np.ndarray, corpus: np.ndarray) -> np.ndarray:
-    """Return the size of the group that each clip shares its weight with, `[clips]`; its weight is the reciprocal.
+    """Return how many clips each clip's group has, `[clips]`; its weight is one over that.
 
     The group is the clips of its emotion, or of its corpus. For `corpus-emotion` it is the clips of both, and the size
     is multiplied by the number of emotions in the corpus, so that all corpora, and the emotions in each, weigh alike.

@@ -38,7 +38,10 @@ class Objective:
     reference: Reference | None = None  # gives the outputs that --steady asks for
 
     def loss(self, batch: Batch, mixup: Mixup | None, share: float) -> Tensor:
-        """Return the loss of a batch; if mixup mixes rows, they are mixed already. `share` is each clip's weight."""
+        """Return the loss of a batch, whose clips each weigh `share`.
+
+        Rows arrive mixed; with `mixes summary` the embeddings are mixed here.
+        """
         settings, device = self.settings, batch[1].device
         places = torch.from_numpy(batch[0]).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):

@@ -224,10 +224,10 @@ device = option(
     help="Where to compute.",
 )
 jobs = option("-j", "--jobs", type=Number(int, 1, 512), metavar="N", help="Threads (default: one for each core).")
-seed = _seed("Seed of every random choice.")
-seed_of_division = _seed("Seed of every random choice, but for protocols with a seed of their own.")
+seed = _seed("Seed of all random choices.")
+seed_of_division = _seed("Seed of all random choices; some protocols have their own.")
 seed_of_training = _seed(
-    "Seed of every random choice: of the training, and of who is held out, but for protocols with a seed of their own."
+    "Seed of all random choices, in the training and of who is held out; some protocols have their own."
 )
 
 

@@ -70,18 +70,19 @@ def requests_of(
     nul: bool,
     also: str | None = None,
     told: Telling | None = None,
-    others: bool = False,
+    root_is_shared: bool = False,
 ) -> Iterator[Request]:
     """Yield each clip to predict, in order, as soon as it is known.
 
-    `root` is where the audio of manifests is now; with `others`, it may be meant for other sources only.
+    `root` is where the audio of manifests is now. It is refused if there are none here, unless it `root_is_shared`
+    with sources of another call.
 
     `also` is one more manifest column to keep. `told` adds columns to a manifest, and says which models answer for each
     clip. Rows that the shelf has are read from shards. Manifests are read before anything is yielded, as the columns of
     any of them become columns of all rows.
     """
     given = [_open_source(source, root, shelf, nul=nul, alone=len(sources) == 1) for source in sources]
-    if root and not others and not any(isinstance(one, Table) for one in given):
+    if root and not root_is_shared and not any(isinstance(one, Table) for one in given):
         raise UsageError(f"--root {root}: it is for audio that a manifest names, and there is none")
     kept = merging.with_common_types([_kept(one, also, shelf) for one in given if isinstance(one, Table)])
     held = [told(table) if told else (table, [None] * len(table)) for table in kept]

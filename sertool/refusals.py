@@ -180,5 +180,5 @@ def _way_out(lessons: Sequence[EncoderTraining], table: Table, divisions: Sequen
     without_dev = [np.where(split == DEV, TRAIN, split) for split in divisions]
     tested = all((split == TEST).any() for split in divisions)
     if tested and taught_encoders.count_held_out(lessons, table, without_dev) is None:
-        return "as all of those are in dev and none in test, train on them, too: --no-dev"
+        return "add --no-dev, as all of those are in dev and none in test"
     return "divide the clips as its own training did"

@@ -93,7 +93,7 @@ def with_noise(wave: Tensor, noise: Tensor, rate: int, snr: float) -> Tensor:
 
 
 def _band_limited_norm(wave: Tensor, rate: int) -> Tensor:
-    """Return the norm of `[.., samples]` without frequencies that the rate `HEARD` cannot hold."""
+    """Return the norm of `[.., samples]` without frequencies above half of `REFERENCE_RATE`."""
     if rate <= REFERENCE_RATE:
         return _length(wave)
     import torch

@@ -231,5 +231,7 @@ def answers(
     if enroll is None:
         return adapted(session, requests, names)
     name = names.of if speakers else OneVoice(enroll).of
-    before = predict_inputs.requests_of([enroll], root, session.shelf(), nul=False, also=names.column, others=True)
+    before = predict_inputs.requests_of(
+        [enroll], root, session.shelf(), nul=False, also=names.column, root_is_shared=True
+    )
     return adapted_to_enrolled(session, requests, name, enrolled(session, before, name))

@@ -203,7 +203,7 @@ def _way_out(teachers: TeacherModels, table: Table, split: np.ndarray) -> str:
     """Say how to divide clips so that such a teacher may teach; classical ones learn from the dev of folds, too."""
     without_dev = np.where(split == DEV, TRAIN, split)
     if (split == TEST).any() and not _leaking_models(teachers, table, without_dev).all():
-        return "as one of its models knows of those only who is in dev, and none in test, train on them, too: --no-dev"
+        return "one of its models knows speakers of dev but none of test: add --no-dev"
     return "train it on this very split or these folds"
 
 

@@ -19,15 +19,15 @@ class Settings:
         "how the learning rate changes: plateau by the dev figure or, without dev, by the loss in train",
     ] = "cosine"
     warmup: Annotated[int, "steps over which the learning rate rises from zero", 0, 100_000] = 0
-    plateau_factor: Annotated[float, "what plateau multiplies the rate by", 0, 1] = 0.5
-    plateau_patience: Annotated[int, "epochs without improvement before it does so", 0, 100_000] = 10
+    plateau_factor: Annotated[float, "factor of the rate on a plateau", 0, 1] = 0.5
+    plateau_patience: Annotated[int, "epochs without improvement that make a plateau", 0, 100_000] = 10
     restart_epochs: Annotated[int, "epochs of the first cosine of restarts", 1, 100_000] = 10
-    restart_factor: Annotated[int, "how many times as long as the one before each next cosine is", 1, 1000] = 2
+    restart_factor: Annotated[int, "each cosine lasts this many times as long as the last", 1, 1000] = 2
     smoothing: Annotated[float, "label smoothing", 0, 1] = 0.0
     balance: Annotated[
         Literal["none", "weights", "sampling", "corpus", "corpus-emotion"],
-        "make up for rarer emotions, by weights in the loss or by sampling; for smaller corpora, or for both, by "
-        "sampling; in the classical models always by weights",
+        "even out emotions, by weights in the loss (weights) or by drawing clips (sampling); or corpora, or both, by "
+        "drawing clips; classical models always use weights",
     ] = "none"
     absent_emotions: Annotated[
         Literal["mask", "count"],
@@ -60,8 +60,8 @@ class Settings:
     ] = 0.0
     strangers: Annotated[
         float,
-        "with --adapt, share of the clips that are scaled as if their speaker were unknown; for lda a half, if any but "
-        "not all",
+        "with --adapt, share of the clips that are scaled as if their speaker were unknown; lda takes any value "
+        "between 0 and 1 as 0.5",
         0,
         1,
     ] = 0.5

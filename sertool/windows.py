@@ -104,7 +104,7 @@ def _warn_of_late_end(row: Row, there: float) -> None:
     told = row.get("duration") or 0.0
     if told > there + LATE_SECONDS:
         talk.detail(f"{row['path']}: {told:g} s are asked for, and {there:.2f} s are there")
-        talk.warn("rows end later than their files, whose ends are taken: start, end and duration are in seconds "
+        talk.warn("some rows end after their file and are cut there: start, end and duration are in seconds "
                   "(-v names each)")  # fmt: skip
 
 

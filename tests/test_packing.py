@@ -119,7 +119,7 @@ def test_weights_that_nothing_needs_are_refused(run: Path) -> None:
     (run / "w.pt").touch()
     path = packed(run, "whole.safetensors", in_8_bits=False)
     done = sertool("predict", "-m", path, "--weights", run / "w.pt", run / "clips")
-    assert (done.code, "brings what its features need" in done.line, done.out) == (2, True, b"")
+    assert (done.code, "holds all that its features need" in done.line, done.out) == (2, True, b"")
     assert packing.lacks_encoder(modelfile.read(run / "run" / "seed-0" / "model.safetensors"))
 
 

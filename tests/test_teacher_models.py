@@ -147,7 +147,7 @@ def test_a_teacher_that_learnt_from_the_dev_of_its_folds_teaches_where_dev_is_in
     words = ("-m", "mlp", "--epochs", 1, "--folds", 2, "--teacher", tmp_path / "teacher")
     train(rms, "-m", "lda", "--folds", 2, "-o", tmp_path / "teacher")
     line = train(rms, *words, "-o", tmp_path / "run", code=1).err.splitlines()[-1]
-    assert "in dev, and none in test, train on them, too: --no-dev" in line
+    assert "knows speakers of dev but none of test: add --no-dev" in line
     train(rms, *words, "--no-dev", "-o", tmp_path / "without")
     assert "these folds" in train(rms, *words, "--seed", 3, "-o", tmp_path / "other", code=1).err.splitlines()[-1]
 

@@ -76,8 +76,8 @@ def _output_options() -> Any:
         option("-f", "--format", "kind", type=click.Choice(list(FORMATS.values())),
                help="Format of the report (default: by the extension of -o, else a table)."),
         option("--plot", type=click.Path(file_okay=False), metavar="DIR",
-               help="Draw into this folder what is confused and found, how far confidence is to be trusted and what a "
-                    "threshold leaves (curves), speakers and comparisons."),
+               help="Draw into this folder: confusion, recall, reliability, threshold curves, speakers, differences of "
+                    "runs."),
         option("--html", type=click.Path(dir_okay=False), metavar="FILE",
                help="Write the whole report as one page for the browser; - for stdout, in place of the tables."),
         options.seed, options.quiet, options.verbose,

@@ -56,8 +56,8 @@ def _input_options() -> Any:
         option("--check", type=click.Choice(["none", "header", "full"]), default="full", show_default=True, group=group,
                help="How closely files are looked at: not at all, their headers, or every sample."),
         option("--update", type=click.Path(), metavar="MANIFEST", group=group,
-               help="Look only at files that are new or changed since. What the manifest was read with (--corpus to "
-                    "--emotions, --where) goes on unless it is given anew, and speakers keep their split."),
+               help="Look only at files that are new or changed since. Its own --corpus to --emotions and --where "
+                    "apply unless given again; speakers keep their split."),
         options.root, options.nul,
     )  # fmt: skip
 

@@ -63,8 +63,8 @@ a row with its issue, and the work goes on; if nothing that was named exists, th
 
 A run's models answer together, but for the one of `train --final`, which -m run/final names. For a clip of a manifest
 those answer that held the clip out. Clips that all of them were trained on, and new clips of speakers they were trained
-on, have split train in the output, whatever the manifest says, so that eval leaves them out. For a model file alone,
-such as base and tiny, the published split of its training decides that.
+on, have split train in the output, whatever the manifest says, so that eval leaves them out. A single model file (base,
+tiny) goes by the published split that it was trained on.
 
 With a folder for -o, calls/2024/a.wav of `predict calls/` is answered in FOLDER/2024/a.csv, or a.wav.csv if there is an
 a.flac beside it; recordings that lists and manifests name keep the path that they have below the working folder, or
@@ -74,7 +74,7 @@ by other models or options, and files that are not its own, are refused, never r
 
 If a manifest points to shards with the features that the model takes, these are read in place of the audio, unless
 --window, --channel, --speeds or --trim needs sound; shards may be named themselves, too. --silence applies to audio
-only. For --strict, a silent window is not a clip that was set aside.
+only. --strict ignores silent windows.
 """
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "audacity", "textgrid")
 ANSWERS_FOR_ADAPT_HINT = 10  # answers from which on to mention that the model can adapt
@@ -101,8 +101,9 @@ def _listening_options() -> Any:
                help="One row for each clip (and channel): how long was judged, the share of each emotion in that, and "
                     "mean probabilities."),
         option("--channel", type=click.Choice(["mix", "left", "right", "each"]), default="mix", show_default=True,
-               group=group, help="Which channels of stereo audio are judged; each suits calls with a speaker on "
-                         "either. Manifests may name a channel for each row, in the column channel, from 1."),
+               group=group, help="Which channels of stereo audio are judged; each: every channel by itself, as in "
+                         "calls with one speaker a side. Manifests may name a channel for each row, in the column "
+                         "channel, from 1."),
         option("--silence", type=options.Number(float, -200, 0), default=-60.0, show_default=True, metavar="DBFS",
                group=group, help="Clips and windows below this level (RMS, relative to full scale) are silent and not "
                          "judged."),
@@ -129,12 +130,12 @@ def _speaker_options() -> Any:
     group = "Speakers"
     return options.stack(
         option("--adapt", type=click.Choice(["speaker"]), group=group,
-               help="Normalise each speaker's clips by the mean and deviation of all of them; these are read before "
-                    "the speaker's first answer comes."),
+               help="Normalise each speaker's clips by the mean and deviation of all of them: a speaker's answers "
+                    "come once all of the speaker's clips are read."),
         option("--speakers", metavar="HOW", group=group,
                shell_complete=options.offering("all", "parent-folder", "speaker"),
-               help="What tells who speaks: parent-folder, a column of the manifest, a pattern such as "
-                    "'{speaker}_{}.wav', or all: everything is one voice (on each channel), for recordings unlike "
+               help="How speakers are told apart: parent-folder, a column of the manifest, a pattern such as "
+                    "'{speaker}_{}.wav', or all: everyone on a channel counts as one voice, for recordings unlike "
                     "those of the model's training. [default: speaker]"),
         option("--enroll", type=click.Path(exists=True), metavar="DIR", group=group,
                help="Adapt by these clips instead, of one voice unless --speakers tells several apart; answers then "
@@ -271,7 +272,7 @@ def _requests(
         nul=values["null"],
         also=speaker_answers.SpeakerNames(values["speakers"]).column,
         told=told,
-        others=bool(values["enroll"]) and not os.path.isdir(values["enroll"]),
+        root_is_shared=bool(values["enroll"]) and not os.path.isdir(values["enroll"]),
     )
     requests = predict_inputs.of_known_length(requests) if kind in OF_TIME else requests
     is_for_one = kind in OF_ONE_FILE and not _is_folder(values["out"])

@@ -121,14 +121,15 @@ def _division_options() -> Any:
                     "test."),
         option("--no-dev", is_flag=True, group=group,
                help="Train on the speakers of dev, too; with folds, dev is an eighth of the speakers who are not held "
-                    "out. No epoch is then chosen by them, and probabilities are not calibrated. The classical models "
+                    "out. Then no epoch is chosen, and probabilities are not calibrated. The classical models "
                     "learn from the dev of folds anyway."),
         option("--seeds", type=options.Number(int, 1, options.SEEDS), default=1, show_default=True, metavar="N",
                group=group,
                help="Train with N seeds, from --seed on. All share the split or the folds that are drawn with --seed."),
         option("--gap", is_flag=True, group=group,
                help="Train twice, under a leaky protocol and on disjoint speakers, and say the difference in UAR and "
-                    "in accuracy. The split asked for is whichever of the two it can be; both are of the same clips."),
+                    "in accuracy. The split you name is one of the two; the other is chosen to match. Both use the "
+                    "same clips."),
         option("--final", is_flag=True, group=group,
                help="Then train one more model, to be used, on all clips of train, dev and test: in final/ of the run. "
                     "It is trained for as many epochs as the others chose in the median, on the same schedule (plateau "
