@@ -194,10 +194,11 @@ def setting(word: str, name: str, field: catalogue.Setting, group: str) -> Calla
         kind = Number(catalogue.NUMBERS[field.kind][-1], field.low, field.high)
     elif field.kind == "bool":
         word, kind = f"{word}/--no-{word.removeprefix('--')}", None
-    usual = f"{field.default:g}" if isinstance(field.default, float) else str(field.default).lower()
+    help_text, _, usual = field.help.removesuffix("]").partition(" [default: ")  # of a setting that may be None
+    if field.default is not None:
+        usual = f"{field.default:g}" if isinstance(field.default, float) else str(field.default).lower()
     return option(
-        word, name, type=kind, default=None, usual=usual if field.default is not None else "", group=group,
-        help=f"{field.help[:1].upper()}{field.help[1:]}.",
+        word, name, type=kind, default=None, usual=usual, group=group, help=f"{help_text[:1].upper()}{help_text[1:]}.",
     )  # fmt: skip
 
 
@@ -223,7 +224,7 @@ device = option(
     show_default=True,
     help="Where to compute.",
 )
-jobs = option("-j", "--jobs", type=Number(int, 1, 512), metavar="N", help="Threads (default: one for each core).")
+jobs = option("-j", "--jobs", type=Number(int, 1, 512), metavar="N", help="Threads. [default: one for each core]")
 seed = _seed("Seed of all random choices.")
 seed_of_division = _seed("Seed of all random choices; some protocols have their own.")
 seed_of_training = _seed(
@@ -233,7 +234,7 @@ seed_of_training = _seed(
 
 def _manifest_format(usual: str) -> Callable[[Any], Any]:
     kinds = click.Choice(["parquet", "csv", "tsv", "jsonl", "table"])
-    return option("-f", "--format", "kind", type=kinds, help=f"Format of the manifest (default: {usual}).")
+    return option("-f", "--format", "kind", type=kinds, help=f"Format of the manifest. [default: {usual}]")
 
 
 stdout_format = _manifest_format("Parquet in a pipe and a table on a terminal")

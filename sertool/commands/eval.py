@@ -47,7 +47,7 @@ def _input_options() -> Any:
         option("--truth", metavar="COLUMN", group=group, help="The column that holds the true emotion."),
         option("--predicted", metavar="COLUMN", group=group, help="The column that holds the predicted emotion."),
         option("--split", type=click.Choice(["test", "dev", "train"]), group=group,
-               help="Which rows to score (default: test where there are any, else dev)."),
+               help="Which rows to score. [default: test where there are any, else dev]"),
         option("--map", "mapping", multiple=True, metavar="FROM=TO,..", group=group,
                help="What a label means: ps=surprise, calm=neutral."),
         options.where,
@@ -74,7 +74,7 @@ def _output_options() -> Any:
     return options.stack(
         options.out("Write the report to this file (.txt, .json, .csv, .md) rather than to stdout."),
         option("-f", "--format", "kind", type=click.Choice(list(FORMATS.values())),
-               help="Format of the report (default: by the extension of -o, else a table)."),
+               help="Format of the report. [default: by the extension of -o, else a table]"),
         option("--plot", type=click.Path(file_okay=False), metavar="DIR",
                help="Draw into this folder: confusion, recall, reliability, threshold curves, speakers, differences of "
                     "runs."),

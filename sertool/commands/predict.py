@@ -160,7 +160,7 @@ def _run_options() -> Any:
         options.out("Write to this file rather than to stdout; or, if it is a folder or ends in /, to a file for each "
                     "recording there.", either=True),
         option("-f", "--format", "kind", type=click.Choice(FORMATS),
-               help="Format [default: by the extension of -o, else CSV in a pipe or folder, and lines on a terminal]."),
+               help="Format. [default: by the extension of -o, else CSV in a pipe or folder, and lines on a terminal]"),
         options.device, options.jobs, options.strict, options.wait, options.quiet, options.verbose,
     )  # fmt: skip
 

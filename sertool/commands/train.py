@@ -71,7 +71,7 @@ def _design_options() -> Any:
         option("--scratch", is_flag=True, group=group,
                help="Start a backbone from random weights, not from published ones."),
         option("--features", type=options.files_in("features"), group=group,
-               help="Features to train on, joined in the order of their names (default: all that the manifest has)."),
+               help="Features to train on, joined in the order of their names. [default: all that the manifest has]"),
         option("--scale", type=click.Choice(["none", "corpus"]), group=group,
                help="Scale rows by the mean and deviation of all of train, or leave them. "
                     "[default: none for whisper, else corpus]"),

@@ -16,7 +16,7 @@ DTYPE = "float32"
 class Settings:
     n_fft: Annotated[int, "samples in a frame and its transform", 16, 65_536] = 2048
     hop: Annotated[int, "samples from one frame to the next", 1] = 512
-    win_length: Annotated[int | None, "samples under the window (default: n_fft)", 1] = None
+    win_length: Annotated[int | None, "samples under the window [default: n_fft]", 1] = None
     window: Annotated[Literal["hann", "hamming", "blackman", "ones"], "window over a frame"] = "hann"
     center: Annotated[bool, "centre frames on their time, with the ends extended"] = True
     edges: Annotated[Literal["zeros", "reflect"], "what lies beyond the ends"] = "zeros"

@@ -16,12 +16,12 @@ class Settings:
     bands: Annotated[int, "number of mel bands", 1, 1024] = 128
     n_fft: Annotated[int, "samples in a frame and its transform", 16, 65_536] = 2048
     hop: Annotated[int, "samples from one frame to the next", 1] = 512
-    win_length: Annotated[int | None, "samples under the window (default: n_fft)", 1] = None
+    win_length: Annotated[int | None, "samples under the window [default: n_fft]", 1] = None
     window: Annotated[Literal["hann", "hamming", "blackman", "ones"], "window over a frame"] = "hann"
     center: Annotated[bool, "centre frames on their time, with the ends extended"] = True
     edges: Annotated[Literal["zeros", "reflect"], "what lies beyond the ends"] = "zeros"
     fmin: Annotated[float, "lowest frequency in Hz", 0] = 0.0
-    fmax: Annotated[float | None, "highest frequency in Hz (default: half the rate)", 1] = None
+    fmax: Annotated[float | None, "highest frequency in Hz [default: half the rate]", 1] = None
     htk: Annotated[bool, "HTK's mel scale rather than Slaney's"] = False
     norm: Annotated[Literal["slaney", "none"], "each triangle's area is one, or its peak"] = "slaney"
     scale: Annotated[Literal["db", "log", "power"], "decibels, natural logarithm, or the power itself"] = "db"

@@ -15,12 +15,12 @@ STEPS = True  # rounding may move a value by a step
 
 @dataclass(frozen=True)
 class Settings:
-    tuning: Annotated[float | None, "of the pitch classes, in parts of one (default: each clip's own)", -0.5, 0.5] = (
+    tuning: Annotated[float | None, "of the pitch classes, in parts of one [default: each clip's own]", -0.5, 0.5] = (
         None
     )
     n_fft: Annotated[int, "samples in a frame and its transform", 16, 65_536] = 2048
     hop: Annotated[int, "samples from one frame to the next", 1] = 512
-    win_length: Annotated[int | None, "samples under the window (default: n_fft)", 1] = None
+    win_length: Annotated[int | None, "samples under the window [default: n_fft]", 1] = None
     window: Annotated[Literal["hann", "hamming", "blackman", "ones"], "window over a frame"] = "hann"
     center: Annotated[bool, "centre frames on their time, with the ends extended"] = True
     edges: Annotated[Literal["zeros", "reflect"], "what lies beyond the ends"] = "zeros"

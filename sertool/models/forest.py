@@ -18,7 +18,7 @@ INPUT = {"mfcc": 100, "mel": 128, "zcr": 1, "rms": 1, "chroma": 12, "bandwidth":
 class Settings:
     trees: Annotated[int, "number of trees", 1, 100_000] = 100
     leaf: Annotated[int, "clips in a leaf at least", 1, 1_000_000] = 1
-    depth: Annotated[int | None, "questions from root to leaf at most (default: as many as it takes)", 1, 10_000] = None
+    depth: Annotated[int | None, "questions from root to leaf at most [default: as many as it takes]", 1, 10_000] = None
 
 
 class Model(Fitted):

@@ -28,7 +28,7 @@ FOLDS = 5
 class Settings:
     c: Annotated[float, "the smaller, the more clips may lie on the wrong side", 1e-6, 1e6] = 1.0
     gamma: Annotated[
-        float | None, "how fast likeness falls with squared distance (default: 1 / columns)", 1e-9, 1e6
+        float | None, "how fast likeness falls with squared distance [default: 1 / columns]", 1e-9, 1e6
     ] = None
 
 
