@@ -145,14 +145,16 @@ def _write(path: Path, predicted: Table, *, refused: bool) -> None:
 @contextmanager
 def _claimed(folder: Path, described: dict[str, dict[str, Any]], place: Workplace) -> Iterator[list[int]]:
     """Let the leader claim a folder for all processes, or refuse it, before any trains there; see `runs.claimed`."""
-    with ExitStack() as until_done:
+    if not Team().leads:
         with team.leader_first():
-            if Team().leads and place.refusal and not runs.finished(folder, described, place.overwrite):
+            pass
+        yield []
+        return
+    with ExitStack() as until_done:  # the others go on once it is claimed, and it stays so until all is trained
+        with team.leader_first():
+            if place.refusal and not runs.finished(folder, described, place.overwrite):
                 raise place.refusal
-            claim: AbstractContextManager[list[int]] = nullcontext([])
-            if Team().leads:
-                claim = runs.claimed(folder, described, place.overwrite)
-            other_seeds = until_done.enter_context(claim)
+            other_seeds = until_done.enter_context(runs.claimed(folder, described, place.overwrite))
         yield other_seeds
 
 
