@@ -61,14 +61,14 @@ def makers(models: Iterable[Iterable[Path]], values: Mapping[str, Any]) -> dict[
 def write(requests: Iterable[Request], answering: Answering, place: AnswerFolder) -> Count:
     """Write the answers that are missing, each file whole or not at all; return the counts of all."""
     asked = recordings.grouped(requests, ENDINGS[place.kind], answering.naming)
-    with locks.folder_lock(place.folder, place.wait, idle=True) as refusal, files.interruptible():
+    with locks.folder_lock(place.folder, place.wait, read_only_ok=True) as lock, files.interruptible():
         record, count = Record(place.folder, place.kind, place.made_by), Count(by_window=answering.by_window)
         left = record.left(asked)
         due = {each.file for each in left}
         for each in asked:
             count.issues.update({} if each.file in due else record.issues(each))
-        if left and refusal:
-            raise refusal
+        if left:
+            lock.require_writable()
         lacking = _write_each(left, answering, record, place, count) if left else []
     if asked and len(lacking) == len(asked):
         raise NothingThereError("nothing of what was asked for is there, or can be heard")

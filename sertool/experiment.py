@@ -32,10 +32,9 @@ from sertool import (
 )
 from sertool.design import Design, Member
 from sertool.designing import DesignOptions
-from sertool.errors import SertoolError
 from sertool.featurizing import ShardFolder
 from sertool.heldout import HeldOutOptions
-from sertool.locks import folder_lock
+from sertool.locks import FolderLock, folder_lock
 from sertool.manifest import Table
 from sertool.member_scores import Figures
 from sertool.members import Callbacks
@@ -68,7 +67,7 @@ class Workplace(NamedTuple):
     overwrite: bool
     device: str
     teachers: TeacherModels | None  # None unless the teacher is a model or run
-    refusal: SertoolError | None  # why nothing may be written there, if so
+    lock: FolderLock
 
 
 @device.memory_kept()
@@ -88,14 +87,14 @@ def run(inputs: Inputs, design: DesignOptions, held_out: HeldOutOptions, options
     with team.leader_first():
         plan, to_make = planning.with_features(plan, picked)
         divisions = planning.check_all(plan, to_make)
-    with folder_lock(plan.folder, options.wait, idle=True) if leads else nullcontext() as refusal:
+    with folder_lock(plan.folder, options.wait, read_only_ok=True) if leads else nullcontext(FolderLock()) as lock:
         if leads:
             runs.sweep(plan.folder)
         with team.leader_first():
             place = ShardFolder(plan.folder / "features", WHOLE, options.overwrite, options.wait or not leads)
             plan = replace(plan, table=preparing.featurized(plan.table, to_make, place, picked, jobs))
             teachers = _teachers(plan.table, design.teacher, plan.folder, picked, jobs)
-        workplace = Workplace(options.overwrite, process_device, teachers, refusal)
+        workplace = Workplace(options.overwrite, process_device, teachers, lock)
         if to_make is not None:  # extraction may have set clips aside
             divisions = planning.divisions(plan)
         predictions = [_divided(plan, division, workplace) for division in divisions]
@@ -125,7 +124,7 @@ def _divided(plan: TrainingPlan, division: Division, place: Workplace) -> Table:
             first_seeds = trainings[:: plan.held_out.seeds]
             others = [runs.of_seed(member, seed) for member in first_seeds for seed in other_seeds]
             also = [(member, members.answered(table, member, folder)) for member in others]
-            _write(joined, _joined([*answered, *also], plan, division), refused=bool(place.refusal))
+            _write(joined, _joined([*answered, *also], plan, division), refused=not place.lock.is_writable)
             run_report.say_result(predicted, [scores for _, scores in trained], way.protocol, folder)
             if others:
                 talk.say(f"{joined} holds those of other seeds as well")
@@ -152,8 +151,8 @@ def _claimed(folder: Path, described: dict[str, dict[str, Any]], place: Workplac
         return
     with ExitStack() as until_done:  # the others go on once it is claimed, and it stays so until all is trained
         with team.leader_first():
-            if place.refusal and not runs.finished(folder, described, place.overwrite):
-                raise place.refusal
+            if not (place.lock.is_writable or runs.finished(folder, described, place.overwrite)):
+                place.lock.require_writable()
             other_seeds = until_done.enter_context(runs.claimed(folder, described, place.overwrite))
         yield other_seeds
 

@@ -85,10 +85,10 @@ def _shape(extraction: Extraction, name: str) -> str:
 def run(table: Table, extraction: Extraction, place: ShardFolder, device: str, jobs: int) -> Table:
     """Make missing shards; return this part's rows of the manifest, pointing to their features."""
     planned = _plan(table, extraction, place.folder)
-    with folder_lock(place.folder, place.wait, place.part.name, idle=True) as refusal:
+    with folder_lock(place.folder, place.wait, place.part.name, read_only_ok=True) as lock:
         own_tasks, open_tasks = _lacking(planned, table, place)
-        if open_tasks and refusal:
-            raise refusal
+        if open_tasks:
+            lock.require_writable()
         making = tasks.make(planned, open_tasks, device, jobs)
         tasks.warn_of_changed(planned, [task for task in own_tasks if task not in open_tasks])
         done = sum(talk.progress(making, sum(map(len, open_tasks)), "featurizing"))

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,33 +16,49 @@ UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 LOCKLESS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)  # some network file systems, Lustre among them
 
 
+@dataclass(frozen=True)
+class FolderLock:
+    """A folder's lock; not held if the folder can only be read."""
+
+    refusal: SertoolError | None = None  # why nothing can be written in the folder, if so
+
+    @property
+    def is_writable(self) -> bool:
+        return self.refusal is None
+
+    def require_writable(self) -> None:
+        """Raise if nothing can be written in the folder."""
+        if self.refusal:
+            raise self.refusal
+
+
 @contextmanager
-def folder_lock(folder: Path, wait: bool, part: str = "", *, idle: bool = False) -> Iterator[SertoolError | None]:
+def folder_lock(folder: Path, wait: bool, part: str = "", *, read_only_ok: bool = False) -> Iterator[FolderLock]:
     """Lock a folder: a second process is refused, or waits. Processes with different parts share it.
 
-    A folder that is not writable cannot be locked, which is an error. A caller that may be `idle`, as all its output
-    may exist already, gets the error instead, to raise it when it has to write.
+    A folder that is not writable cannot be locked, which is an error unless it is `read_only_ok`: for a caller whose
+    output may all exist already, and who asks `require_writable` before writing.
     """
-    with _lock(folder, ".lock", wait, shared=bool(part), idle=idle) as refusal:
-        if not part or refusal:
-            yield refusal
+    with _lock(folder, ".lock", wait, shared=bool(part), read_only_ok=read_only_ok) as lock:
+        if not (part and lock.is_writable):
+            yield lock
             return
-        with _lock(folder, f".lock-{part}", wait, idle=idle) as own:
+        with _lock(folder, f".lock-{part}", wait, read_only_ok=read_only_ok) as own:
             yield own
 
 
 @contextmanager
 def _lock(
-    folder: Path, name: str, wait: bool, shared: bool = False, idle: bool = False
-) -> Iterator[SertoolError | None]:
+    folder: Path, name: str, wait: bool, shared: bool = False, read_only_ok: bool = False
+) -> Iterator[FolderLock]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         stream = open(folder / name, "a+b")  # noqa: SIM115 (held open for as long as the lock)
     except OSError as error:
         refusal = SertoolError(f"cannot write in {folder}: {reason(error)}")
-        if not (idle and error.errno in UNWRITABLE and folder.is_dir()):
+        if not (read_only_ok and error.errno in UNWRITABLE and folder.is_dir()):
             raise refusal from None
-        yield refusal
+        yield FolderLock(refusal)
         return
     with stream:
         while not _try_lock(stream, shared):
@@ -51,7 +68,7 @@ def _lock(
                 )
             time.sleep(0.2)
         try:
-            yield None
+            yield FolderLock()
         finally:
             _unlock(stream)
 

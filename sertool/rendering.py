@@ -86,10 +86,10 @@ def write(table: Table, place: SoundFolder, jobs: int) -> Table:
     sounds = [Sound(clip, _file(place, clip)) for clip in clips_of(table.take(rows))]
     first, last = _bounds(rows, place.part, len(table))
     sounds, rows = place.part.of(sounds), place.part.of(rows) - first
-    with folder_lock(place.folder, place.wait, place.part.name, idle=True) as refusal:
+    with folder_lock(place.folder, place.wait, place.part.name, read_only_ok=True) as lock:
         missing = [sound for sound in sounds if not _is_current(sound)]
-        if missing and refusal:
-            raise refusal
+        if missing:
+            lock.require_writable()
         issues = dict(talk.progress(_made(missing, jobs), len(missing), "writing"))
         looking = talk.progress(sounds, len(sounds), "looking", "file")
         file_rows = [_row(sound, issues.get(sound.clip.name)) for sound in looking]
