@@ -86,15 +86,16 @@ class Ensemble:
 
     @property
     def engines(self) -> list[Engine]:
-        """The engines that compute features, shared by all workers.
+        """The engines that compute features, shared by all workers."""
+        self.build_engines()
+        return self._engines
 
-        They are built for the first clip, as they look for the encoders' weights.
-        """
+    def build_engines(self) -> None:
+        """Build the engines unless they are there. They look for the encoders' weights, so no clip, no engines."""
         with self._making:
             if not self._engines:
                 device = self.members[0].device.type
                 self._engines = [inference.engine_of(extraction, device) for extraction in self.extractions]
-        return self._engines
 
     @property
     def batches_on_device(self) -> bool:

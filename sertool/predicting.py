@@ -110,7 +110,7 @@ class Session:
                     while pool.pending and (forks or pool.is_full or pool.pending[0].done()):
                         yield pool.next_result()
                     if forks and looking.acquire(timeout=PATIENCE):  # else it awaits more; threads go on
-                        self.ensemble.engines  # noqa: B018 (built now, so that all forks have them)
+                        self.ensemble.build_engines()  # now, so that all forks have them
                         pool.fork()
                         looking.release()
                         may_fork = False  # one attempt is enough, whether or not it forked
