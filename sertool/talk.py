@@ -8,14 +8,42 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 WIDEST = 1000  # width of a table in a pipe
-_level = {"verbosity": 0}
-_said: set[str] = set()
-Said = tuple[str, str]  # the name of the function that said it, and the text
-_records: list[list[Said]] = []  # a stack of recordings; messages go to the last
+
+
+class Said(NamedTuple):
+    """A message."""
+
+    text: str
+    once: bool = False  # whether it is not said again
+    detail: bool = False  # whether it is for -v only
+
+
+class _Talk:
+    """How much is said, what is not to be said again, and a stack of recordings, to the last of which messages go."""
+
+    def __init__(self) -> None:
+        self.verbosity = 0
+        self.said_once: set[str] = set()
+        self.recordings: list[list[Said]] = []
+
+    def add(self, message: Said) -> None:
+        """Print or record a message, unless it is silenced or was said."""
+        is_old = message.once and message.text in self.said_once
+        if is_old or self.verbosity < int(message.detail):
+            return
+        if self.recordings:
+            self.recordings[-1].append(message)
+            return
+        if message.once:
+            self.said_once.add(message.text)
+        _line(sys.stderr, message.text)
+
+
+_talk = _Talk()
 
 
 def begin() -> None:
@@ -40,7 +68,7 @@ def begin() -> None:
 def forget() -> None:
     """Reset the verbosity and the messages said once."""
     set_verbosity(0)
-    _said.clear()
+    _talk.said_once.clear()
 
 
 def release_stdout() -> None:
@@ -53,7 +81,7 @@ def release_stdout() -> None:
 
 def set_verbosity(level: int) -> None:
     """Set the verbosity: -1 for errors only, 0 for summaries, 1 for details."""
-    _level["verbosity"] = level
+    _talk.verbosity = level
 
 
 def clean(text: object) -> str:
@@ -69,21 +97,17 @@ def counted(count: int, what: str) -> str:
 
 def say(text: str) -> None:
     """Print a line of summary or progress, which `-q` silences."""
-    if _level["verbosity"] >= 0 and not _is_recorded("say", text):
-        _line(sys.stderr, text)
+    _talk.add(Said(text))
 
 
 def say_once(text: str) -> None:
     """Print a line of summary, once."""
-    if text not in _said and not _is_recorded("mention", text):
-        _said.add(text)
-        say(text)
+    _talk.add(Said(text, once=True))
 
 
 def detail(text: str) -> None:
     """Print a line for `-v` only."""
-    if _level["verbosity"] > 0 and not _is_recorded("detail", text):
-        _line(sys.stderr, text)
+    _talk.add(Said(text, detail=True))
 
 
 def warn(text: str) -> None:
@@ -94,23 +118,17 @@ def warn(text: str) -> None:
 @contextmanager
 def recorded() -> Iterator[list[Said]]:
     """Record messages instead of printing them, for another process to repeat."""
-    _records.append([])
+    _talk.recordings.append([])
     try:
-        yield _records[-1]
+        yield _talk.recordings[-1]
     finally:
-        _records.pop()
+        _talk.recordings.pop()
 
 
 def replay(said: Iterable[Said]) -> None:
     """Print recorded messages; those said once are said once, however many processes recorded them."""
-    for how, text in said:
-        {"say": say, "mention": say_once, "detail": detail}[how](text)
-
-
-def _is_recorded(how: str, text: str) -> bool:
-    if _records:
-        _records[-1].append((how, text))
-    return bool(_records)
+    for message in said:
+        _talk.add(message)
 
 
 def fail(text: str) -> None:
@@ -132,7 +150,7 @@ def _line(stream: TextIO, text: str) -> None:
 
 
 def shows_progress() -> bool:
-    return _level["verbosity"] >= 0 and _is_terminal(sys.stderr)
+    return _talk.verbosity >= 0 and _is_terminal(sys.stderr)
 
 
 def progress(items: Iterable[Any], total: int | None, what: str, unit: str = "clip") -> Iterator[Any]:
