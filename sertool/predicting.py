@@ -131,7 +131,7 @@ class Session:
             try:
                 if request.stored:
                     yield _shelved(request, request.stored)
-                elif self.options.window is None and _seconds(row) > LONG_CLIP_SECONDS:
+                elif self.options.window is None and _is_long(row):
                     yield from self._long(stretch)
                 else:
                     yield from self._pieces(stretch)
@@ -244,10 +244,11 @@ class Session:
         return self.options.window is None or row["end"] - row["start"] >= SHORTEST
 
 
-def _seconds(row: Row) -> float:
-    """Return a clip's length in seconds; 0 if it cannot be read."""
+def _is_long(row: Row) -> bool:
+    """Whether a whole clip is long, by its header; warn if its row ends after the file."""
     look = audio.probe(path_of(row["path"]), full=False)
-    return 0.0 if look.issue else windows.seconds(row, look)
+    windows.warn_of_late_end(row, look)
+    return not look.issue and windows.seconds(row, look) > LONG_CLIP_SECONDS
 
 
 def _decoded(stretch: Stretch, options: PredictOptions, wave: Wave) -> np.ndarray:

@@ -53,8 +53,9 @@ class Stretch:
 
 def lacks_channel(request: Request, options: PredictOptions, channels: int) -> bool:
     """Whether audio with so many channels lacks the channel that a row names, or that was asked for."""
-    own = request.row.get("channel")
-    return own > channels if own else channels == 1 and options.channel == "right" and not request.answers_any_channel
+    if own := request.row.get("channel"):
+        return own > channels
+    return channels == 1 and options.channel == "right" and not request.answers_any_channel
 
 
 def seconds(row: Row, look: audio.AudioInfo) -> float:
@@ -63,7 +64,6 @@ def seconds(row: Row, look: audio.AudioInfo) -> float:
     there = math.inf if look.issue == "truncated" else 0.0
     if not look.issue:
         there = look.seconds - start
-        _warn_of_late_end(row, there)
     return told if told is not None and told < there else there  # NaN is not less
 
 
@@ -84,6 +84,7 @@ def stretches(request: Request, options: PredictOptions, wave: Wave) -> Iterator
         return
     look = audio.probe(path_of(row["path"]), full=False)
     start, length = row.get("start") or 0.0, seconds(row, look)
+    warn_of_late_end(row, look)
     lacking = "no-channel" if look.channels and lacks_channel(request, options, look.channels) else None
     if look.detail:
         talk.detail(f"{row['path']}: {look.issue}: {look.detail}")
@@ -99,9 +100,11 @@ def stretches(request: Request, options: PredictOptions, wave: Wave) -> Iterator
             first, each = first + each, min(2 * each, max(1, int(STRETCH / hop)))
 
 
-def _warn_of_late_end(row: Row, there: float) -> None:
+def warn_of_late_end(row: Row, look: audio.AudioInfo) -> None:
     """Warn once of rows that end after their file, for example because their times are in milliseconds."""
-    told = row.get("duration") or 0.0
+    if look.issue:
+        return
+    told, there = row.get("duration") or 0.0, look.samples / look.sample_rate - (row.get("start") or 0.0)
     if told > there + LATE_SECONDS:
         talk.detail(f"{row['path']}: {told:g} s are asked for, and {there:.2f} s are there")
         talk.warn("some rows end after their file and are cut there: start, end and duration are in seconds "
