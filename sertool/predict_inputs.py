@@ -247,7 +247,8 @@ def _with_channels(table: Table) -> Table:
 def _of_table(table: Table, models: Sequence[Models], shelf: Shelf) -> Iterator[Request]:
     rows = (row for batch in table.to_batches(max_chunksize=1024) for row in batch.to_pylist())
     for row, own in zip(rows, models, strict=True):
-        request = Request(row, shelf.taken(row), own)
+        stored = shelf.taken(row)  # which takes these columns out of the row
+        request = Request(row, stored, own)
         is_there = row["path"] or request.stored
         yield request if is_there else request.with_columns(path="", issue=row.get("issue") or "vanished")
 
