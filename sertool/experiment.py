@@ -151,7 +151,7 @@ def _claimed(folder: Path, described: dict[str, dict[str, Any]], place: Workplac
         return
     with ExitStack() as until_done:  # the others go on once it is claimed, and it stays so until all is trained
         with team.leader_first():
-            if not (place.lock.is_writable or runs.finished(folder, described, place.overwrite)):
+            if not (place.lock.is_writable or runs.is_trained(folder, described, place.overwrite)):
                 place.lock.require_writable()
             other_seeds = until_done.enter_context(runs.claimed(folder, described, place.overwrite))
         yield other_seeds

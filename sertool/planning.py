@@ -188,7 +188,7 @@ def say(plan: TrainingPlan, *, overwrite: bool) -> None:
         way, divided, trainings, final = division
         folder = plan.folder / way.folder
         described = _described_ahead(divided, plan.design, division.members, plan.teacher_file)
-        if runs.finished(folder, described, overwrite):
+        if runs.is_trained(folder, described, overwrite):
             talk.say(f"{folder} is finished: would print its predictions again, and train nothing")
             continue
         title = " as ".join(filter(None, (plan.options.model, plan.options.recipe)))

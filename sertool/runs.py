@@ -54,7 +54,7 @@ def sweep(folder: Path) -> None:
             files.sweep(place / name)
 
 
-class Standing(NamedTuple):
+class Comparison(NamedTuple):
     """How the members in a folder compare with those that are wanted."""
 
     others: list[str]  # members to be replaced
@@ -73,12 +73,12 @@ def claimed(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bo
     in its place is removed.
     """
     aside = folder / BEFORE
-    standing = _standing(folder, descriptions, overwrite)
-    moved = _vacated(folder, standing.others, aside)
+    compared = _compare_members(folder, descriptions, overwrite)
+    moved = _vacated(folder, compared.others, aside)
     new = [name for name in descriptions if not (folder / name).exists()]
     try:
         _write_settings(folder, descriptions)
-        yield standing.seeds
+        yield compared.seeds
     except Exception:  # after an interrupt, everything stays, to be continued later
         for name in new if moved else ():
             shutil.rmtree(folder / name, ignore_errors=True)
@@ -93,43 +93,49 @@ def _vacated(folder: Path, others: list[str], aside: Path) -> list[str]:
     """Move aside the members to be replaced, and what follows from them; return the names of what was moved."""
     moved = [name for name in {*others, PREDICTIONS, FINAL} if others and (folder / name).exists()]
     for name in moved:
-        if _finished(aside / name):
+        if _member_is_done(aside / name):
             _remove(folder / name)
         else:
             _move(folder / name, aside / name)
     return moved
 
 
-def finished(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bool) -> bool:
+def is_trained(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bool) -> bool:
     """Whether all members are trained already, as far as described; raise if training would refuse the folder."""
-    return _standing(folder, descriptions, overwrite).trained
+    return _compare_members(folder, descriptions, overwrite).trained
 
 
-def _standing(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bool) -> Standing:
+def _compare_members(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bool) -> Comparison:
     """Compare a folder with this run; refuse other members unless they may be replaced."""
-    found = _found(folder, descriptions)
+    found = _existing_members(folder, descriptions)
     unlike = {member.name for member in found if member.why}
-    trained = all(_finished(folder / name) and name not in unlike for name in descriptions)
+    trained = all(_member_is_done(folder / name) and name not in unlike for name in descriptions)
     others_stay = trained and not overwrite
     others = [member for member in found if member.why and not (others_stay and member.other_seed is not None)]
-    begun = [member for member in others if _begun(folder / member.name)]
-    for member in sorted(begun, key=lambda member: member.other_seed is not None) if not overwrite else ():
-        path = folder / member.name
-        if member.other_seed is not None:
-            raise UsageError(f"{path} is another seed of this very run: choose another -o, or ask for all of its seeds "
-                             "with --seed and --seeds")  # fmt: skip
-        raise UsageError(f"{path} {member.why}: choose another -o, or replace it with --overwrite")
-    return Standing([member.name for member in others], trained, _whole_seeds(folder, found) if others_stay else [])
+    if not overwrite:
+        _refuse_to_replace(folder, [member for member in others if _begun(folder / member.name)])
+    return Comparison([member.name for member in others], trained, _whole_seeds(folder, found) if others_stay else [])
 
 
-def _whole_seeds(folder: Path, found: Sequence["Found"]) -> list[int]:
+def _refuse_to_replace(folder: Path, begun: Sequence["ExistingMember"]) -> None:
+    """Refuse if there are any, and name one; other seeds of the same run only if there is nothing else."""
+    if strange := next((member for member in begun if member.other_seed is None), None):
+        path = folder / strange.name
+        raise UsageError(f"{path} {strange.why}: choose another -o, or replace it with --overwrite")
+    if begun:
+        path = folder / begun[0].name
+        raise UsageError(f"{path} is another seed of this very run: choose another -o, or ask for all of its seeds "
+                         "with --seed and --seeds")  # fmt: skip
+
+
+def _whole_seeds(folder: Path, found: Sequence["ExistingMember"]) -> list[int]:
     """Return the other seeds that are trained in every fold that is wanted."""
     wanted = {(folder / member.name).parent for member in found if not member.why and member.name != FINAL}
-    folds_of = Counter(member.other_seed for member in found if _finished(folder / member.name))
+    folds_of = Counter(member.other_seed for member in found if _member_is_done(folder / member.name))
     return sorted(seed for seed, folds in folds_of.items() if seed is not None and folds == len(wanted))
 
 
-class Found(NamedTuple):
+class ExistingMember(NamedTuple):
     """A member in a folder."""
 
     name: str
@@ -137,7 +143,7 @@ class Found(NamedTuple):
     other_seed: int | None  # its seed, if only that differs from a wanted one
 
 
-def _found(folder: Path, descriptions: dict[str, dict[str, Any]]) -> list[Found]:
+def _existing_members(folder: Path, descriptions: dict[str, dict[str, Any]]) -> list[ExistingMember]:
     """Return the members in a folder, each compared with the wanted one of its name or else of its fold.
 
     A final one that is not wanted is in nobody's way.
@@ -148,10 +154,10 @@ def _found(folder: Path, descriptions: dict[str, dict[str, Any]]) -> list[Found]
         name, settings, near = path.relative_to(folder).as_posix(), _read_settings(path), of_fold.get(path.parent)
         if name in descriptions:
             why = _damage(path, settings) or _difference(settings, descriptions[name])
-            found.append(Found(name, why, other_seed=None))
+            found.append(ExistingMember(name, why, other_seed=None))
         elif name != FINAL:
             other_seed = settings["seed"] if near and _is_other_seed(settings, near) else None
-            found.append(Found(name, "is of another run", other_seed))
+            found.append(ExistingMember(name, "is of another run", other_seed))
     return found
 
 
@@ -187,14 +193,14 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _finished(path: Path) -> bool:
+def _member_is_done(path: Path) -> bool:
     """Whether a member is trained; a file of joined predictions counts if it exists."""
     return path.is_file() or (path / run_folder.results(path)[-1]).exists()
 
 
 def _begun(folder: Path) -> bool:
     """Whether replacing a member would lose anything."""
-    return (folder / CHECKPOINT).exists() or _finished(folder)
+    return (folder / CHECKPOINT).exists() or _member_is_done(folder)
 
 
 def _damage(folder: Path, settings: Any) -> str:
@@ -203,7 +209,7 @@ def _damage(folder: Path, settings: Any) -> str:
         return ""
     if settings is None:
         return f"has no whole {SETTINGS}"
-    for name in run_folder.results(folder) if _finished(folder) else (CHECKPOINT,):
+    for name in run_folder.results(folder) if _member_is_done(folder) else (CHECKPOINT,):
         try:
             _read(folder / name)
         except SertoolError:
