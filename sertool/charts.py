@@ -142,7 +142,8 @@ def _speakers(run: Scores) -> Any:
 
 def _counts(clips: list[int]) -> str:
     """Return the number of clips; run by run if it differs."""
-    return "; ".join(f"{count:,}" for count in (clips if len(set(clips)) > 1 else clips[:1]))
+    shown = clips if len(set(clips)) > 1 else clips[:1]
+    return "; ".join(f"{count:,}" for count in shown)
 
 
 def _recalls(report: Report) -> Any:

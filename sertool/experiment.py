@@ -100,8 +100,9 @@ def run(inputs: Inputs, design: DesignOptions, held_out: HeldOutOptions, options
         predictions = [_divided(plan, division, workplace) for division in divisions]
         if held_out.gap:
             optimism.say([way.protocol for way in plan.ways], predictions)
-        for way in plan.ways if leads else ():
-            files.no_older(plan.folder / way.folder / run_folder.PREDICTIONS, inputs.sources)
+        if leads:
+            for way in plan.ways:
+                files.no_older(plan.folder / way.folder / run_folder.PREDICTIONS, inputs.sources)
     if leads and not (talk.to_terminal() and options.kind is None):
         manifest_io.write(predictions[-1], None, kind)
     return None

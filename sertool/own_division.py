@@ -77,7 +77,9 @@ def _protocol_of(command: str) -> str | None:
         arguments = shlex.split(command)
     except ValueError:
         arguments = command.split()
-    words = [word for each in arguments for word in (each.split("=", 1) if each.startswith("--") else [each])]
+    words: list[str] = []
+    for each in arguments:
+        words += each.split("=", 1) if each.startswith("--") else [each]
     for option in OPTIONS:
         if option in words[:-1]:
             value = words[words.index(option) + 1]

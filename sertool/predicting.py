@@ -286,7 +286,8 @@ def _sides(samples: np.ndarray, channel: str | int, stereo: bool) -> Iterator[tu
     if channel == "mix":
         yield None, samples
         return
-    for place in range(len(samples)) if channel == "each" else (int(SIDES.get(channel, channel)) - 1,):
+    places = range(len(samples)) if channel == "each" else (int(SIDES.get(channel, channel)) - 1,)
+    for place in places:
         side = min(place, len(samples) - 1)
         yield place + 1, samples[[side, side] if stereo else [side]]
 

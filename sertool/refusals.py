@@ -69,10 +69,16 @@ def _refuse_rows(table: Table, design: Design) -> None:
         targets.require_speakers(table)
     if design.training.steady:
         consistency.require_copies(table)
+    if design.training.soft:
+        _refuse_shares(table)
+
+
+def _refuse_shares(table: Table) -> None:
+    """Refuse listeners' shares that are missing or negative."""
     shares = manifest.family(table, "soft_")
-    if design.training.soft and not any(any(manifest.column(table, f"soft_{word}")) for word in shares):
+    if not any(any(manifest.column(table, f"soft_{word}")) for word in shares):
         raise UsageError("--soft needs the listeners' shares: index with --labels soft")
-    for word in shares if design.training.soft else ():
+    for word in shares:
         if (low := min(filter(None, manifest.column(table, f"soft_{word}")), default=0)) < 0:
             raise SertoolError(f"column soft_{word} holds {low:g}, and shares of votes are 0 or more: correct it")
 

@@ -80,11 +80,8 @@ def claimed(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bo
         _write_settings(folder, descriptions)
         yield compared.seeds
     except Exception:  # after an interrupt, everything stays, to be continued later
-        for name in new if moved else ():
-            shutil.rmtree(folder / name, ignore_errors=True)
-        for path in [*_members_there(aside), aside / PREDICTIONS] if moved else ():
-            if path.exists():
-                _move(path, folder / path.relative_to(aside))
+        if moved:
+            _move_back(folder, new, aside)
         raise
     shutil.rmtree(aside, ignore_errors=True)
 
@@ -98,6 +95,15 @@ def _vacated(folder: Path, others: list[str], aside: Path) -> list[str]:
         else:
             _move(folder / name, aside / name)
     return moved
+
+
+def _move_back(folder: Path, new: list[str], aside: Path) -> None:
+    """Move back what was moved aside, in place of the new members."""
+    for name in new:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for path in (*_members_there(aside), aside / PREDICTIONS):
+        if path.exists():
+            _move(path, folder / path.relative_to(aside))
 
 
 def is_trained(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bool) -> bool:
@@ -209,7 +215,8 @@ def _damage(folder: Path, settings: Any) -> str:
         return ""
     if settings is None:
         return f"has no whole {SETTINGS}"
-    for name in run_folder.results(folder) if _member_is_done(folder) else (CHECKPOINT,):
+    needed = run_folder.results(folder) if _member_is_done(folder) else (CHECKPOINT,)
+    for name in needed:
         try:
             _read(folder / name)
         except SertoolError:

@@ -171,10 +171,11 @@ def normalized(rows: Tensor, chain: tuple[str, ...], counted: Tensor | None = No
     """Normalise rows by each method of the chain in turn; by-column ones leave uncounted values at 0."""
     for name in chain:
         before, rows = rows, NORMALIZATIONS[name](rows)
-        for column, places in _some(counted) if name in BY_COLUMN else ():
-            rows[:, column] = 0.0
-            if len(places):
-                rows[places, column] = NORMALIZATIONS[name](before[places, column, None])[:, 0]
+        if name in BY_COLUMN:
+            for column, places in _some(counted):
+                rows[:, column] = 0.0
+                if len(places):
+                    rows[places, column] = NORMALIZATIONS[name](before[places, column, None])[:, 0]
     return rows
 
 

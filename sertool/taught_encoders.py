@@ -153,6 +153,8 @@ def _known_rows(lessons: Sequence[EncoderTraining], table: Table) -> Iterator[tu
     """Yield which rows the lessons name, bool `[rows]`, by speaker and by clip."""
     digests = [lesson.get("who", "") for lesson in lessons]
     known = {text[place : place + DIGITS] for text in digests for place in range(0, len(text), DIGITS)}
-    for kind, codes in _kinds(table) if known else ():
+    if not known:
+        return
+    for kind, codes in _kinds(table):
         names = (str(codes.values[place]) for place in range(len(codes.values)))
         yield kind, codes, look_up([_digest(kind, name) in known for name in names], codes, null=False)

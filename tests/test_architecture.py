@@ -116,6 +116,14 @@ def test_a_choice_between_two_values_holds_no_other_choice(path):
     assert not nested
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_no_loop_is_over_a_choice_between_two_values(path):
+    """`for x in xs if wanted else ():` reads like a filter: an `if` around the loop is read once."""
+    nodes = [*ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+    loops = [node for node in nodes if isinstance(node, ast.For | ast.comprehension)]
+    assert not [loop.iter.lineno for loop in loops if isinstance(loop.iter, ast.IfExp)]
+
+
 def test_names_say_something():
     assert not {path.stem for path in PACKAGE.rglob("*") if path.suffix in ("", ".py")} & BANNED
 
