@@ -70,7 +70,7 @@ def rows(search: Found, how: Labelling, used_names: Iterable[str] = ()) -> tuple
     for clip in clips:
         _add_said(clip)
     applied = labelling.settle_emotions(clips, how.mapping)
-    present, lost = ([clip for clip in clips if clip.is_lost == is_lost] for is_lost in (False, True))
+    present, lost = [clip for clip in clips if not clip.is_lost], [clip for clip in clips if clip.is_lost]
     by_folder = [clip for clip in present if not clip.row.get("corpus", how.corpus) and "speaker" not in clip.said]
     for clip in present:
         _finish(clip, how, clip.root.name or "clips", clip.folders)

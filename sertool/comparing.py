@@ -42,7 +42,8 @@ def _restricted_to_common_answers(first: Answers, second: Answers) -> tuple[Answ
 
 def _differences(drawn: UnitSums, whole: UnitSums) -> dict[str, np.ndarray]:
     """Return by how much the second run's figures exceed the first's, `[resamples]` each, averaged over seeds."""
-    first, second = (sums.of_tallies(drawn[side], whole[side]) for side in ("first", "second"))
+    first = sums.of_tallies(drawn["first"], whole["first"])
+    second = sums.of_tallies(drawn["second"], whole["second"])
     return {name: metrics.mean(second[name]) - metrics.mean(first[name]) for name in first}
 
 

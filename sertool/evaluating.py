@@ -121,8 +121,7 @@ def _each_speaker(run: Answers) -> tuple[tuple[str, int, float], ...]:
 
 def _notes(run: Answers, units: Units) -> list[str]:
     notes = [f"LEAKY: {leak}" for leak in run.run.leaks] + _coverage_notes(run)
-    there, answered = (np.bincount(column[column >= 0].ravel(), minlength=len(run.classes)) > 0
-                       for column in (run.truth, run.predicted))  # fmt: skip
+    there, answered = _occurring(run.truth, len(run.classes)), _occurring(run.predicted, len(run.classes))
     speakers = _speakers_of_each_class(run) if units.speakers >= metrics.ENOUGH_SPEAKERS else np.zeros(len(there))
     clauses = {
         "{} of one speaker, who cannot tell how others do": speakers == 1,
@@ -142,6 +141,11 @@ def _notes(run: Answers, units: Units) -> list[str]:
     if _of_own_votes(run):
         notes.append("every label is one that most listeners chose: the figures of people are of their own votes")
     return notes + list(run.notes)
+
+
+def _occurring(places: np.ndarray, count: int) -> np.ndarray:
+    """Return which of so many emotions occur among their places, bool `[count]`; places below 0 are of none."""
+    return np.bincount(places[places >= 0].ravel(), minlength=count) > 0
 
 
 def _of_own_votes(run: Answers) -> bool:

@@ -78,7 +78,7 @@ def _parts(run: Answers, index: np.ndarray, groups: Mapping[str, int]) -> Iterat
 def _group(name: str, part: Answers, bootstrap: Bootstrap) -> Group:
     units = metrics.units_of(part.speaker, part.whole)
     whole, drawn = sums.whole_and_drawn(sums.of_answers(part, units), units, bootstrap)
-    of_all, resampled = (sums.as_tally(one["tally"]) for one in (whole, drawn))
+    of_all, resampled = sums.as_tally(whole["tally"]), sums.as_tally(drawn["tally"])
     uar = sums.with_interval(metrics.uar(of_all), metrics.uar(resampled, of_all))
     wa = sums.with_interval(metrics.accuracy(of_all), metrics.accuracy(resampled))
     return Group(name, len(part.truth), units.speakers, uar, wa)

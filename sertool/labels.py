@@ -69,7 +69,8 @@ def parse_mapping(pairs: tuple[str, ...]) -> dict[str, str]:
     """Parse `("ps=surprise", "calm=neutral,joy=fun")`, by plain label; a target need not be a canonical emotion."""
     mapping = {}
     for pair in (pair for text in pairs for pair in _apart(text)):
-        source, _, target = (composed(part).strip() for part in pair.partition("="))
+        left, _, right = pair.partition("=")
+        source, target = composed(left).strip(), composed(right).strip()
         if not (source and target) or "=" in target:
             raise UsageError(f"--map takes FROM=TO, such as ps=surprise, or several joined by commas, not {pair!r}")
         mapping[plain(source)] = canonical(target) or target

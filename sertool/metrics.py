@@ -265,7 +265,8 @@ def interval(values: np.ndarray) -> np.ndarray:
     bounds = []
     for share in (0.025, 0.975):
         below = np.floor(share * last).astype(int)
-        low, high = (np.take_along_axis(ordered, place[None], 0)[0] for place in (below, np.minimum(below + 1, last)))
+        low = np.take_along_axis(ordered, below[None], 0)[0]
+        high = np.take_along_axis(ordered, np.minimum(below + 1, last)[None], 0)[0]
         bounds.append(low + (share * last - below) * (high - low))
     return np.stack(bounds)
 
