@@ -20,7 +20,7 @@ def best_epoch(history: list[dict[str, Any]], settings: Settings) -> int:
     if settings.keep == "last" or "dev_loss" not in history[-1]:
         return len(history) - 1
     values = [figure(figures, settings) for figures in history]
-    return next(k for k in reversed(range(len(values))) if all(values[k] > past for past in values[:k]))
+    return values.index(max(values))
 
 
 def stale(history: list[dict[str, Any]], settings: Settings) -> bool:

@@ -155,7 +155,8 @@ def _fit_at_once(model: Any, data: Data, design: Design, seed: int, origin: np.n
     if data.group is not None:
         share, strange = design.training.strangers, torch.ones(len(truth), dtype=torch.bool, device=data.store.device)
         rows = np.concatenate([rows, data.rows(data.train, strange)[0][:, 0].cpu().numpy()])
-        twice = np.kron([1 - share, share], np.ones(len(truth)) if weights is None else weights)
+        once = np.ones(len(truth)) if weights is None else weights
+        twice = np.concatenate([(1 - share) * once, share * once])
         both = rows, np.tile(truth, 2), twice, np.tile(origin, 2)
         rows, truth, weights, origin = (part[twice > 0] for part in both)
     if weights is not None:
