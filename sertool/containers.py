@@ -62,7 +62,7 @@ def check_length(stream: BinaryIO, head: bytes, byte_count: int) -> LengthCheck 
         return _chunks(stream, head, byte_count)
     if head[:4] == b"OggS":
         return _ogg(stream, byte_count)
-    if head[:3] == b"ID3" or _frame(*head[:3].ljust(3, b"\0")):
+    if head[:3] == b"ID3" or _frame_header(head[:3]):
         return _mp3(stream, byte_count)
     return LengthCheck() if head[:4] == b"fLaC" else None
 
@@ -155,14 +155,17 @@ def _mp3(stream: BinaryIO, byte_count: int) -> LengthCheck | None:
     first = position = _after_tags(peek)
     if peek(first, 4) == b"fLaC":
         return LengthCheck()
-    frames, frame = 0, None
-    while header := _frame(*peek(start := _after_tags(peek, position), 3).ljust(3, b"\0")):
-        frame, frames, position = header, frames + 1, start + header[0]
-    if frame is None:
+    frames, samples = 0, 0
+    while True:
+        start = _after_tags(peek, position)
+        if (header := _frame_header(peek(start, 3))) is None:
+            break
+        frames, samples, position = frames + 1, header.samples, start + header.byte_count
+    if not frames:
         return None
     cut, claimed = position > byte_count, _claimed_frames(peek(first, 64))
     if claimed is None:
-        return LengthCheck("the last frame is cut" if cut else "", frames * frame[1])
+        return LengthCheck("the last frame is cut" if cut else "", frames * samples)
     absent = claimed - (frames - 1 - cut)  # the frame that holds the header may or may not be counted
     if absent > (not cut) and position >= byte_count:
         return LengthCheck(f"{absent:,} of {claimed:,} frames are missing")
@@ -192,16 +195,24 @@ def _after_tags(peek: Callable[[int, int], bytes], position: int = 0) -> int:
     return position
 
 
+class Mp3Frame(NamedTuple):
+    """The size of a frame of MPEG layer III."""
+
+    byte_count: int
+    samples: int
+
+
 @cache
-def _frame(sync: int, kind: int, sizes: int) -> tuple[int, int] | None:
-    """Return bytes and samples of an MPEG layer III frame from its first three bytes; None if invalid."""
+def _frame_header(beginning: bytes) -> Mp3Frame | None:
+    """Parse the first three bytes of a frame; return None if they begin none."""
+    sync, kind, sizes = beginning.ljust(3, b"\0")
     version, layer = kind >> 3 & 3, kind >> 1 & 3
     bit_rate, rate, padding = sizes >> 4, sizes >> 2 & 3, sizes >> 1 & 1
     if sync != 0xFF or kind < 0xE0 or version == 1 or layer != 1 or bit_rate in (0, 15) or rate == 3:
         return None
     samples = 1152 if version == 3 else 576
     kilobits = BIT_RATES[version or 2][bit_rate - 1]
-    return samples // 8 * kilobits * 1000 // RATES[version][rate] + padding, samples
+    return Mp3Frame(samples // 8 * kilobits * 1000 // RATES[version][rate] + padding, samples)
 
 
 def _claimed_frames(frame: bytes) -> int | None:

@@ -136,9 +136,9 @@ def test_a_header_tells_that_the_rest_is_cut(tmp_path, voice, kind):
 def frames_of(data: bytes) -> list[int]:
     """Where the frames of an MP3 file begin, by their own lengths."""
     starts, position = [], 0
-    while frame := containers._frame(*data[position : position + 3].ljust(3, b"\0")):
+    while frame := containers._frame_header(data[position : position + 3]):
         starts.append(position)
-        position += frame[0]
+        position += frame.byte_count
     return [*starts, position]
 
 
