@@ -26,8 +26,10 @@ class Record:
         head, *entries = _lines(self.path) or [{"made_by": self.made_by}]
         before = head.get("made_by", {})
         if others := [name for name in self.made_by if before.get(name) != self.made_by[name]]:
-            raise UsageError(f"{folder} holds answers by another {files.listed(map(talk.option, others))}: "
-                             f"take another -o, or remove these answers and {self.path}")  # fmt: skip
+            raise UsageError(
+                f"{folder} holds answers by another {files.listed(map(talk.option, others))}: "
+                f"take another -o, or remove these answers and {self.path}"
+            )
         self.entries = {entry["answers"]: entry for entry in entries if "answers" in entry}
 
     def left(self, recordings: Sequence[Recording]) -> list[Recording]:

@@ -117,8 +117,10 @@ def _cells(run: Run) -> Cells:
         if name in run.table.column_names and _first_repeat(names, seed) is not None:
             names = _parts(names, manifest.codes(run.table, name))
     if (twice := _first_repeat(names, seed)) is not None:
-        raise SertoolError(f"{run.name}: clip {twice} is predicted twice; give each run a file of its own, "
-                           "or a column run or seed that tells them apart")  # fmt: skip
+        raise SertoolError(
+            f"{run.name}: clip {twice} is predicted twice; give each run a file of its own, "
+            "or a column run or seed that tells them apart"
+        )
     _, first, clip = np.unique(names.index, return_index=True, return_inverse=True)
     parts = None if names.index is whole else whole[first]
     return Cells(clip, seed, first, seeds, codes.take(names, first), parts)
@@ -185,8 +187,10 @@ def _refuse_two_truths(run: Run, cells: Cells, truth: np.ndarray, classes: tuple
     differs = np.flatnonzero(truth != truth[cells.first][cells.clip])
     if len(differs):
         clip, other = cells.clip[differs[0]], classes[truth[differs[0]]]
-        raise SertoolError(f"{run.name}: clip {_name(cells.names, clip)} is {classes[truth[cells.first[clip]]]} "
-                           f"in one row and {other} in another")  # fmt: skip
+        raise SertoolError(
+            f"{run.name}: clip {_name(cells.names, clip)} is {classes[truth[cells.first[clip]]]} "
+            f"in one row and {other} in another"
+        )
 
 
 def _name(clips: Codes | None, clip: int) -> str:
@@ -314,8 +318,10 @@ def shared_rows(first: Answers, second: Answers) -> tuple[np.ndarray, np.ndarray
     """Return the indices of the common clips in each run, `[common]` each; unnamed clips are matched by order."""
     if first.clips is None or second.clips is None:
         if not np.array_equal(first.truth, second.truth):
-            raise SertoolError(f"{first.run.name} and {second.run.name} cannot be paired: without a column clip "
-                               "their rows must be the same clips in the same order")  # fmt: skip
+            raise SertoolError(
+                f"{first.run.name} and {second.run.name} cannot be paired: without a column clip "
+                "their rows must be the same clips in the same order"
+            )
         return (np.arange(len(first.truth)),) * 2
     row_of = np.full(len(second.clips.values) + 1, -1)
     row_of[second.clips.index] = np.arange(len(second.truth))
@@ -324,6 +330,8 @@ def shared_rows(first: Answers, second: Answers) -> tuple[np.ndarray, np.ndarray
     differs = np.flatnonzero(first.truth[rows] != second.truth[others])
     if len(differs):
         row, other = rows[differs[0]], others[differs[0]]
-        raise SertoolError(f"clip {_name(first.clips, row)} is {first.classes[first.truth[row]]} in {first.run.name} "
-                           f"and {first.classes[second.truth[other]]} in {second.run.name}")  # fmt: skip
+        raise SertoolError(
+            f"clip {_name(first.clips, row)} is {first.classes[first.truth[row]]} in {first.run.name} "
+            f"and {first.classes[second.truth[other]]} in {second.run.name}"
+        )
     return rows, others

@@ -40,8 +40,10 @@ def _lines(model: ModelFile) -> list[str]:
     adapted = "" if model.scaling in ("none", "corpus") else ", adapted to each speaker by these clips"
     held_out = model.scores.get("expected")
     if held_out:
-        lines.append("held out: nothing, so that its own score is unknown; its epochs and calibration follow from "
-                     f"{talk.counted(held_out['trainings'], 'training')} that held clips out")  # fmt: skip
+        lines.append(
+            "held out: nothing, so that its own score is unknown; its epochs and calibration follow from "
+            f"{talk.counted(held_out['trainings'], 'training')} that held clips out"
+        )
         lines.append(f"expected: {expected(held_out)}{adapted}")
     protocol = (held_out or trained).get("protocol")
     if protocol and not held_out:

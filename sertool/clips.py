@@ -131,8 +131,9 @@ def _name(clips: Sequence[Candidate], used_names: Iterable[str]) -> None:
     often = Counter((corpus, _key(clip)) for (corpus, _), clip in files.items())
     names: Counter[str] = Counter(clip.row["clip"] for clip in clips if "clip" in clip.row)
     if twice := [name for name, count in names.items() if count > 1]:
-        raise SertoolError(f"--table: clip {twice[0]} stands twice; clip ids must be unique: leave the column out for "
-                           "ids by path")  # fmt: skip
+        raise SertoolError(
+            f"--table: clip {twice[0]} stands twice; clip ids must be unique: leave the column out for ids by path"
+        )
     names.update(used_names)
     nameless = [clip for clip in clips if "clip" not in clip.row]
     for clip in nameless:

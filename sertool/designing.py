@@ -187,7 +187,9 @@ def changed(name: str, usual: Any, pairs: Sequence[str]) -> Any:
         if not equals or key not in settings:
             raise UsageError(f"--set {pair}: it takes NAME=VALUE, and the model's settings are {listed(settings, 30)}")
         if key in values:
-            raise UsageError(f"{key} is set twice, by --set or by what stands for it, as --layers and --scratch may: "
-                             "leave one of them out")  # fmt: skip
+            raise UsageError(
+                f"{key} is set twice, by --set or by what stands for it, as --layers and --scratch may: "
+                "leave one of them out"
+            )
         values[key] = catalogue.parsed(settings[key], text.strip())
     return models.settings(name, vars(usual) | values)

@@ -128,8 +128,10 @@ def _refuse_to_mix(extraction: Extraction) -> None:
     together = [how for how in extraction.normalize if how not in shaping.BY_COLUMN]
     mixed = [talk.option(name) for name in extraction.features if features.where(name)]
     if together and mixed:
-        raise UsageError(f"--normalize {together[0]} would take the columns of {listed(mixed)} together, Hz and flags: "
-                         f"use {' or '.join(shaping.BY_COLUMN)}, or make it in a run of its own")  # fmt: skip
+        raise UsageError(
+            f"--normalize {together[0]} would take the columns of {listed(mixed)} together, Hz and flags: "
+            f"use {' or '.join(shaping.BY_COLUMN)}, or make it in a run of its own"
+        )
 
 
 def _as_stored(rows: Tensor, dtype: str, name: str) -> np.ndarray:

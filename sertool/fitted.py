@@ -39,8 +39,9 @@ def deviation_of(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
 def require_more_clips_than_emotions(y: np.ndarray) -> None:
     """Raise SertoolError unless an emotion has two clips, without which the variance within emotions is unknown."""
     if len(np.unique(y)) == len(y):
-        raise SertoolError(f"linear discriminant analysis needs more clips than emotions, and {len(y)} clips have as "
-                           "many")  # fmt: skip
+        raise SertoolError(
+            f"linear discriminant analysis needs more clips than emotions, and {len(y)} clips have as many"
+        )
 
 
 def regression(z: np.ndarray, y: np.ndarray, c: float, steps: int, weights: Known = None) -> Any:

@@ -49,8 +49,10 @@ def check_split(split: np.ndarray, emotion: Codes, speaker: Codes, name: str) ->
         raise SertoolError(f"{name}: the training clips have {listed(train) or 'no emotion'}: two emotions are needed")
     if strange := sorted(set(tested) - set(train)):
         count = talk.counted(sum(tested[word] for word in strange), "held-out clip")
-        talk.warn(f"{name}: {count} of {listed(strange)}, which train lacks: left out of the figures here, and wrong "
-                  "in those of eval")  # fmt: skip
+        talk.warn(
+            f"{name}: {count} of {listed(strange)}, which train lacks: left out of the figures here, and wrong "
+            "in those of eval"
+        )
     if alone := _of_one_voice(emotion, speaker, split == TRAIN):
         are = "are each" if len(alone) > 1 else "is"
         talk.warn(f"{name}: {listed(alone)} {are} of one speaker in train, and may be learnt as that voice")
@@ -76,8 +78,7 @@ def warn_of_partless(table: Table, used: np.ndarray, options: HeldOutOptions) ->
     also = f"name --always-train {','.join(corpora)}, or " if corpora and whole[lost].all() else ""
     whose = f", of {listed(corpora)}," if corpora else ""
     count = f"{lost.sum():,} of {talk.counted(int(labelled.sum()), 'clip')}"
-    talk.warn(f"{count}{whose} have no part and are not used: {also}"
-              "divide all manifests alike, with --split")  # fmt: skip
+    talk.warn(f"{count}{whose} have no part and are not used: {also}divide all manifests alike, with --split")
 
 
 def _excused(protocol: str) -> set[str]:

@@ -101,8 +101,10 @@ def _by_clip(known: Sequence[Sequence[Knowledge]], of_runs: np.ndarray, part: np
 def _warn_of_doubtful(table: Table, doubtful: np.ndarray) -> None:
     if doubtful.any():
         shared = [name for name, _ in manifest.counts(manifest.keep(table, doubtful), "corpus")]
-        talk.warn(f"the model learnt from clips of {listed(sorted(shared))}, and which ones is not known here: "
-                  "figures on them say nothing of other speakers")  # fmt: skip
+        talk.warn(
+            f"the model learnt from clips of {listed(sorted(shared))}, and which ones is not known here: "
+            "figures on them say nothing of other speakers"
+        )
 
 
 def _say_trained_on(table: Table, trained: np.ndarray, own_clips: np.ndarray, protocols: Sequence[str]) -> None:
@@ -132,5 +134,7 @@ def _amount(trained: np.ndarray, own_clips: np.ndarray, of_all: str = "") -> str
 def _say_neither(table: Table, rows: np.ndarray) -> None:
     """Say how many clips get no part, because nothing is known of them or because they are copies."""
     if count := int((rows & manifest.lacking(table, "split")).sum()):
-        talk.say(f"the models neither trained on {count:,} of {talk.counted(len(table), 'clip')} nor held them out: "
-                 "eval leaves them out unless --where split=")  # fmt: skip
+        talk.say(
+            f"the models neither trained on {count:,} of {talk.counted(len(table), 'clip')} nor held them out: "
+            "eval leaves them out unless --where split="
+        )

@@ -75,8 +75,10 @@ def require(settings: Settings, records: Mapping[str, Any]) -> None:
         there = features.sides(record)
         if there != settings.channels:
             remedy = ", or featurize with --channels stereo" if settings.channels == 2 else ""
-            raise UsageError(f"{name} has {there} of {settings.channels} channels that the network looks at: "
-                             f"--set channels={there}{remedy}")  # fmt: skip
+            raise UsageError(
+                f"{name} has {there} of {settings.channels} channels that the network looks at: "
+                f"--set channels={there}{remedy}"
+            )
 
 
 class Backbone(layers.Headed):

@@ -195,8 +195,10 @@ def extraction_of(records: dict[str, Any]) -> Extraction:
     ]
     if odd or not stored:
         what = listed(odd or ["dtype"])
-        raise SertoolError(f"{listed(sorted(records))} were not made alike ({what}), and a model hears all its "
-                           "features in one way: make them in one run of featurize")  # fmt: skip
+        raise SertoolError(
+            f"{listed(sorted(records))} were not made alike ({what}), and a model hears all its "
+            "features in one way: make them in one run of featurize"
+        )
     return stored[0]
 
 

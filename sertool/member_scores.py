@@ -25,8 +25,7 @@ def logits(model: nn.Module, data: Data, precision: str, clips: np.ndarray) -> T
     """Return a trained model's logits for some clips, `[clips, classes]`, as its model file will give them."""
     answer = training_data.logits(model, data, clips, precision)
     if not answer.isfinite().all():
-        raise SertoolError("what the trained model answers is not finite: lower --lr, or limit gradients with "
-                           "--clip 1")  # fmt: skip
+        raise SertoolError("what the trained model answers is not finite: lower --lr, or limit gradients with --clip 1")
     return answer
 
 

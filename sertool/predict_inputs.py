@@ -111,8 +111,9 @@ def of_one_file(requests: Iterable[Request]) -> Iterator[Request]:
     if len(named) > 1:
         first, second, *_ = named.values()
         are = "subtitles are of one file, as label tracks are"
-        raise UsageError(f"{are}, and after {first} comes {second}: name one, or give "
-                         "-o FOLDER/, which gets a file for each")  # fmt: skip
+        raise UsageError(
+            f"{are}, and after {first} comes {second}: name one, or give -o FOLDER/, which gets a file for each"
+        )
     return iter(held)
 
 
@@ -216,8 +217,10 @@ def _answerable(table: Table, places: Sequence[str]) -> Table:
     if places:
         made |= ~np.any([manifest.lacking(table, name) for name in places], axis=0)
     if missing := int((~made).sum()):
-        talk.warn(f"{missing:,} augmented copies are left out, whose sound is not made yet: "
-                  "sertool augment --write makes files of them")  # fmt: skip
+        talk.warn(
+            f"{missing:,} augmented copies are left out, whose sound is not made yet: "
+            "sertool augment --write makes files of them"
+        )
     return manifest.keep(table, made)
 
 
@@ -263,8 +266,9 @@ def _from_stdin(root: str | None, *, nul: bool) -> Table | Iterator[Row]:
     if not (nul or begun) or kind != "paths" or begun.startswith(formats.WORKBOOKS):
         return manifest_io.decode(manifest_io.read_bytes("-", begun), "-", root)
     if b"\0" in begun:
-        raise UsageError("stdin has no manifest, nor a path on each line: paths that NUL ends need -0, and audio has "
-                         "to be in files")  # fmt: skip
+        raise UsageError(
+            "stdin has no manifest, nor a path on each line: paths that NUL ends need -0, and audio has to be in files"
+        )
     pieces = chain([begun.removeprefix(delimited.BOM)], _pieces(stream))
     return _listed(map(os.fsdecode, _lines(pieces, b"\0" if nul else b"\n")))
 

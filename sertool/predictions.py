@@ -114,8 +114,10 @@ def _table(source: str, reading: Reading) -> Table:
     table = intake.typed(_without_strange(table, where), where, exact=True)
     for name, lack in (("predicted", "no predictions"), ("emotion", "no true emotions to compare with")):
         if name not in table.column_names:
-            raise SertoolError(f"{where}: {lack}: no column {name}; it has {listed(names_read, 20)}; "
-                               f"say which it is with --{'truth' if name == 'emotion' else name}")  # fmt: skip
+            raise SertoolError(
+                f"{where}: {lack}: no column {name}; it has {listed(names_read, 20)}; "
+                f"say which it is with --{'truth' if name == 'emotion' else name}"
+            )
     if not len(table):
         raise SertoolError(f"{where}: no rows")
     return row_filter.choose(table, reading.where, f"{where}: ")
@@ -138,8 +140,10 @@ def _require_known_columns(header: Header, where: str, reading: Reading) -> None
     names = [name.strip() for name in header.names(header.likely_kind())]
     if not _translation(names, reading):
         hint = "such as emotion and predicted, or those that --truth and --predicted name"
-        raise SertoolError(f"{where}: no table of predictions: CSV, JSON Lines or Parquet with columns {hint}; its "
-                           f"first line is {header.line.decode('utf-8', 'replace').strip()[:60]!r}")  # fmt: skip
+        raise SertoolError(
+            f"{where}: no table of predictions: CSV, JSON Lines or Parquet with columns {hint}; its "
+            f"first line is {header.line.decode('utf-8', 'replace').strip()[:60]!r}"
+        )
 
 
 def _renamed(table: Table, reading: Reading) -> Table:
@@ -228,8 +232,10 @@ def _held_out(parts: dict[str, np.ndarray], requested: str | None, name: str) ->
     bare = int((~np.logical_or.reduce([*parts.values()])).sum()) if parts else 0
     if parts and split is None:
         alone = f", --where split= the {talk.counted(bare, 'row')} without a split" if bare else ""
-        raise SertoolError(f"{name}: every row with a split is of {listed(parts)}, none of test or dev; "
-                           f"--split train scores what was trained on{alone}")  # fmt: skip
+        raise SertoolError(
+            f"{name}: every row with a split is of {listed(parts)}, none of test or dev; "
+            f"--split train scores what was trained on{alone}"
+        )
     if others := sorted(set(parts) - set(splits.PARTS)):
         count = talk.counted(sum(int(parts[word].sum()) for word in others), "row")
         talk.warn(f"{name}: {count} of the split {listed(others)}, none of {', '.join(splits.PARTS)}: left out")

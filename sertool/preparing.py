@@ -169,8 +169,10 @@ def compare_features(options: DesignOptions, design: Design, records: Mapping[st
     usual = {"stats": (), "normalize": ()} | presets.PRESETS[preset]["options"] | _input_options(design)
     odd += [word for feature in expected if feature in records for word in _unlike(feature, records[feature], usual)]
     if odd:
-        talk.warn(f"{subject} is for features as `featurize --preset {preset}` makes them, and the manifest has "
-                  f"others: {'; '.join(dict.fromkeys(odd))}")  # fmt: skip
+        talk.warn(
+            f"{subject} is for features as `featurize --preset {preset}` makes them, and the manifest has "
+            f"others: {'; '.join(dict.fromkeys(odd))}"
+        )
 
 
 def _unlike(feature: str, record: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[str]:

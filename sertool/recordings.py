@@ -88,8 +88,10 @@ def _places(asked: Mapping[str, Mapping[str, Request]], ending: str) -> dict[str
     for file, questions in asked.items():
         place = f"{_place(Path(file), next(iter(questions.values())).source, stems)}{ending}"
         if (other := file_at.setdefault(place, file)) != file:
-            raise UsageError(f"{other} and {file} would both be answered in {place}: name a folder that holds both, "
-                             "or ask for each with an -o of its own")  # fmt: skip
+            raise UsageError(
+                f"{other} and {file} would both be answered in {place}: name a folder that holds both, "
+                "or ask for each with an -o of its own"
+            )
     return {file: place for place, file in file_at.items()}
 
 

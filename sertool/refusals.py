@@ -131,8 +131,10 @@ def require_dev(training: Mapping[str, Any], has_dev: Mapping[str, Sequence[bool
     words += [talk.option(name) for name in ("metric", "patience") if training.get(name)]
     without = listed(name for name, has in has_dev.items() if not all(has))
     if words and not any(map(any, has_dev.values())):
-        raise UsageError(f"{listed(words)}: {without} has no dev to choose epochs by: give a split with dev, such as "
-                         "--split speaker:60/20/20, or leave it out")  # fmt: skip
+        raise UsageError(
+            f"{listed(words)}: {without} has no dev to choose epochs by: give a split with dev, such as "
+            "--split speaker:60/20/20, or leave it out"
+        )
     if without and words:
         talk.warn(f"{listed(words)}: without clips in dev, as under {without}, the last epoch is kept all the same")
     elif without:
@@ -161,9 +163,11 @@ def warn_of_package_encoder(table: Table, records: Records, lessons: Lessons, di
             encoders.add(taught_encoders.of_package(feature, records[feature]["settings"]))
         for model in sorted(name for name in shipped.names() if name in encoders):
             if shared := corpora & tensorfile.header(shipped.own(model))["trained"]["corpora"].keys():
-                talk.warn(f"the encoder that made {feature}, the package's {model}, learnt without labels from clips "
-                          f"of {listed(sorted(shared))}: but for those that --protocol {shipped.DIVISION} holds out, "
-                          "figures on them are flattered")  # fmt: skip
+                talk.warn(
+                    f"the encoder that made {feature}, the package's {model}, learnt without labels from clips "
+                    f"of {listed(sorted(shared))}: but for those that --protocol {shipped.DIVISION} holds out, "
+                    "figures on them are flattered"
+                )
 
 
 def refuse_taught_encoder(table: Table, lessons: Lessons, divisions: Sequence[np.ndarray]) -> None:
@@ -177,8 +181,10 @@ def refuse_taught_encoder(table: Table, lessons: Lessons, divisions: Sequence[np
                 f"other --weights for it, or {_way_out(of_feature, table, divisions)}"
             )
         if shared := {name for lesson in of_feature for name in lesson.get("corpora", ())} & corpora:
-            talk.warn(f"{feature}: its encoder learnt from clips of {listed(sorted(shared))}, and its file does not "
-                      "say whose: figures on them may be flattered")  # fmt: skip
+            talk.warn(
+                f"{feature}: its encoder learnt from clips of {listed(sorted(shared))}, and its file does not "
+                "say whose: figures on them may be flattered"
+            )
 
 
 def _way_out(lessons: Sequence[EncoderTraining], table: Table, divisions: Sequence[np.ndarray]) -> str:

@@ -104,8 +104,10 @@ def write(table: Table, place: SoundFolder, jobs: int) -> Table:
 def _warn_of_softer(decibels: Iterable[float]) -> None:
     """Warn of copies that were turned down, as 16 bits cannot hold them: featurize would make them louder."""
     if softer := [amount for amount in decibels if amount]:
-        talk.warn(f"{talk.counted(len(softer), 'copy')} beyond full scale turned down, by up to {max(softer):.1f} dB: "
-                  "--as wav keeps them as they are, in floats")  # fmt: skip
+        talk.warn(
+            f"{talk.counted(len(softer), 'copy')} beyond full scale turned down, by up to {max(softer):.1f} dB: "
+            "--as wav keeps them as they are, in floats"
+        )
 
 
 def _bounds(rows: np.ndarray, part: Part, length: int) -> tuple[int, int]:

@@ -130,8 +130,10 @@ def _refuse_to_replace(folder: Path, begun: Sequence["ExistingMember"]) -> None:
         raise UsageError(f"{path} {strange.why}: choose another -o, or replace it with --overwrite")
     if begun:
         path = folder / begun[0].name
-        raise UsageError(f"{path} is another seed of this very run: choose another -o, or ask for all of its seeds "
-                         "with --seed and --seeds")  # fmt: skip
+        raise UsageError(
+            f"{path} is another seed of this very run: choose another -o, or ask for all of its seeds "
+            "with --seed and --seeds"
+        )
 
 
 def _whole_seeds(folder: Path, found: Sequence["ExistingMember"]) -> list[int]:

@@ -134,8 +134,10 @@ def _say(division: Division, request: Request) -> None:
 def _warn_of_no_copies(request: Request, is_original: np.ndarray) -> None:
     recipe = protocols.named(request).copies
     if recipe and is_original.all():
-        talk.warn(f"{request} divides clips together with a copy of each, and there are no copies: "
-                  f"run `sertool augment --recipe {recipe}` first")  # fmt: skip
+        talk.warn(
+            f"{request} divides clips together with a copy of each, and there are no copies: "
+            f"run `sertool augment --recipe {recipe}` first"
+        )
 
 
 def _warn_of_moved(speaker: Codes, parts: Codes, before: Mapping[str, str], request: Request) -> None:
@@ -144,5 +146,7 @@ def _warn_of_moved(speaker: Codes, parts: Codes, before: Mapping[str, str], requ
     placements = [(str(speaker.values[who]), parts.values[part]) for who, part in np.unique(pairs, axis=1).T.tolist()]
     moved = {who for who, part in placements if before.get(who, part) != part}
     if moved:
-        talk.warn(f"{request} puts {talk.counted(len(moved), 'speaker')} elsewhere than the manifest of --update: what "
-                  "was trained on that knows some who are held out now")  # fmt: skip
+        talk.warn(
+            f"{request} puts {talk.counted(len(moved), 'speaker')} elsewhere than the manifest of --update: what "
+            "was trained on that knows some who are held out now"
+        )

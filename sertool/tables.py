@@ -41,8 +41,10 @@ def _agree(before: Candidate, clip: Candidate, spec: str) -> None:
         if before.said.setdefault(name, value) != value:
             pair = f"{before.said[name]} and {value}"
             votes = "; if listeners differ, count them in columns votes_voice_angry ..., and ask for --labels perceived"
-            raise SertoolError(f"--table {spec}: {clip.path.name} has more than one {name}: {pair}"
-                               + (votes if name == "emotion" else ""))  # fmt: skip
+            raise SertoolError(
+                f"--table {spec}: {clip.path.name} has more than one {name}: {pair}"
+                + (votes if name == "emotion" else "")
+            )
 
 
 def _part_and_file(spec: str) -> tuple[str | None, str]:

@@ -142,8 +142,10 @@ def warn_of_changed(plan: ShardPlan, finished: Iterable[Task]) -> None:
     """Warn of clips whose file has changed; their features are of the indexed sound, and stay."""
     changed = [clip.name for task in finished for clip in plan.clips(task) if decoding.difference_from_index(clip)]
     if changed:
-        talk.warn(f"{talk.counted(len(changed), 'clip')} changed since what was indexed had its features made, such as "
-                  f"{changed[0]}: index again, with --update")  # fmt: skip
+        talk.warn(
+            f"{talk.counted(len(changed), 'clip')} changed since what was indexed had its features made, such as "
+            f"{changed[0]}: index again, with --update"
+        )
 
 
 def refuse_foreign_shards(plan: ShardPlan) -> None:

@@ -78,8 +78,10 @@ def teachers(table: Table, source: str, folder: Path, device: str, jobs: int) ->
     answers = manifest_io.read_table(str(cache_file))
     words = tuple(manifest.family(answers, "p_"))
     if any(modelfile.read(path).scaling not in ("none", "corpus") for path in paths):
-        talk.warn(f"--teacher {source}: it was trained with --adapt speaker, and teaches here as it answers for "
-                  "strangers: it may know more in a file, by `sertool predict --adapt speaker`")  # fmt: skip
+        talk.warn(
+            f"--teacher {source}: it was trained with --adapt speaker, and teaches here as it answers for "
+            "strangers: it may know more in a file, by `sertool predict --adapt speaker`"
+        )
     knows_speaker, knows_clip = _known(table, paths)
     return TeacherModels(source, words, knows_speaker, knows_clip, _by_row(table, answers, words, len(paths)))
 
@@ -180,8 +182,9 @@ def _warn_of_unknown(table: Table, path: Path) -> None:
     trained = model_knowledge.corpora_of(path)
     both = [name for name, _ in manifest.counts(table, "corpus") if name in trained]
     shared = f"; it was trained on {listed(both)}, which these clips are of" if both else ""
-    talk.warn(f"no {run_folder.DIVISION} lies beside {path}: whether it knows speakers held out here cannot be known"
-              f"{shared}")  # fmt: skip
+    talk.warn(
+        f"no {run_folder.DIVISION} lies beside {path}: whether it knows speakers held out here cannot be known{shared}"
+    )
 
 
 def taught(teachers: TeacherModels, table: Table, split: np.ndarray) -> Taught:
@@ -226,8 +229,10 @@ def refuse_leaking(source: str, table: Table, divisions: Sequence[np.ndarray]) -
     places = (folder, *run_folder.members(folder))
     beside = [place / run_folder.MODEL for place in places if (place / run_folder.DIVISION).exists()]
     if not beside:
-        talk.warn(f"--teacher {source}: not in the folder of its run: whether its models know speakers held out here "
-                  "cannot be known")  # fmt: skip
+        talk.warn(
+            f"--teacher {source}: not in the folder of its run: whether its models know speakers held out here "
+            "cannot be known"
+        )
         return
     knows_speaker, knows_clip = _known(table, beside)
     for split in divisions:

@@ -77,8 +77,10 @@ def stretches(request: Request, options: PredictOptions, wave: Wave) -> Iterator
     """Yield a request as a whole or, with windows, in stretches that are decoded at once."""
     row = request.row
     if row.get("channel") and options.channel != "mix":
-        raise UsageError(f"--channel {options.channel}: the column channel says which one is judged of {row['clip']}: "
-                         "leave out the option, or the column")  # fmt: skip
+        raise UsageError(
+            f"--channel {options.channel}: the column channel says which one is judged of {row['clip']}: "
+            "leave out the option, or the column"
+        )
     if options.window is None or row.get("issue"):
         yield Stretch(request, row.get("duration"))
         return
@@ -107,8 +109,9 @@ def warn_of_late_end(row: Row, look: audio.AudioInfo) -> None:
     told, there = row.get("duration") or 0.0, look.samples / look.sample_rate - (row.get("start") or 0.0)
     if told > there + LATE_SECONDS:
         talk.detail(f"{row['path']}: {told:g} s are asked for, and {there:.2f} s are there")
-        talk.warn("some rows end after their file and are cut there: start, end and duration are in seconds "
-                  "(-v names each)")  # fmt: skip
+        talk.warn(
+            "some rows end after their file and are cut there: start, end and duration are in seconds (-v names each)"
+        )
 
 
 def _count(length: float, window: float, hop: float) -> int:

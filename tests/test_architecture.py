@@ -124,6 +124,18 @@ def test_no_loop_is_over_a_choice_between_two_values(path):
     assert not [loop.iter.lineno for loop in loops if isinstance(loop.iter, ast.IfExp)]
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_only_tables_of_data_are_formatted_by_hand(path):
+    """Messages are not: what is raised, and what is called with a text."""
+    text = path.read_text(encoding="utf-8")
+    nodes = [*ast.walk(ast.parse(text))]
+    raised = [node for node in nodes if isinstance(node, ast.Raise)]
+    calls = [node.value for node in nodes if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)]
+    said = [call for call in calls if call.args and isinstance(call.args[0], ast.Constant | ast.JoinedStr)]
+    lines = text.split("\n")
+    assert not [node.lineno for node in raised + said if "# fmt: skip" in lines[node.end_lineno - 1]]
+
+
 def test_names_say_something():
     assert not {path.stem for path in PACKAGE.rglob("*") if path.suffix in ("", ".py")} & BANNED
 

@@ -195,8 +195,10 @@ def _options_of_manifest(old: Any, name: str) -> dict[str, Any]:
     steps = recorded_options.recorded(old)
     arguments, contested = recorded_options.merged(steps)
     if differing := " and ".join(word for word in asked if word in contested - given):
-        raise UsageError(f"--update {name}: the commands that made it differ in {differing}: update what each of them "
-                         f"made by itself, or give {differing} as well")  # fmt: skip
+        raise UsageError(
+            f"--update {name}: the commands that made it differ in {differing}: update what each of them "
+            f"made by itself, or give {differing} as well"
+        )
     kept = {word: arguments[word] for word in asked if word not in given and arguments.get(word)}
     if kept:
         words = [part for word, held in kept.items() for argument in held for part in (word, argument)]

@@ -309,16 +309,20 @@ def _extra(labels: Sequence[str], values: dict[str, Any]) -> list[str]:
 def _say_what_adapting_may_bring(session: Session, rows: int, *, adapted: bool) -> None:
     """Warn if the clips are unfamiliar; else, at a terminal and with enough answers, mention adaptation."""
     if session.familiarity.lacking():
-        talk.warn("these clips sound unlike those that the model was trained on: other recordings or another language; "
-                  "--adapt speaker makes up for that, with --speakers all where nobody is named")  # fmt: skip
+        talk.warn(
+            "these clips sound unlike those that the model was trained on: other recordings or another language; "
+            "--adapt speaker makes up for that, with --speakers all where nobody is named"
+        )
     elif (
         session.ensemble.adapting is not None
         and not adapted
         and rows >= ANSWERS_FOR_ADAPT_HINT
         and talk.shows_progress()
     ):
-        talk.say("the model can adapt to who speaks (--adapt speaker; --speakers all where nobody is named; --enroll); "
-                 "here it took everybody for a stranger")  # fmt: skip
+        talk.say(
+            "the model can adapt to who speaks (--adapt speaker; --speakers all where nobody is named; --enroll); "
+            "here it took everybody for a stranger"
+        )
 
 
 def _refuse_to_replace(out: str | None, sources: Iterable[str | Path | None]) -> None:

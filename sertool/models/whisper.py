@@ -54,16 +54,20 @@ def require(settings: Settings, records: Mapping[str, Any]) -> None:
     inputs = [(name, record["stats"], record["settings"].get("size"), record["settings"].get("layers"))
             for name, record in records.items()]  # fmt: skip
     if settings.pretrained and inputs != [("whisper", [], settings.size, str(first))]:
-        raise UsageError(f"layers={settings.layers} and tune={settings.tune} go on from layer {first}: "
-                         f"featurize with --whisper {settings.size} --layers {first} and no --stats")  # fmt: skip
+        raise UsageError(
+            f"layers={settings.layers} and tune={settings.tune} go on from layer {first}: "
+            f"featurize with --whisper {settings.size} --layers {first} and no --stats"
+        )
     _following(settings, records)
 
 
 def _check_blocks(settings: Settings) -> None:
     there = whisper.SIZES[settings.size]["layers"]
     if not settings.tune <= settings.layers <= there:
-        raise UsageError(f"whisper {settings.size} has {there} blocks: layers={settings.layers} of them, "
-                         f"tune={settings.tune}, cannot be")  # fmt: skip
+        raise UsageError(
+            f"whisper {settings.size} has {there} blocks: layers={settings.layers} of them, "
+            f"tune={settings.tune}, cannot be"
+        )
 
 
 def _following(settings: Settings, records: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -82,8 +86,10 @@ class Model(layers.Headed):
         _check_blocks(settings)
         if columns != width:
             before = settings.layers - settings.tune
-            raise UsageError(f"rows of {columns} columns are no layer of whisper {settings.size}, which has {width}: "
-                             f"featurize with --whisper {settings.size} --layers {before} and no --stats")  # fmt: skip
+            raise UsageError(
+                f"rows of {columns} columns are no layer of whisper {settings.size}, which has {width}: "
+                f"featurize with --whisper {settings.size} --layers {before} and no --stats"
+            )
         self.blocks = nn.ModuleList(whisper.Block(width, facts["heads"]) for _ in range(settings.tune))
         attentive = settings.pooling == "attentive"
         self.attend = layers.Statistics(width, settings.attention, settings.heads) if attentive else None
