@@ -86,10 +86,20 @@ def design(table: Table, options: DesignOptions) -> Design:
     scale = options.scale or recipe.get("scale") or _usual_scale(name)
     select, reduce = _fewer(options)
     return Design(
-        name, settings, loop, tuple(sorted(inputs)), scale, options.adapt, _prior_clips(options),
-        reduce=reduce, select=select, weights=options.weights, teacher=options.teacher, imitate=options.imitate,
+        model=name,
+        settings=settings,
+        training=loop,
+        features=tuple(sorted(inputs)),
+        scale=scale,
+        adapt=options.adapt,
+        prior_clips=_prior_clips(options),
+        reduce=reduce,
+        select=select,
+        weights=options.weights,
+        teacher=options.teacher,
+        imitate=options.imitate,
         pack=options.pack,
-    )  # fmt: skip
+    )
 
 
 def _prior_clips(options: DesignOptions) -> float:

@@ -44,25 +44,38 @@ def _contents(material: Material, design: Design, result: Trained, member: Membe
     corpora = dict(manifest.counts(originals, "corpus"))
     entries = {name: catalogue.entries("corpora").get(name) for name in corpora}
     trained = {
-        "corpora": corpora, "clips": len(originals), "copies": len(table) - len(originals),
+        "corpora": corpora,
+        "clips": len(originals),
+        "copies": len(table) - len(originals),
         "speakers": len(manifest.counts(table, "speaker")),
         "licences": {name: entry.facts.get("LICENCE") for name, entry in entries.items() if entry},
         "encoders": packing.origins(material.store.records),
         "commands": [*_commands(material.table), talk.command_line()],
-        "seed": member.seed, "fold": member.fold, "protocol": member.protocol, "training": asdict(design.training),
-        "taught": material.taught is not None, "imitated": design.imitate,
+        "seed": member.seed,
+        "fold": member.fold,
+        "protocol": member.protocol,
+        "training": asdict(design.training),
+        "taught": material.taught is not None,
+        "imitated": design.imitate,
         taught_encoders.WORD: _lessons(material, design, member),
-    }  # fmt: skip
+    }
     if len(corpora) > 1:
         trained["emotions"] = {name: _own_words(originals, result.words, name) for name in corpora}
     scaling = result.data.scaling
     return ModelFile(
-        architecture=design.model, settings=asdict(design.settings), columns=result.data.columns, labels=result.words,
-        features=material.store.records, tensors=weights | scaling.tensors(), scaling=scaling.mode,
+        architecture=design.model,
+        settings=asdict(design.settings),
+        columns=result.data.columns,
+        labels=result.words,
+        features=material.store.records,
+        tensors=weights | scaling.tensors(),
+        scaling=scaling.mode,
         prior_clips=scaling.prior_clips,
-        temperature=result.temperatures.alone, adapted_temperature=result.temperatures.adapted, trained=trained,
+        temperature=result.temperatures.alone,
+        adapted_temperature=result.temperatures.adapted,
+        trained=trained,
         scores=result.scores,
-    )  # fmt: skip
+    )
 
 
 def _lessons(material: Material, design: Design, member: Member) -> list[EncoderTraining]:
