@@ -18,6 +18,14 @@ from sertool.sheet import STYLE
 ON_ONE_SCALE = (
     "uar", "uar_of_folds", "plurality_uar", "votes_uar", "wa", "plurality_wa", "votes_wa", "macro_f1", "weighted_f1",
 )  # fmt: skip
+HEAD = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+"""
 
 
 class Bar(NamedTuple):
@@ -51,16 +59,6 @@ def html(report: Report) -> str:
         f"</main>\n<footer>Written by sertool {__version__}.</footer>\n</body>\n</html>\n",
     ]
     return HEAD.format(title=escape(f"{heading}: {wording.title(report.runs[0])}")) + "\n".join(parts)
-
-
-HEAD = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{title}</title>
-"""
 
 
 def _lead(run: Scores, name: str) -> str:

@@ -14,6 +14,7 @@ from sertool.labels import composed
 from sertool.paths import absolute, path_of, path_text
 
 IN_WORDS = ("issue", "notes")  # people may have filled in these; the files tell the others themselves
+FEW_NAMESAKES = 8  # up to so many files of one name are compared directly, without indexing their folders
 
 
 def listed_clips(clips: Sequence[Candidate], tables: Iterable[str]) -> list[Candidate]:
@@ -107,9 +108,6 @@ def _beside(table: str, path: str) -> tuple[Path, Path]:
         raise SertoolError(f"--table {table}: {os.fsencode(path).decode('utf-8', 'replace')} {says}")
     root = root or folders[-1]
     return root, Path(absolute(root / path))
-
-
-FEW_NAMESAKES = 8  # up to so many files of one name are compared directly, without indexing their folders
 
 
 class _Files:

@@ -36,6 +36,7 @@ from sertool.splits import DEV, TEST, TRAIN
 from sertool.teacher_answers import Taught
 
 EVERYTHING = PredictOptions(silence=-200.0)
+Answer = tuple[str, int, np.ndarray]  # a clip, the model's number, and its probabilities
 
 
 class TeacherModels(NamedTuple):
@@ -108,9 +109,6 @@ def _answers(table: Table, paths: Sequence[Path], device: str, jobs: int) -> Tab
     clips, numbers, shares = (list(part) for part in zip(*answers, strict=True))
     columns = {f"p_{word}": np.array(shares)[:, place] for place, word in enumerate(models[0].labels)}
     return manifest.from_columns({"clip": clips, "model": numbers, **columns})
-
-
-Answer = tuple[str, int, np.ndarray]  # a clip, the model's number, and its probabilities
 
 
 def _frames(table: Table, models: Sequence[Predictor], device: str) -> Store | None:

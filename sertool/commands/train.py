@@ -38,6 +38,7 @@ Files of a run, for each seed in seed-S/, of folds in fold-K/seed-S/, of --gap i
   teacher-KEY.parquet  in the run's folder, the answers of the model or run that --teacher names
   features/            in the run's folder, the features that a recipe made where the manifest had none
 """
+ShownValue = tuple[str, Any, str]  # an option, its value, and "ours" if it is not published
 GROUP = "Training (defaults without a recipe)"
 LOOP = catalogue.read(catalogue.PACKAGE / "training_settings.py").settings
 
@@ -206,9 +207,6 @@ def _show_recipe(name: str) -> None:
     recipe = RECIPES[name]
     rows = [*_of_model(recipe), *_of_copies(recipe), *_of_features(recipe["preset"]), *_of_training(recipe)]
     talk.table((f"--recipe {name}", "value", "whose"), [(word, _text(value), whose) for word, value, whose in rows])
-
-
-ShownValue = tuple[str, Any, str]  # an option, its value, and "ours" if it is not published
 
 
 def _of_model(recipe: Mapping[str, Any]) -> Iterator[ShownValue]:
