@@ -106,7 +106,7 @@ def warn_of_late_end(row: Row, look: audio.AudioInfo) -> None:
     """Warn once of rows that end after their file, for example because their times are in milliseconds."""
     if look.issue:
         return
-    told, there = row.get("duration") or 0.0, look.samples / look.sample_rate - (row.get("start") or 0.0)
+    told, there = row.get("duration") or 0.0, look.seconds - (row.get("start") or 0.0)
     if told > there + LATE_SECONDS:
         talk.detail(f"{row['path']}: {told:g} s are asked for, and {there:.2f} s are there")
         talk.warn(
