@@ -180,7 +180,7 @@ def test_no_window_begins_at_the_end_or_is_a_scrap(run: Path, tmp_path: Path) ->
 )
 def test_windows_are_counted_as_if_seconds_were_exact(length: float, window: float, hop: float, count: int) -> None:
     """(1.1 - 0.5) / 0.1 is 6.000000000000001, and (0.35 - 0.05) / 0.1 is 2.9999999999999996."""
-    assert windows._count(length, windows.PredictOptions(window, hop)) == count
+    assert windows._count(length, window, hop) == count
 
 
 def test_what_index_calls_too_short_has_no_answer(run: Path, tmp_path: Path) -> None:
