@@ -178,7 +178,7 @@ def _limits(setting: Setting) -> str:
 
 @cache
 def keys(file: str, name: str) -> tuple[str, ...]:
-    """Return the literal keys of a dictionary at the top level of a file: `keys("shaping.py", "STATS")`."""
+    """Return the literal keys of a dictionary at the top level of a file: `keys("sound/shaping.py", "STATS")`."""
     for node in ast.parse((PACKAGE / file).read_text(encoding="utf-8")).body:
         match node:
             case ast.Assign([ast.Name(found)], value) | ast.AnnAssign(ast.Name(found), _, value):

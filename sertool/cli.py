@@ -13,8 +13,9 @@ from typing import Any
 
 import click
 
-from sertool import __version__, catalogue, talk
+from sertool import __version__, catalogue
 from sertool.errors import Interrupted, SertoolError, UsageError
+from sertool.system import talk
 
 OfTheSystem = MemoryError | OSError | ImportError
 NO_MEMORY = re.compile("can't allocate memory|out of memory")
@@ -148,7 +149,7 @@ def _of_the_system(error: OfTheSystem) -> str:
     if isinstance(error, MemoryError):
         return "out of memory"
     if isinstance(error, ImportError) or _is_of_a_library(error):
-        from sertool.device import PAIRS
+        from sertool.system.device import PAIRS
 
         first = talk.clean(str(error).partition("\n")[0])
         if "failed to map segment" in first:

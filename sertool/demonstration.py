@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sertool import encoding, synth, talk
 from sertool.errors import SertoolError, UsageError
+from sertool.sound import encoding, synth
+from sertool.system import talk
 
 SPEAKERS, SENTENCES, RATE = 12, 5, 16_000
 PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"

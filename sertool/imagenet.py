@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
-from sertool import features, layers
-from sertool import weights as pretrained_weights
+from sertool import features
 from sertool.errors import SertoolError, UsageError
+from sertool.networks import layers
+from sertool.networks import weights as pretrained_weights
 
 URL = "https://download.pytorch.org/models/"
 

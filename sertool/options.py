@@ -8,8 +8,9 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from sertool import catalogue, talk
+from sertool import catalogue
 from sertool.errors import UsageError
+from sertool.system import talk
 
 ENDLESS = 1_000_000  # a limit so high that the help omits it
 SEEDS = 1000  # of a run, at most
@@ -259,7 +260,7 @@ def out(help_text: str, *, folder: bool = False, either: bool = False) -> Callab
 
 def _columns(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the beginning of a `--where` expression."""
-    from sertool.columns import MEANINGS
+    from sertool.manifests.columns import MEANINGS
 
     return [
         CompletionItem(f"{name}=", help=text) for name, (_, text) in MEANINGS.items() if name.startswith(incomplete)

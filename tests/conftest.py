@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from running import again
 
-from sertool import encoding, synth, talk
+from sertool.sound import encoding, synth
+from sertool.system import talk
 
 pytest.register_assert_rewrite("pretrained")  # before the plugin is loaded, as test files also import it
 

@@ -8,7 +8,7 @@ import pytest
 from helptexts import epilog
 from running import sertool
 
-from sertool import encoding, synth
+from sertool.sound import encoding, synth
 
 
 @pytest.fixture(scope="module")

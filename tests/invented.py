@@ -5,8 +5,8 @@ from itertools import product
 
 import numpy as np
 
-from sertool.codes import Codes
-from sertool.protocols import PROTOCOLS
+from sertool.divisions.protocols import PROTOCOLS
+from sertool.numeric.codes import Codes
 
 CREMA_SENTENCES = ["IEO", "TIE", "IOM", "IWW", "TAI", "MTI", "IWL", "ITH", "DFA", "ITS", "TSI", "WSI"]
 EMOTIONS = ["angry", "disgust", "fear", "happy", "neutral", "sad"]

@@ -13,8 +13,8 @@ import pytest
 import torch
 import torchaudio
 
-from sertool import weights
 from sertool.encoders import ssl, whisper
+from sertool.networks import weights
 
 SMALL = {"bands": 80, "width": 32, "heads": 2, "layers": 3}
 SMALL_SSL = {

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sertool import cli, manifest, manifest_io, shards
+from sertool import cli
+from sertool.featurize import shards
+from sertool.manifests import manifest, manifest_io
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sertool.batches import Store
-from sertool.row_scaling import Scaling
-from sertool.training_data import Data
+from sertool.modelfiles.batches import Store
+from sertool.modelfiles.row_scaling import Scaling
+from sertool.train.training_data import Data
 
 CLIPS, COLUMNS, CLASSES = 18, 4, 3
 

@@ -14,30 +14,54 @@ from sertool import catalogue
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "sertool"
 
-# From the ground up, floor by floor and along each. A file may import those before it, and none of its own folder.
+# From the ground up: files, packages with their files, and open folders (with a slash). A file may import what comes
+# before it. Files of an open folder never import each other.
 HOUSE = {
-    "bedrock": "errors __init__",
-    "ground": """talk workers padding batch_changes catalogue codes columns containers digests filters team norms layers
-        metrics presets ratios pyin recipes rounding scan schedules stretching device parts dsp pitch_classes products
-        slow files locks paths pictures sheet fitted labels run_folder selection shipped protocols dealing splits
-        leak_guard streams synth tensorfile unpacking web downloading training_settings weights""",
-    "catalogue": "corpora encoders pretrained features imagenet models",
-    "formats": """manifest provenance recorded_options row_filter votes speakers taught_encoders intake duplicates
-        levels audio encoding folders sounds labelling modelfile named_models shards delimited formats merging shaping
-        long_audio own_division splitting auditing doctor checkpoint manifest_paths manifest_io effects sources""",
-    "flow": """batches row_scaling speaker_scaling familiarity label_sets teacher_answers consistency heldout
-        heldout_checks offers store corpus_folder effect_chains stored_rows predict_inputs windows segments summaries
-        model_knowledge heldout_members extraction decoding engine extract predictions tables design training_data
-        choosing objective training augmenting packing norm_folding inference ensemble cards tasks clips
-        clip_statistics answers answer_files recordings answer_record demonstration""",
-    "loops": """scores sums groups comparing evaluating fetching indexing featurizing predicting row_stages
-        answer_folder teacher_models speaker_answers verify panels plots targets member_scores member_file members
-        refusals rendering wording reports designing preparing runs run_report optimism
-        final_model planning experiment""",
-    "pages": "charts page",
-    "door": "options cli commands __main__",
+    "__init__": "",
+    "errors": "",
+    "catalogue": "",
+    "system": "talk files paths locks parts workers device team",
+    "numeric": "codes dsp pitch_classes pyin reference metrics",
+    "sound": """containers levels digests audio encoding shaping long_audio filters stretching ratios synth
+        folders sounds""",
+    "manifests": """columns labels manifest manifest_paths row_filter provenance intake delimited streams
+        formats run_folder manifest_io votes speakers duplicates merging""",
+    "divisions": "protocols dealing splits leak_guard own_division splitting auditing heldout heldout_checks",
+    "corpora/": "",
+    "index": "labelling tables clips doctor indexing recorded_options",
+    "internet": "web downloading unpacking",
+    "sources/": "",
+    "fetch": "download_cache corpus_folder offers fetching",
+    "shipped/": "",
+    "networks": """norms padding layers selective_scan norm_folding low_precision quantization tensorfile
+        classical weights""",
+    "encoders/": "",
+    "pretraining": "pretrained encoder_trainings",
+    "features/": "",
+    "effects/": "",
+    "featurize": """presets extraction decoding engine extract shards shard_plan featurizing verify
+        clip_statistics""",
+    "drawings": "pictures panels plots",
+    "augment": "effect_chains augmenting rendering",
+    "eval": """predictions answers scores bootstrapping groups comparing evaluating wording reports charts
+        sheet page""",
+    "imagenet": "",
+    "models/": "",
+    "modelfiles": """batches batch_changes modelfile row_scaling speaker_scaling packing inference cards
+        named_models""",
+    "predict": """stored_rows predict_inputs windows ensemble familiarity predicting speaker_answers segments
+        row_stages answer_files model_knowledge heldout_members recordings answer_record answer_folder summaries""",
+    "train": """label_sets selection recipes training_settings design optimism training_data member_scores
+        consistency objective schedules choosing checkpoint training teacher_answers targets refusals runs
+        member_file members run_report teacher_models designing preparing final_model planning experiment""",
+    "demonstration": "",
+    "options": "",
+    "cli": "",
+    "commands/": "",
+    "__main__": "",
 }
-PLACES = " ".join(HOUSE.values()).split()
+PACKAGES = {name for name, files in HOUSE.items() if files}
+PLACES = [place for name, files in HOUSE.items() for place in ([f"{name}/{file}" for file in files.split()] or [name])]
 
 DOORS = {
     "click": {"cli", "options", "commands"}, "rich": {"talk"}, "tqdm": {"talk"}, "soundfile": {"audio", "encoding"},
@@ -48,17 +72,20 @@ DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 HEAVY = ("torch", "torchaudio", "torchvision", "sklearn", "scipy.signal", "matplotlib")
 BANNED = {"utils", "core", "common", "base", "helpers", "manager", "misc"}
 
-FILES = sorted(PACKAGE.rglob("*.py"))
+
+def house(path: Path) -> str | None:
+    """Return the place of a file: `errors`, `sound/audio` or, in a folder, `features/`; None for a bare package."""
+    first, *rest = path.relative_to(PACKAGE).with_suffix("").parts
+    if first in PACKAGES:
+        return f"{first}/{rest[0]}" if rest != ["__init__"] else None
+    return f"{first}/" if rest else first
 
 
-def house(path: Path) -> str:
-    """The file or open folder that a path belongs to: `audio`, or `features` for `features/mel.py`."""
-    first = path.relative_to(PACKAGE).parts[0]
-    return first.removesuffix(".py")
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if house(path) is not None)
 
 
 def imports(path: Path) -> set[str]:
-    """Everything that a file imports, at its top or later, down to the names: `sertool.files.atomic_write`."""
+    """Everything that a file imports, at its top or later, down to the names: `sertool.system.files.atomic_write`."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -70,24 +97,31 @@ def imports(path: Path) -> set[str]:
 
 
 def ours(path: Path) -> set[str]:
-    """Of the imports those of our own files and folders, by name; `from sertool import __version__` is the package."""
-    names = {name.split(".")[1] for name in imports(path) if name.startswith("sertool.")}
-    return {"__init__" if name.startswith("__") else name for name in names}
+    """Return the places of our own files and folders that a file imports."""
+    names = [name.split(".")[1:] for name in imports(path) if name.startswith("sertool.")]
+    return {_place(first, rest) for first, *rest in names}
+
+
+def _place(first: str, rest: list[str]) -> str:
+    if first.startswith("__"):
+        return "__init__"  # `from sertool import __version__`
+    if first in PACKAGES:
+        return f"{first}/{rest[0]}"
+    return first if first in HOUSE else f"{first}/"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_imports_run_strictly_downward(path):
     own = house(path)
     assert own in PLACES, f"{own} has no place in the house yet: give it one"
-    below = PLACES[: PLACES.index(own)]
-    assert ours(path) - {own} <= set(below)
+    assert ours(path) - {own} <= set(PLACES[: PLACES.index(own)])
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_siblings_in_an_open_folder_never_import_each_other(path):
     siblings = {other.stem for other in path.parent.glob("*.py")} - {"__init__"}
-    within = (name.split(".")[2:3] for name in imports(path) if name.startswith(f"sertool.{house(path)}."))
-    assert path.parent == PACKAGE or not siblings & {name for names in within for name in names}
+    within = {name.split(".")[2] for name in imports(path) if name.startswith(f"sertool.{path.parent.name}.")}
+    assert not house(path).endswith("/") or not siblings & within
 
 
 def third_parties(path: Path) -> set[str]:
@@ -97,7 +131,7 @@ def third_parties(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("dependency", DOORS)
 def test_each_dependency_has_one_door(dependency):
-    users = {house(path) for path in FILES if dependency in third_parties(path)}
+    users = {house(path).strip("/").rpartition("/")[2] for path in FILES if dependency in third_parties(path)}
     assert users <= DOORS[dependency]
 
 

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from sertool import audio, containers, encoding, synth
-from sertool.audio import Cut, Unusable
-from sertool.digests import Digest
+from sertool.sound import audio, containers, encoding, synth
+from sertool.sound.audio import Cut, Unusable
+from sertool.sound.digests import Digest
 
 RATE = 16_000
 LOSSLESS = [
@@ -625,7 +625,7 @@ def test_looking_at_a_fifo_does_not_wait(tmp_path):
 def test_minutes_of_sound_are_written(extension):
     """In a process of its own, which libsndfile would end."""
     code = (
-        "import io, numpy, soundfile; from sertool import encoding; "
+        "import io, numpy, soundfile; from sertool.sound import encoding; "
         f"held = encoding.encoded(numpy.zeros((2_400_000, 2), numpy.float32), 8000, {extension!r}); "
         "assert soundfile.info(io.BytesIO(held)).frames == 2_400_000"
     )

@@ -17,27 +17,15 @@ import soundfile
 import torch
 from running import Outcome, ages, rows, sertool, snapshot
 
-from sertool import (
-    audio,
-    catalogue,
-    decoding,
-    effect_chains,
-    effects,
-    encoding,
-    extract,
-    features,
-    manifest,
-    manifest_io,
-    rendering,
-    shaping,
-    shards,
-    sounds,
-    tasks,
-)
-from sertool.decoding import Clip
-from sertool.engine import Engine
+from sertool import catalogue, effects, features
+from sertool.augment import effect_chains, rendering
 from sertool.errors import SertoolError
-from sertool.extraction import Extraction
+from sertool.featurize import decoding, extract, shard_plan, shards
+from sertool.featurize.decoding import Clip
+from sertool.featurize.engine import Engine
+from sertool.featurize.extraction import Extraction
+from sertool.manifests import manifest, manifest_io
+from sertool.sound import audio, encoding, shaping, sounds
 
 CHAIN = ("--pitch", "-2:2", "--noise", "10:30", "--gain", "-6:6")
 
@@ -300,7 +288,7 @@ EVERY = ("--pitch", "-4:4", "--tempo", "0.8:1.2", "--speed", "0.8:1.2", "--rever
 
 def copied_clips(source: Path, folder: Path, *words: object) -> list[Clip]:
     sertool("augment", source, *words, "-o", folder / "m.parquet")
-    return tasks.clips_of(manifest_io.read(str(folder / "m.parquet")))
+    return shard_plan.clips_of(manifest_io.read(str(folder / "m.parquet")))
 
 
 def engine_of(device: str = "cpu", **how: object) -> Engine:
@@ -435,7 +423,8 @@ def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_bytes(voices, tmp_
 
 KILLED = """
 import os, signal, sys
-from sertool import cli, rendering
+from sertool import cli
+from sertool.augment import rendering
 rendering.GROUP_FILES, rendering.BATCH_COPIES, turns, named = 7, 2, iter(range(99)), rendering.name_together
 end = lambda: os.kill(os.getpid(), getattr(signal, {how!r}))
 rendering.name_together = lambda paths: named(paths) if next(turns) < 2 else end()
@@ -646,7 +635,7 @@ def test_no_manifest_loses_its_copies_to_another_that_writes_to_the_same_folder(
 
 
 def test_two_at_work_in_one_folder_are_refused(voices, tmp_path):
-    from sertool import locks
+    from sertool.system import locks
 
     with locks.folder_lock(tmp_path / "s", wait=False):
         done = sertool("augment", voices, "--gain", 1, "--write", tmp_path / "s", "-f", "csv", "-q")

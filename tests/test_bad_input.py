@@ -18,8 +18,9 @@ import pytest
 import soundfile
 from running import sertool
 
-from sertool import audio, encoding, manifest, manifest_io, synth
-from sertool.paths import path_of
+from sertool.manifests import manifest, manifest_io
+from sertool.sound import audio, encoding, synth
+from sertool.system.paths import path_of
 
 NAMES = [
     "with space", "two\nlines", "tab\there", "'single' \"double\"", "back\\slash", "emoji 😀", "percent%20", "-dash",

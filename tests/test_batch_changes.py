@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from sertool import batch_changes, training
-from sertool.batch_changes import Changes
+from sertool.modelfiles import batch_changes
+from sertool.modelfiles.batch_changes import Changes
+from sertool.train import training
 
 LENGTHS = torch.tensor([40, 25, 1, 33])
 EVERYTHING = Changes(2, 8, 2, 4, 1.0, 0.3, 0.5, 1.0)

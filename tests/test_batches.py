@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from sertool import batches, fitted, row_scaling
-from sertool.batches import Store
 from sertool.errors import SertoolError
-from sertool.modelfile import ModelFile
-from sertool.row_scaling import Scaling
+from sertool.modelfiles import batches, row_scaling
+from sertool.modelfiles.batches import Store
+from sertool.modelfiles.modelfile import ModelFile
+from sertool.modelfiles.row_scaling import Scaling
+from sertool.networks import classical
 
 LENGTHS = (3, 1, 7, 4, 2)
 
@@ -116,7 +117,7 @@ def test_a_column_that_changes_by_more_than_rounding_is_scaled_however_small_it_
     scaled = row_scaling.of_clips(held, [0, 1], "corpus").apply(*held.take(np.array([0])))[0, :300]
     assert float(scaled.std()) == pytest.approx(1, rel=0.2)
     assert abs(float(scaled.mean())) < 0.2
-    _, scale = fitted.moments(rows)
+    _, scale = classical.moments(rows)
     assert float(scale[0]) == pytest.approx(deviation, rel=0.2)
 
 
@@ -125,7 +126,7 @@ def test_a_column_that_changes_by_rounding_alone_stays_as_it_is(value: float) ->
     rows = np.float32(value) * (1 + np.random.default_rng(0).choice([-1, 0, 1], (2000, 1)) * np.float32(1e-7))
     held = Store([[rows]] * 3, np.full(3, 2000), 1, torch.device("cpu"), {}, [])
     assert row_scaling.of_clips(held, range(3), "corpus").deviation == 1
-    assert fitted.moments(rows)[1] == 1
+    assert classical.moments(rows)[1] == 1
 
 
 @pytest.mark.parametrize("mode", ["none", "corpus"])

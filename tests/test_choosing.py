@@ -1,7 +1,7 @@
 """Which epochs a training keeps, and how long one goes on that has no dev to tell."""
 
-from sertool import choosing
-from sertool.training_settings import Settings
+from sertool.train import choosing
+from sertool.train.training_settings import Settings
 
 
 def history(*uars: float) -> list[dict]:

@@ -17,8 +17,10 @@ import pytest
 from helptexts import examples
 from running import sertool, shell
 
-from sertool import __version__, audio, catalogue, cli, encoding, options, synth, talk
+from sertool import __version__, catalogue, cli, options
 from sertool.errors import SertoolError, UsageError
+from sertool.sound import audio, encoding, synth
+from sertool.system import talk
 
 pytest_plugins = ("pretrained", "example_folder")
 
@@ -238,7 +240,8 @@ def test_an_interrupt_does_not_wait_for_hours_of_audio(tmp_path):
         encoding.write(tmp_path / "neutral" / f"{hour}.wav", wave.repeat(400), 16_000)
     program = """
 import sys
-from sertool import cli, pyin
+from sertool import cli
+from sertool.numeric import pyin
 
 def told(*given):
     sys.stderr.write("busy\\n")

@@ -9,9 +9,12 @@ import pytest
 import torch
 from running import sertool
 
-from sertool import batches, consistency, encoding, manifest, manifest_io, modelfile, synth
 from sertool.errors import SertoolError
+from sertool.manifests import manifest, manifest_io
+from sertool.modelfiles import batches, modelfile
 from sertool.models import whisper
+from sertool.sound import encoding, synth
+from sertool.train import consistency
 
 pytest_plugins = ("pretrained",)
 TRAIN = ("--recipe", "whisper-steady", "--set", "layers=2", "--set", "tune=2", "--precision", "float32")

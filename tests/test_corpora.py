@@ -9,8 +9,9 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pytest
 
-from sertool import catalogue, corpora, labels
+from sertool import catalogue, corpora
 from sertool.errors import SertoolError, UsageError
+from sertool.manifests import labels
 
 NAMES = corpora.names()
 REAL = Path(__file__).parents[2] / "shared" / "corpora"

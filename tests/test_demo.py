@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from running import sertool
 
-from sertool import demonstration, manifest, manifest_io
+from sertool import demonstration
+from sertool.manifests import manifest, manifest_io
 
 FOLDER = "my demo's"
 ENVIRONMENT = os.environ | {

@@ -8,7 +8,7 @@ import pytest
 
 FAULTS = """
 import resource, numpy
-from sertool import device
+from sertool.system import device
 {}
 def taken():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

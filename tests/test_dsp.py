@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from sertool import dsp, parts, pitch_classes, slow
 from sertool.errors import UsageError
+from sertool.numeric import dsp, pitch_classes, reference
+from sertool.system import parts
 
 RATE = 16000
 
@@ -21,7 +22,7 @@ def noise(samples: int, seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("samples", [1, 2, 5, 300, 5000])
 def test_a_waveform_goes_on_beyond_its_ends_as_numpy_pads(samples: int, edges: str) -> None:
     wave = noise(samples)
-    padded = np.pad(wave.numpy(), (700, 900), mode=slow.MODES[edges])
+    padded = np.pad(wave.numpy(), (700, 900), mode=reference.MODES[edges])
     assert np.array_equal(dsp.padded_slice(wave, -700, samples + 900, edges).numpy(), padded)
 
 
@@ -33,7 +34,7 @@ def test_frames_are_the_same_in_one_piece_and_in_runs(framing: dsp.Framing, cent
     wave = noise(samples)
     whole = framing.cut(wave)
     assert len(whole) == framing.count(samples)
-    assert np.array_equal(whole.numpy(), slow.frames(wave.numpy(), framing).astype(np.float32))
+    assert np.array_equal(whole.numpy(), reference.frames(wave.numpy(), framing).astype(np.float32))
     assert torch.equal(torch.cat([run.raw for run in framing.runs(wave, 3)]), whole)
 
 
@@ -41,7 +42,7 @@ def test_frames_are_the_same_in_one_piece_and_in_runs(framing: dsp.Framing, cent
 @pytest.mark.parametrize("length", [None, 400, 401])
 def test_windows_are_periodic_and_centred(window: str, length: int | None) -> None:
     framing = dsp.Framing(512, 160, length, window)
-    assert np.allclose(framing.window_values().numpy(), slow.window(framing), atol=1e-12)
+    assert np.allclose(framing.window_values().numpy(), reference.window(framing), atol=1e-12)
 
 
 @pytest.mark.parametrize("wrong", [{"n_fft": 1}, {"hop": 0}, {"win_length": 4096}, {"win_length": 0}])
@@ -59,7 +60,7 @@ def test_a_mel_scale_that_makes_no_sense_is_refused(wrong: dict[str, float]) -> 
 def test_views_of_frames_equal_their_definitions() -> None:
     wave, framing = noise(20000), dsp.Framing()
     frames = next(framing.runs(wave, 1000))
-    magnitude = np.abs(slow.stft(wave.numpy(), framing))
+    magnitude = np.abs(reference.stft(wave.numpy(), framing))
     assert np.allclose(frames.magnitude, magnitude, rtol=1e-4, atol=1e-5)
     assert np.allclose(frames.power, magnitude**2, rtol=1e-4, atol=1e-5)
     assert np.allclose(frames.total, magnitude.sum(axis=1), rtol=1e-5)
@@ -110,7 +111,7 @@ def test_the_tuning_of_a_chord_is_found(tuning: float) -> None:
     chroma = pitch_classes.Chroma(RATE, 2048, 12, None)
     frames = next(dsp.Framing().runs(wave, 1000))
     assert abs(pitch_classes.common_tuning(chroma.survey(frames).numpy(), 12) - tuning) < 0.04
-    assert abs(slow.common_tuning(frames.power.numpy().astype(np.float64), RATE, 2048, 12) - tuning) < 0.04
+    assert abs(reference.common_tuning(frames.power.numpy().astype(np.float64), RATE, 2048, 12) - tuning) < 0.04
 
 
 def test_peaks_and_tuning_agree_with_librosa() -> None:

@@ -11,8 +11,9 @@ from torch._subclasses import FakeTensorMode
 from torch_pitch_shift import pitch_shift
 from torchaudio.functional import resample
 
-from sertool import catalogue, effects, encoding, filters, ratios, sounds, stretching
+from sertool import catalogue, effects
 from sertool.errors import SertoolError
+from sertool.sound import encoding, filters, ratios, sounds, stretching
 
 RATE = 16_000
 ENTRIES = catalogue.entries("effects")

@@ -16,31 +16,21 @@ from safetensors.torch import save_file
 from torch.nn.functional import layer_norm
 from torchaudio.pipelines._wav2vec2 import impl
 
-from sertool import (
-    catalogue,
-    decoding,
-    device,
-    encoders,
-    extract,
-    features,
-    inference,
-    manifest,
-    manifest_io,
-    provenance,
-    rounding,
-    shaping,
-    synth,
-    tasks,
-    tensorfile,
-    web,
-)
-from sertool import weights as pretrained_weights
-from sertool.decoding import Clip
+from sertool import catalogue, encoders, features
 from sertool.encoders import ssl, whisper
-from sertool.engine import Engine
 from sertool.errors import SertoolError, UsageError
-from sertool.extraction import Extraction
-from sertool.web import Patience
+from sertool.featurize import decoding, extract, shard_plan
+from sertool.featurize.decoding import Clip
+from sertool.featurize.engine import Engine
+from sertool.featurize.extraction import Extraction
+from sertool.internet import web
+from sertool.internet.web import Patience
+from sertool.manifests import manifest, manifest_io, provenance
+from sertool.modelfiles import inference
+from sertool.networks import quantization, tensorfile
+from sertool.networks import weights as pretrained_weights
+from sertool.sound import shaping, synth
+from sertool.system import device
 
 pytest_plugins = ("pretrained",)
 SSL = ("wav2vec2-base", "hubert-large", "wavlm-base-plus")  # each of another kind
@@ -298,7 +288,7 @@ def test_batches_for_other_devices_give_what_each_clip_gives_alone(
 def test_frames_of_many_layers_are_cut_into_more_shards(
     small: Path, voices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks, "BYTES", 100_000.0)
+    monkeypatch.setattr(shard_plan, "BYTES", 100_000.0)
     counts = []
     for words in ((), ("--layers", "1"), ("--stats", "mean")):
         place = tmp_path / "".join(words)
@@ -399,7 +389,7 @@ def test_a_model_file_that_lacks_part_of_its_encoder_is_one_line(small: Path, tm
 
 def test_an_encoder_comes_out_of_a_model_file_in_8_bits(small: Path, tmp_path: Path) -> None:
     _, state = whisper.tensors("base", 3)
-    kept = rounding.rounded({f"{WITHIN}{name}": tensor.numpy() for name, tensor in state.items()})
+    kept = quantization.rounded({f"{WITHIN}{name}": tensor.numpy() for name, tensor in state.items()})
     assert any(array.dtype == np.int8 for array in kept.values())
     pretrained_weights.use_file(saved_as_model(kept, tmp_path))
     for name, tensor in whisper.tensors("base", 3)[1].items():
@@ -408,8 +398,8 @@ def test_an_encoder_comes_out_of_a_model_file_in_8_bits(small: Path, tmp_path: P
 
 def test_a_scale_that_does_not_fit_its_numbers_is_one_line(small: Path, voices: Path, tmp_path: Path) -> None:
     _, state = whisper.tensors("base", 3)
-    kept = rounding.rounded({name: tensor.numpy() for name, tensor in state.items()})
-    kept["encoder.conv1.weight" + rounding.SCALE] = np.ones(3, np.float32)
+    kept = quantization.rounded({name: tensor.numpy() for name, tensor in state.items()})
+    kept["encoder.conv1.weight" + quantization.SCALE] = np.ones(3, np.float32)
     path = saved_as_model(kept, tmp_path)
     done = sertool("featurize", voices, "--whisper", "base", "--weights", path, "-o", tmp_path / "f")
     assert (done.code, "the scale of encoder.conv1.weight does not fit it" in done.line) == (1, True)

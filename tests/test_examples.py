@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sertool import encoding, synth
+from sertool.sound import encoding, synth
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 pytestmark = pytest.mark.slow

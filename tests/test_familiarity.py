@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sertool.familiarity import LEAST, UNFAMILIAR, Familiarity
+from sertool.predict.familiarity import LEAST, UNFAMILIAR, Familiarity
 
 DRAW = np.random.default_rng(0)
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from sertool import catalogue, dsp, features
+from sertool import catalogue, features
 from sertool.errors import UsageError
+from sertool.numeric import dsp
 
 RATE = 16000
 CORPORA = Path(__file__).resolve().parents[2] / "shared" / "corpora"

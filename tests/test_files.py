@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from sertool import files, locks, paths
 from sertool.errors import Interrupted, SertoolError
+from sertool.system import files, locks, paths
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
 
@@ -362,7 +362,7 @@ def test_any_path_survives_as_text(name):
 @posix
 def test_names_in_utf_8_are_text_whatever_the_machine_speaks(tmp_path):
     (tmp_path / "é.flac").write_bytes(b"x")
-    says = "import sys; from sertool.paths import path_text; print(ascii(path_text(sys.argv[1])))"
+    says = "import sys; from sertool.system.paths import path_text; print(ascii(path_text(sys.argv[1])))"
     settings = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = subprocess.run(
         [sys.executable, "-c", says, tmp_path / "é.flac"], env=settings, capture_output=True, check=True

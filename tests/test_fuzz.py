@@ -17,9 +17,11 @@ import pytest
 import soundfile
 from running import sertool
 
-from sertool import audio, manifest, manifest_io, provenance, synth, tensorfile
-from sertool.audio import Cut
 from sertool.errors import SertoolError
+from sertool.manifests import manifest, manifest_io, provenance
+from sertool.networks import tensorfile
+from sertool.sound import audio, synth
+from sertool.sound.audio import Cut
 
 SOUNDS = {
     "wav": ("WAV", "PCM_16"), "wav24": ("WAVEX", "PCM_24"), "adpcm": ("WAV", "IMA_ADPCM"), "flac": ("FLAC", "PCM_16"),

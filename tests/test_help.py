@@ -10,7 +10,7 @@ import pytest
 from helptexts import examples
 from running import sertool, shell
 
-from sertool import encoding, synth
+from sertool.sound import encoding, synth
 
 pytest_plugins = ("example_folder",)
 

@@ -14,12 +14,15 @@ import pytest
 import torch
 from running import ON_LINUX, peak_memory
 
-from sertool import cards, features, modelfile, models, shaping, tensorfile
-from sertool.ensemble import Ensemble
+from sertool import features, models
 from sertool.errors import SertoolError
-from sertool.extraction import Extraction
-from sertool.inference import Predictor
-from sertool.modelfile import ModelFile
+from sertool.featurize.extraction import Extraction
+from sertool.modelfiles import cards, modelfile
+from sertool.modelfiles.inference import Predictor
+from sertool.modelfiles.modelfile import ModelFile
+from sertool.networks import tensorfile
+from sertool.predict.ensemble import Ensemble
+from sertool.sound import shaping
 
 LABELS = ["neutral", "happy", "angry"]
 SECONDS, MEGABYTES = 6, 300

@@ -3,8 +3,8 @@
 import pyarrow as pa
 import pytest
 
-from sertool import intake, manifest
 from sertool.errors import SertoolError
+from sertool.manifests import intake, manifest
 
 
 def test_types_of_other_tools_become_ours():

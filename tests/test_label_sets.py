@@ -7,21 +7,13 @@ import pytest
 import torch
 from running import Outcome, sertool
 
-from sertool import (
-    batch_changes,
-    batches,
-    encoding,
-    label_sets,
-    manifest,
-    manifest_io,
-    modelfile,
-    row_scaling,
-    synth,
-    training,
-)
-from sertool.objective import Objective
-from sertool.training_data import Data
-from sertool.training_settings import Settings
+from sertool.manifests import manifest, manifest_io
+from sertool.modelfiles import batch_changes, batches, modelfile, row_scaling
+from sertool.sound import encoding, synth
+from sertool.train import label_sets, training
+from sertool.train.objective import Objective
+from sertool.train.training_data import Data
+from sertool.train.training_settings import Settings
 
 NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
 CORPORA = {"one": ("neutral", "happy", "angry"), "two": ("neutral", "angry", "sad")}

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from invented import coded, crema, emobox_like, fold_column, needing, table, tess, words
 
-from sertool import leak_guard, splits
-from sertool.codes import Codes
-from sertool.protocols import PROTOCOLS
+from sertool.divisions import leak_guard, splits
+from sertool.divisions.protocols import PROTOCOLS
+from sertool.numeric.codes import Codes
 
 
 def test_folds_that_share_speakers_are_caught():

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sertool import columns, intake, manifest, manifest_io, merging, provenance, row_filter
 from sertool.errors import SertoolError, UsageError
+from sertool.manifests import columns, intake, manifest, manifest_io, merging, provenance, row_filter
 
 
 def table(rows, **record):

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 from running import sertool
 
-from sertool import delimited, formats, manifest, manifest_io, merging, provenance, row_filter, streams
 from sertool.errors import SertoolError, UsageError
-from sertool.paths import path_text
+from sertool.manifests import delimited, formats, manifest, manifest_io, merging, provenance, row_filter, streams
+from sertool.system.paths import path_text
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
 TEXTS = [
@@ -520,7 +520,7 @@ def test_a_format_that_cannot_be_is_refused(out, asked, says):
 
 
 def test_a_terminal_gets_a_table_and_never_binary(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr("sertool.talk.to_terminal", lambda: True)
+    monkeypatch.setattr("sertool.system.talk.to_terminal", lambda: True)
     assert manifest_io.format_for(None, None) == "table"
     with pytest.raises(UsageError, match="no text for a terminal"):
         manifest_io.format_for(None, "parquet")
@@ -533,7 +533,7 @@ def test_a_terminal_gets_a_table_and_never_binary(monkeypatch, tmp_path, capsys)
 
 
 def test_nothing_on_a_terminal_is_help_and_not_a_hang(monkeypatch):
-    monkeypatch.setattr("sertool.talk.from_terminal", lambda: True)
+    monkeypatch.setattr("sertool.system.talk.from_terminal", lambda: True)
     with pytest.raises(UsageError, match="nothing to read"):
         manifest_io.read("-")
 
@@ -589,7 +589,8 @@ def test_reading_needs_only_light_parts_of_arrow(tmp_path):
     manifest_io.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
     heavy = ("pyarrow.dataset", "pyarrow.csv", "pyarrow.json", "pandas", "torch", "scipy")
     hidden = "sys.meta_path.insert(0, cli.WithoutPandas())"  # as of every command
-    code = f"import sys; from sertool import cli, manifest_io as m; {hidden}; m.read(sys.argv[1]); print(*sys.modules)"
+    imports = "import sys; from sertool import cli; from sertool.manifests import manifest_io"
+    code = f"{imports}; {hidden}; manifest_io.read(sys.argv[1]); print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code, tmp_path / "a.parquet"], capture_output=True, text=True, check=True
     )

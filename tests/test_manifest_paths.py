@@ -6,8 +6,8 @@ import sys
 import pyarrow as pa
 import pytest
 
-from sertool import manifest, manifest_paths
 from sertool.errors import UsageError
+from sertool.manifests import manifest, manifest_paths
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from sertool import metrics
-from sertool.metrics import Tally
+from sertool.numeric import metrics
+from sertool.numeric.metrics import Tally
 
 CLOSE = {"rel": 0, "abs": 1e-9}
 

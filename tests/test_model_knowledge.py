@@ -6,9 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from sertool import heldout_members, manifest, manifest_io, model_knowledge, run_folder
-from sertool.manifest import Table
-from sertool.splits import DEV, TEST, TRAIN
+from sertool.divisions.splits import DEV, TEST, TRAIN
+from sertool.manifests import manifest, manifest_io, run_folder
+from sertool.manifests.manifest import Table
+from sertool.predict import heldout_members, model_knowledge
 
 HELD = {
     "1": {"a": "train", "b": "train"},

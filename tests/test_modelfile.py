@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sertool import modelfile
 from sertool.errors import SertoolError
-from sertool.modelfile import ModelFile
+from sertool.modelfiles import modelfile
+from sertool.modelfiles.modelfile import ModelFile
 
 
 def held() -> ModelFile:

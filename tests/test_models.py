@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sertool import catalogue, imagenet, layers, models, norm_folding, norms
+from sertool import catalogue, imagenet, models
 from sertool.errors import SertoolError, UsageError
-from sertool.padding import real_frames
+from sertool.networks import layers, norm_folding, norms
+from sertool.networks.padding import real_frames
 
 CLASSICAL = ("lda", "svm", "logistic", "forest", "probe")
 BACKBONES = ("densenet161", "resnet50", "resnext50")

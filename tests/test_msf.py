@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from sertool import features, synth
+from sertool import features
 from sertool.errors import UsageError
 from sertool.features import msf
+from sertool.sound import synth
 
 RATE = 16000
 

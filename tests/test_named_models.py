@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sertool.errors import UsageError
-from sertool.named_models import models_in
+from sertool.modelfiles.named_models import models_in
 
 
 def members(folder: Path, *names: str) -> list[Path]:

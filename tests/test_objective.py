@@ -11,11 +11,11 @@ from small_training import CLASSES, CLIPS, Summing, data
 from torch import Tensor
 from torch.nn import functional
 
-from sertool import objective
-from sertool.batch_changes import Mixup
-from sertool.objective import Objective
-from sertool.training_data import Data
-from sertool.training_settings import Settings
+from sertool.modelfiles.batch_changes import Mixup
+from sertool.train import objective
+from sertool.train.objective import Objective
+from sertool.train.training_data import Data
+from sertool.train.training_settings import Settings
 
 PARTNER = torch.arange(CLIPS).roll(1)
 MIXUP = Mixup(0.7, PARTNER)

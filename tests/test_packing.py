@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 from running import sertool
 
-from sertool import encoding, features, inference, modelfile, packing, rounding, shaping, synth, web, weights
+from sertool import features
 from sertool.errors import SertoolError
-from sertool.extraction import Extraction
-from sertool.modelfile import ModelFile
+from sertool.featurize.extraction import Extraction
+from sertool.internet import web
+from sertool.modelfiles import inference, modelfile, packing
+from sertool.modelfiles.modelfile import ModelFile
+from sertool.networks import quantization, weights
+from sertool.sound import encoding, shaping, synth
 
 pytest_plugins = ("pretrained",)
 
@@ -140,7 +144,7 @@ def test_an_encoder_of_8_bits_goes_into_a_model_file_as_small_as_it_was() -> Non
     """Half precision would not hold its numbers; in 8 bits they are the same."""
     draw = np.random.default_rng(0)
     name = f"{weights.PACKED}whisper.encoder.conv1.weight"
-    once = rounding.restored(rounding.rounded({name: draw.normal(size=(64, 80, 3)).astype(np.float32)}))
+    once = quantization.restored(quantization.rounded({name: draw.normal(size=(64, 80, 3)).astype(np.float32)}))
     kept = packing._smaller(once | {"head.weight": once[name]})
     assert (kept[name].dtype, kept["head.weight"].dtype) == (np.int8, np.float32)
-    assert np.array_equal(rounding.restored(kept)[name], once[name])
+    assert np.array_equal(quantization.restored(kept)[name], once[name])

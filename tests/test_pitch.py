@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from sertool import audio, features, pyin, synth
+from sertool import features
 from sertool.errors import UsageError
 from sertool.features import pitch
+from sertool.numeric import pyin
+from sertool.sound import audio, synth
 
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "corpora" / "cremad" / "AudioWAV"
 RATE = 16000

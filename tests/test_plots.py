@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from running import sertool
 
-from sertool import catalogue, encoding
+from sertool import catalogue
+from sertool.sound import encoding
 
 ALL = [f"--{name.replace('_', '-')}" for name, held in catalogue.entries("features").items()
        if name != "wave" and "CHOICE" not in held.facts]  # fmt: skip
@@ -138,7 +139,7 @@ def test_a_picture_of_a_kind_that_is_not_drawn_is_refused(tone, tmp_path):
 
 
 def test_matplotlib_without_a_home_says_nothing():
-    code = "from sertool import pictures; pictures.pyplot()"
+    code = "from sertool.drawings import pictures; pictures.pyplot()"
     settings = {**os.environ, "MPLCONFIGDIR": os.devnull, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     done = subprocess.run([sys.executable, "-c", code], env=settings, capture_output=True, text=True, check=True)
     assert done.stderr == ""

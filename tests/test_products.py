@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from sertool import device, products
+from sertool.networks import low_precision
+from sertool.system import device
 
 
 @pytest.fixture
@@ -13,7 +14,7 @@ def layer() -> nn.Linear:
     return nn.Linear(96, 40)
 
 
-@pytest.mark.parametrize(("kind", "off"), [(products.Bf16, 0.01), (products.Int8, 0.02)])
+@pytest.mark.parametrize(("kind", "off"), [(low_precision.Bf16, 0.01), (low_precision.Int8, 0.02)])
 @torch.inference_mode()
 def test_a_layer_in_fewer_bits_is_close_whatever_the_size_of_its_rows(layer, kind, off):
     rows = torch.randn(2, 50, 96) * torch.logspace(-3, 3, 50)[:, None]
@@ -25,7 +26,7 @@ def test_a_layer_in_fewer_bits_is_close_whatever_the_size_of_its_rows(layer, kin
 
 @torch.inference_mode()
 def test_of_8_bits_a_row_is_the_same_beside_any_others(layer):
-    rows, quick = torch.randn(300, 96), products.Int8(layer)
+    rows, quick = torch.randn(300, 96), low_precision.Int8(layer)
     together = quick(rows * torch.logspace(-3, 3, 300)[:, None])
     for place in (0, 7, 299):
         assert torch.equal(quick(rows[None, [place]] * torch.logspace(-3, 3, 300)[place])[0, 0], together[place])
@@ -37,7 +38,7 @@ def test_weights_of_8_bits_are_what_they_were(layer):
     numbers = torch.randint(-126, 127, (40, 96)).float()
     numbers[:, 0] = 127.0
     layer.weight.copy_(numbers * scale)
-    quick = products.Int8(layer)
+    quick = low_precision.Int8(layer)
     assert torch.equal(quick.numbers.T.float(), numbers)
     assert torch.allclose(quick.scale, scale[:, 0])
 
@@ -46,17 +47,17 @@ def test_weights_of_8_bits_are_what_they_were(layer):
 def test_rows_of_zeros_give_the_bias_and_what_is_no_number_gives_none(layer):
     rows = torch.zeros(3, 96)
     rows[1, 5], rows[2, 5] = torch.nan, torch.inf
-    found = products.Int8(layer)(rows)
+    found = low_precision.Int8(layer)(rows)
     assert torch.equal(found[0], layer.bias)
     assert not found[1:].isfinite().any()
 
 
 def test_attention_that_reads_its_weights_itself_keeps_them():
     block = nn.Sequential(nn.Linear(8, 8), nn.MultiheadAttention(8, 2), nn.Sequential(nn.Linear(8, 8, bias=False)))
-    products.reduce(block, "int8")
-    kinds = [type(module) for module in block.modules() if isinstance(module, products.Int8 | nn.Linear)]
-    assert kinds.count(products.Int8) == 2
-    assert type(block[1].out_proj) is not products.Int8
+    low_precision.reduce(block, "int8")
+    kinds = [type(module) for module in block.modules() if isinstance(module, low_precision.Int8 | nn.Linear)]
+    assert kinds.count(low_precision.Int8) == 2
+    assert type(block[1].out_proj) is not low_precision.Int8
 
 
 @pytest.mark.parametrize(

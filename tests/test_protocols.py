@@ -7,8 +7,9 @@ from dataclasses import fields
 
 import pytest
 
-from sertool import catalogue, protocols
-from sertool.protocols import PROTOCOLS, UNNAMED
+from sertool import catalogue
+from sertool.divisions import protocols
+from sertool.divisions.protocols import PROTOCOLS, UNNAMED
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
@@ -45,7 +46,7 @@ def test_what_is_leaky_says_so_in_its_title():
 
 
 def test_copies_are_divided_as_a_recipe_makes_them():
-    recipes = catalogue.keys("effect_chains.py", "RECIPES")
+    recipes = catalogue.keys("augment/effect_chains.py", "RECIPES")
     assert {protocol.copies for protocol in PROTOCOLS.values()} - {None} <= set(recipes)
 
 

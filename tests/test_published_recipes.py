@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from sertool import models, preparing
-from sertool.presets import PRESETS
-from sertool.recipes import RECIPES
-from sertool.training_settings import Settings
+from sertool import models
+from sertool.featurize.presets import PRESETS
+from sertool.train import preparing
+from sertool.train.recipes import RECIPES
+from sertool.train.training_settings import Settings
 
 # Of several corpora: one network of one set of emotions, whichever of them a corpus lacks.
 ONE_SET = {"absent_emotions": "count"}

@@ -7,22 +7,16 @@ from pathlib import Path
 import pytest
 from running import sertool
 
-from sertool import (
-    catalogue,
-    encoders,
-    encoding,
-    manifest_io,
-    modelfile,
-    models,
-    preparing,
-    protocols,
-    recipes,
-    synth,
-    talk,
-)
-from sertool.presets import PRESETS
-from sertool.recipes import RECIPES
-from sertool.training_settings import Settings
+from sertool import catalogue, encoders, models
+from sertool.divisions import protocols
+from sertool.featurize.presets import PRESETS
+from sertool.manifests import manifest_io
+from sertool.modelfiles import modelfile
+from sertool.sound import encoding, synth
+from sertool.system import talk
+from sertool.train import preparing, recipes
+from sertool.train.recipes import RECIPES
+from sertool.train.training_settings import Settings
 
 pytest_plugins = ("pretrained",)
 SMALL = {  # the big networks' layers, fewer or thinner

@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 from running import sertool
 
-from sertool import encoding, inference, manifest, manifest_io, modelfile, shipped, synth
+from sertool import shipped
+from sertool.manifests import manifest, manifest_io
+from sertool.modelfiles import inference, modelfile
+from sertool.sound import encoding, synth
 
 PATTERN = "{corpus}/{speaker}/{emotion}_{}.wav"
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sertool import rounding
+from sertool.networks import quantization
 
 WEIGHTS = {
     "matrix": np.random.default_rng(0).normal(0, 1, (64, 128)).astype(np.float32) * np.logspace(-4, 2, 64)[:, None],
@@ -15,7 +15,7 @@ WEIGHTS = {name: value.astype(np.float32) if value.dtype == np.float64 else valu
 
 
 def test_no_weight_moves_by_more_than_half_a_step_of_its_own_output():
-    held = rounding.restored(rounding.rounded(WEIGHTS))
+    held = quantization.restored(quantization.rounded(WEIGHTS))
     assert held.keys() == WEIGHTS.keys()
     for name in ("matrix", "kernel"):
         flat = WEIGHTS[name].reshape(len(WEIGHTS[name]), -1)
@@ -24,31 +24,31 @@ def test_no_weight_moves_by_more_than_half_a_step_of_its_own_output():
 
 
 def test_small_tensors_and_whole_numbers_stay_as_they_are():
-    held = rounding.restored(rounding.rounded(WEIGHTS))
+    held = quantization.restored(quantization.rounded(WEIGHTS))
     for name in ("bias", "places"):
         np.testing.assert_array_equal(held[name], WEIGHTS[name])
         assert held[name].dtype == WEIGHTS[name].dtype
 
 
 def test_large_tensors_take_a_quarter_of_the_bytes():
-    made = rounding.rounded({"matrix": WEIGHTS["matrix"]})
+    made = quantization.rounded({"matrix": WEIGHTS["matrix"]})
     assert sum(value.nbytes for value in made.values()) < WEIGHTS["matrix"].nbytes * 0.3
 
 
 def test_rounding_twice_changes_nothing_more():
-    once = rounding.restored(rounding.rounded(WEIGHTS))
-    twice = rounding.restored(rounding.rounded(once))
+    once = quantization.restored(quantization.rounded(WEIGHTS))
+    twice = quantization.restored(quantization.rounded(once))
     for name in once:
         np.testing.assert_allclose(twice[name], once[name], rtol=1e-6)
 
 
 def test_an_output_of_zeros_stays_zero():
-    held = rounding.restored(rounding.rounded({"w": np.zeros((64, 128), np.float32)}))
+    held = quantization.restored(quantization.rounded({"w": np.zeros((64, 128), np.float32)}))
     assert not held["w"].any()
 
 
 @pytest.mark.parametrize("scale", [np.ones(3, np.float32), np.ones(64, np.float64), np.ones((64, 1), np.float32)])
 def test_a_scale_that_does_not_fit_is_refused(scale):
-    made = rounding.rounded({"matrix": WEIGHTS["matrix"]}) | {"matrix@scale": scale}
+    made = quantization.rounded({"matrix": WEIGHTS["matrix"]}) | {"matrix@scale": scale}
     with pytest.raises(ValueError, match="does not fit"):
-        rounding.restored(made)
+        quantization.restored(made)

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from sertool import batches, manifest, manifest_io, modelfile, runs
-from sertool.design import Design, Member
 from sertool.errors import SertoolError, UsageError
-from sertool.modelfile import ModelFile
-from sertool.targets import Material
-from sertool.training_settings import Settings
+from sertool.manifests import manifest, manifest_io
+from sertool.modelfiles import batches, modelfile
+from sertool.modelfiles.modelfile import ModelFile
+from sertool.train import runs
+from sertool.train.design import Design, Member
+from sertool.train.targets import Material
+from sertool.train.training_settings import Settings
 
 COLUMNS = {
     "clip": ["a", "b", "c", "d"], "path": list("abcd"), "emotion": ["sad", "happy"] * 2,

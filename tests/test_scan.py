@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sertool import scan as scanning
-from sertool.scan import Mamba, scan
+from sertool.networks import selective_scan as scanning
+from sertool.networks.selective_scan import Mamba, scan
 
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sertool import schedules
+from sertool.train import schedules
 
 
 def test_restarts_are_torchs() -> None:

@@ -4,7 +4,7 @@ from itertools import groupby
 
 import pytest
 
-from sertool import segments
+from sertool.predict import segments
 
 
 @pytest.mark.parametrize(("window", "hop"), [(1, 1), (2, 1), (3, 1), (5, 1), (1, 0.3)])

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from sertool import models, selection
+from sertool import models
 from sertool.errors import SertoolError, UsageError
+from sertool.train import selection
 
 
 @pytest.fixture

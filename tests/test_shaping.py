@@ -7,24 +7,14 @@ import pytest
 import torch
 from running import again, rows, sertool
 
-from sertool import (
-    audio,
-    catalogue,
-    encoding,
-    engine,
-    features,
-    manifest,
-    manifest_io,
-    presets,
-    provenance,
-    shaping,
-    shards,
-    slow,
-    synth,
-)
-from sertool.engine import Engine, TooLarge
+from sertool import catalogue, features
 from sertool.errors import UsageError
-from sertool.extraction import Extraction
+from sertool.featurize import engine, presets, shards
+from sertool.featurize.engine import Engine, TooLarge
+from sertool.featurize.extraction import Extraction
+from sertool.manifests import manifest, manifest_io, provenance
+from sertool.numeric import reference
+from sertool.sound import audio, encoding, shaping, synth
 
 pytest_plugins = ("pretrained",)
 
@@ -288,7 +278,7 @@ def test_statistics_are_those_of_the_numbers_in_double_precision(level, rows, na
     frames = torch.from_numpy(np.random.default_rng(0).gamma(2.0, 1.0, (rows, 3)).astype(np.float32))
     frames = frames * level if level in (1e-30, 1e30) else frames + level
     found = shaping.summary(frames, (name,))
-    np.testing.assert_allclose(found, slow.summary(frames.double().numpy(), (name,)), rtol=within)
+    np.testing.assert_allclose(found, reference.summary(frames.double().numpy(), (name,)), rtol=within)
 
 
 def test_rows_are_sorted_once_for_all_statistics_of_their_order(monkeypatch):
@@ -296,7 +286,7 @@ def test_rows_are_sorted_once_for_all_statistics_of_their_order(monkeypatch):
     monkeypatch.setattr(np, "sort", lambda rows, axis: sorted_rows.append(rows) or sort(rows, axis))
     frames = torch.from_numpy(np.random.default_rng(0).normal(0, 1, (50, 3)))
     found = shaping.summary(frames, ("median", "iqr", "q05"))[0]
-    np.testing.assert_allclose(found, slow.summary(frames.numpy(), ("median", "iqr", "q05"))[0])
+    np.testing.assert_allclose(found, reference.summary(frames.numpy(), ("median", "iqr", "q05"))[0])
     assert len(sorted_rows) == 1
 
 
@@ -326,14 +316,14 @@ def test_hertz_and_flags_are_not_normalised_together(voices, tmp_path, how):
 
 
 def test_statistics_are_those_of_the_rows(voices, tmp_path):
-    assert list(slow.STATISTICS) == list(shaping.STATS)
+    assert list(reference.STATISTICS) == list(shaping.STATS)
     names = tuple(shaping.STATS)
     sertool("featurize", voices, "--mel", "--dtype", "float32", "-o", tmp_path / "rows")
     sertool("featurize", voices, "--mel", "--stats", ",".join(names), "-o", tmp_path / "stats")
     head = shards.head_of(tmp_path / "stats" / "mel" / "00000.safetensors")
     assert head.columns[128] == "mel_0_std"
     for clip, held in rows(tmp_path / "rows", "mel").items():
-        expected = slow.summary(held.astype(np.float64), names)
+        expected = reference.summary(held.astype(np.float64), names)
         assert np.allclose(rows(tmp_path / "stats", "mel")[clip], expected, rtol=1e-3, atol=1e-3)
 
 
@@ -346,7 +336,7 @@ def test_few_rows_have_the_statistics_of_their_definitions(name, count):
     counted[[0, 2, -1], 1] = False  # a gap, and the ends
     for held, where in ((frames[:count], None), (frames, counted)):
         found = shaping.summary(held, (name,), where)
-        expected = slow.summary(held.numpy(), (name,), None if where is None else where.numpy())
+        expected = reference.summary(held.numpy(), (name,), None if where is None else where.numpy())
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
 
 

@@ -10,8 +10,9 @@ import sys
 import numpy as np
 import pytest
 
-from sertool import shards, tensorfile
 from sertool.errors import SertoolError
+from sertool.featurize import shards
+from sertool.networks import tensorfile
 
 SETTINGS = {"feature": "mel", "settings": {"bands": 3}}
 
@@ -47,7 +48,8 @@ def test_more_shards_can_be_open_than_a_shell_allows_files(tmp_path):
     program = """
 import sys, resource
 from pathlib import Path
-from sertool import cli, shards
+from sertool import cli
+from sertool.featurize import shards
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 assert cli.run(["--version"]) == 0
 reader = shards.Reader("mel")

@@ -9,9 +9,12 @@ import pytest
 import torch
 from running import sertool
 
-from sertool import encoding, modelfile, models, shipped, synth, weights
+from sertool import models, shipped
 from sertool.encoders import whisper
 from sertool.errors import SertoolError
+from sertool.modelfiles import modelfile
+from sertool.networks import weights
+from sertool.sound import encoding, synth
 
 EMOTIONS = ["neutral", "happy", "sad", "angry", "fear", "disgust"]
 MEGABYTES = {"base": 16, "tiny": 2}

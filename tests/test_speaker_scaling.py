@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from sertool import speaker_scaling
-from sertool.batches import Store
-from sertool.row_scaling import Scaling
+from sertool.modelfiles import speaker_scaling
+from sertool.modelfiles.batches import Store
+from sertool.modelfiles.row_scaling import Scaling
 
 EMOTIONS, COLUMNS = 3, 40
 DRAW = np.random.default_rng(0)

@@ -11,7 +11,7 @@ import soundfile
 import torch
 from running import sertool
 
-from sertool import encoding, stretching, synth
+from sertool.sound import encoding, stretching, synth
 
 SPEEDS = ("0.8", "1", "1.25")
 

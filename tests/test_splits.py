@@ -25,11 +25,13 @@ from invented import (
     words,
 )
 
-from sertool import codes, dealing, leak_guard, manifest, own_division, protocols, provenance, splits
-from sertool.codes import Codes
+from sertool.divisions import dealing, leak_guard, own_division, protocols, splits
+from sertool.divisions.protocols import PROTOCOLS
+from sertool.divisions.splits import DEV, PARTS, TEST, TRAIN
 from sertool.errors import UsageError
-from sertool.protocols import PROTOCOLS
-from sertool.splits import DEV, PARTS, TEST, TRAIN
+from sertool.manifests import manifest, provenance
+from sertool.numeric import codes
+from sertool.numeric.codes import Codes
 
 SEEDED = [name for name, entry in PROTOCOLS.items() if entry.shares]
 
@@ -674,8 +676,8 @@ def test_splitting_needs_numpy_alone():
 MANY = """
 import json, sys, time
 import numpy as np, pyarrow as pa
-from sertool import leak_guard, splits
-from sertool.codes import Codes
+from sertool.divisions import leak_guard, splits
+from sertool.numeric.codes import Codes
 
 def peak():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1e6

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from sertool import synth
 from sertool.errors import UsageError
+from sertool.sound import synth
 
 FOUR = ("neutral", "happy", "sad", "angry")
 

@@ -10,19 +10,14 @@ import numpy as np
 import pytest
 from running import Outcome, changed, column, sertool
 
-from sertool import (
-    encoding,
-    manifest,
-    manifest_io,
-    model_knowledge,
-    modelfile,
-    row_filter,
-    shards,
-    splits,
-    synth,
-    taught_encoders,
-)
+from sertool.divisions import splits
 from sertool.errors import SertoolError
+from sertool.featurize import shards
+from sertool.manifests import manifest, manifest_io, row_filter
+from sertool.modelfiles import modelfile
+from sertool.predict import model_knowledge
+from sertool.pretraining import encoder_trainings
+from sertool.sound import encoding, synth
 
 pytest_plugins = ("pretrained",)
 EMOTIONS = ("neutral", "angry")
@@ -165,7 +160,7 @@ def test_blocks_that_are_trained_on_know_who_taught_them_before(clips: Path, sch
     train(clips, *BLOCK, *HALF, "--seed", 1, "-o", tmp_path / "run")
     further = modelfile.read(taught(clips, tmp_path / "further", *HALF, "--weights", school))
     (lesson,) = further.trained["encoder"]
-    assert len(lesson["who"]) == (4 + 8) * taught_encoders.DIGITS, "speakers and clips, each once"
+    assert len(lesson["who"]) == (4 + 8) * encoder_trainings.DIGITS, "speakers and clips, each once"
     assert lesson["above"] == 1
 
 
@@ -192,7 +187,7 @@ def test_of_blocks_trained_on_from_the_packages_own_a_warning_names_its_protocol
     """As of the package's own encoder; only those who taught it here are refused to be held out."""
     ours = changed(clips, tmp_path / "ours.parquet", corpus=["cremad"] * 32)
     with monkeypatch.context() as patch:
-        patch.setattr(taught_encoders, "of_package", lambda *_: "base")
+        patch.setattr(encoder_trainings, "of_package", lambda *_: "base")
         school = taught(ours, tmp_path / "school", *HALF)
     package, own = modelfile.read(school).trained["encoder"]
     assert (package, own["above"]) == ({"above": 0, "package": "base"}, 1)

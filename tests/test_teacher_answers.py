@@ -7,8 +7,11 @@ import pytest
 import torch
 from running import sertool
 
-from sertool import batches, encoding, manifest, manifest_io, modelfile, synth, teacher_answers
 from sertool.errors import SertoolError
+from sertool.manifests import manifest, manifest_io
+from sertool.modelfiles import batches, modelfile
+from sertool.sound import encoding, synth
+from sertool.train import teacher_answers
 
 NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
 EMOTIONS = ("neutral", "happy", "angry")

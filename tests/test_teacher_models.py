@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 from running import Outcome, ages, changed, column, sertool
 
-from sertool import encoding, inference, manifest, manifest_io, modelfile, protocols, row_filter, synth, teacher_models
+from sertool.divisions import protocols
+from sertool.divisions.splits import DEV, TEST, TRAIN
 from sertool.errors import SertoolError
-from sertool.splits import DEV, TEST, TRAIN
-from sertool.teacher_models import TeacherModels
+from sertool.manifests import manifest, manifest_io, row_filter
+from sertool.modelfiles import inference, modelfile
+from sertool.sound import encoding, synth
+from sertool.train import teacher_models
+from sertool.train.teacher_models import TeacherModels
 
 NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
 EMOTIONS = ("neutral", "happy", "angry")

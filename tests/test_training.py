@@ -10,38 +10,26 @@ import torch
 from running import Outcome, changed, column, sertool
 from small_training import CLIPS, data
 
-from sertool import (
-    batches,
-    choosing,
-    encoding,
-    manifest,
-    manifest_io,
-    member_file,
-    member_scores,
-    members,
-    modelfile,
-    models,
-    norm_folding,
-    plots,
-    row_scaling,
-    synth,
-    targets,
-    tensorfile,
-    training_data,
-)
-from sertool import device as devices
-from sertool.batches import Store
-from sertool.design import Design, Member
-from sertool.inference import Predictor
-from sertool.manifest import Table
-from sertool.member_file import Trained
-from sertool.members import Callbacks
+from sertool import models
+from sertool.divisions.splits import DEV, PARTS, TEST, TRAIN
+from sertool.drawings import plots
+from sertool.manifests import manifest, manifest_io
+from sertool.manifests.manifest import Table
+from sertool.modelfiles import batches, modelfile, row_scaling
+from sertool.modelfiles.batches import Store
+from sertool.modelfiles.inference import Predictor
+from sertool.modelfiles.row_scaling import Scaling
 from sertool.models import acnt, cnn, gru, lda, svm
-from sertool.row_scaling import Scaling
-from sertool.splits import DEV, PARTS, TEST, TRAIN
-from sertool.targets import Material
-from sertool.training_data import Data
-from sertool.training_settings import Settings
+from sertool.networks import norm_folding, tensorfile
+from sertool.sound import encoding, synth
+from sertool.system import device as devices
+from sertool.train import choosing, member_file, member_scores, members, targets, training_data
+from sertool.train.design import Design, Member
+from sertool.train.member_file import Trained
+from sertool.train.members import Callbacks
+from sertool.train.targets import Material
+from sertool.train.training_data import Data
+from sertool.train.training_settings import Settings
 
 NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
 EMOTIONS = ("neutral", "happy", "angry")

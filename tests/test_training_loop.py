@@ -15,9 +15,10 @@ from small_training import CLIPS, Line, Summing, data
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sertool import encoding, synth, training
-from sertool.training_data import Data
-from sertool.training_settings import Settings
+from sertool.sound import encoding, synth
+from sertool.train import training
+from sertool.train.training_data import Data
+from sertool.train.training_settings import Settings
 
 BATCH, EPOCHS = 8, 6
 STEPS = 3  # of an epoch: the last batch is smaller

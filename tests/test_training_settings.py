@@ -5,7 +5,7 @@ from running import sertool
 
 from sertool import catalogue
 
-LOOP = catalogue.read(catalogue.PACKAGE / "training_settings.py").settings
+LOOP = catalogue.read(catalogue.PACKAGE / "train/training_settings.py").settings
 NUMBERS = [held for held in LOOP if held.kind in ("int", "float")]
 
 

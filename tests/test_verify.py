@@ -8,7 +8,10 @@ import pytest
 import soundfile
 from running import sertool
 
-from sertool import catalogue, encoding, manifest_io, shaping, shards, synth
+from sertool import catalogue
+from sertool.featurize import shards
+from sertool.manifests import manifest_io
+from sertool.sound import encoding, shaping, synth
 
 ALL = [f"--{name.replace('_', '-')}" for name, held in catalogue.entries("features").items()
        if "CHOICE" not in held.facts]  # fmt: skip

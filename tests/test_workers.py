@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from sertool import workers
 from sertool.errors import SertoolError
+from sertool.system import workers
 
 
 @pytest.mark.parametrize("forked", [False, True])

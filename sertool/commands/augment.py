@@ -5,11 +5,12 @@ from typing import Any
 
 import click
 
-from sertool import catalogue, options, talk
+from sertool import catalogue, options
 from sertool.catalogue import Setting
 from sertool.errors import UsageError
 from sertool.options import option
-from sertool.parts import Part
+from sertool.system import talk
+from sertool.system.parts import Part
 
 EPILOG = """\b
 Examples:
@@ -38,7 +39,7 @@ A recipe of your own, mine.toml; settings are named as in --list:
   share = 0.5
 """
 EFFECTS = dict(sorted(catalogue.entries("effects").items(), key=lambda pair: pair[1].facts["PLACE"]))
-MOST_COPIES = catalogue.read(catalogue.PACKAGE / "effect_chains.py").facts["MOST_COPIES"]
+MOST_COPIES = catalogue.read(catalogue.PACKAGE / "augment/effect_chains.py").facts["MOST_COPIES"]
 
 
 class Span(click.ParamType):
@@ -60,7 +61,7 @@ class Span(click.ParamType):
 
 
 def _recipes() -> tuple[str, ...]:
-    return catalogue.keys("effect_chains.py", "RECIPES")
+    return catalogue.keys("augment/effect_chains.py", "RECIPES")
 
 
 def _effect_options() -> Any:
@@ -148,16 +149,10 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     """Append augmented copies of the clips in MANIFESTS (or stdin, or audio files), for featurize to make."""
     if values["show_list"]:
         return _show_list()
-    from sertool import (
-        augmenting,
-        effect_chains,
-        files,
-        indexing,
-        manifest_io,
-        provenance,
-        row_filter,
-        workers,
-    )
+    from sertool.augment import augmenting, effect_chains
+    from sertool.index import indexing
+    from sertool.manifests import manifest_io, provenance, row_filter
+    from sertool.system import files, workers
 
     _refuse_quarrels(values)
     part = Part.parse(values["part"])
@@ -200,7 +195,7 @@ def _refuse_quarrels(values: dict[str, Any]) -> None:
 def _show_examples(table: Any, first: int, values: dict[str, Any]) -> None:
     """Draw or write examples, if asked for, of the copies from row number `first` on."""
     if values["listen"] or values["plot"]:
-        from sertool import rendering
+        from sertool.augment import rendering
 
         if values["plot"]:
             rendering.compared(table, first, Path(values["plot"]))
@@ -210,10 +205,10 @@ def _show_examples(table: Any, first: int, values: dict[str, Any]) -> None:
 
 def _deliver(table: Any, values: dict[str, Any], kind: str, part: Part, jobs: int) -> Any:
     """Write the table, and its copies as sound if asked for; return the table as it then is."""
-    from sertool import manifest_io
+    from sertool.manifests import manifest_io
 
     if values["write"]:
-        from sertool import rendering
+        from sertool.augment import rendering
 
         place = rendering.SoundFolder(Path(values["write"]), values["kind_of_sound"] or "flac", part, values["wait"])
         table = rendering.write(table, place, jobs)
@@ -226,7 +221,7 @@ def _deliver(table: Any, values: dict[str, Any], kind: str, part: Part, jobs: in
 
 def _effect_settings(values: dict[str, Any]) -> Any:
     """Return the recipe's effects with the settings that the options change."""
-    from sertool import effect_chains
+    from sertool.augment import effect_chains
 
     requested = effect_chains.recipe(values["recipe"]) if values["recipe"] else effect_chains.EffectOptions()
     for name, entry in EFFECTS.items():
@@ -249,6 +244,6 @@ def _show_list() -> None:
     rows = [(f"--{name}", f"{_share(entry):g}", ", ".join(setting.name for setting in entry.settings), entry.title)
             for name, entry in EFFECTS.items()]  # fmt: skip
     talk.table(("effect", "share", "settings", "what it is"), rows, right="share")
-    from sertool.effect_chains import RECIPES
+    from sertool.augment.effect_chains import RECIPES
 
     talk.table(("recipe", "what it is"), [(f"--recipe {name}", recipe["about"]) for name, recipe in RECIPES.items()])

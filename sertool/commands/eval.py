@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from sertool import catalogue, options, talk
+from sertool import catalogue, options
 from sertool.errors import SertoolError, UsageError
 from sertool.options import option
+from sertool.system import talk
 
 EPILOG = """\b
 Examples:
@@ -55,7 +56,7 @@ def _input_options() -> Any:
 
 
 def _groups() -> list[str]:
-    return list(catalogue.read(catalogue.PACKAGE / "answers.py").facts["GROUPS"])
+    return list(catalogue.read(catalogue.PACKAGE / "eval/answers.py").facts["GROUPS"])
 
 
 def _score_options() -> Any:
@@ -89,9 +90,10 @@ def _output_options() -> Any:
 @options.stack(_input_options(), _score_options(), _output_options())
 def command(paths: tuple[str, ...], **values: Any) -> None:
     """Score the predictions in PATHS: UAR, accuracy, F1, confusion and calibration, each with its interval."""
-    from sertool import answers, evaluating, groups, labels, manifest_io, predictions, reports
-    from sertool.predictions import Reading
-    from sertool.sums import Bootstrap
+    from sertool.eval import answers, evaluating, groups, predictions, reports
+    from sertool.eval.bootstrapping import Bootstrap
+    from sertool.eval.predictions import Reading
+    from sertool.manifests import labels, manifest_io
 
     kind = manifest_io.named_format(values["out"], values["kind"], FORMATS) or "table"
     sources = [_predictions_of(source) for source in options.inputs(paths, "a table of predictions")]
@@ -110,7 +112,8 @@ def command(paths: tuple[str, ...], **values: Any) -> None:
 
 def _predictions_of(source: str) -> str:
     """Return the path of the joined predictions if the source is a run's folder, else the source itself."""
-    from sertool import files, run_folder
+    from sertool.manifests import run_folder
+    from sertool.system import files
 
     table = os.path.join(source, run_folder.PREDICTIONS)
     if os.path.isfile(table):
@@ -129,13 +132,13 @@ def _refuse_written_over(sources: Sequence[str], *reports: str | None) -> None:
 
 def _draw(report: Any, html: str | None, plot: str | None) -> None:
     if html:
-        from sertool import page, reports
+        from sertool.eval import page, reports
 
         reports.write(page.html(report), html)
         if html != "-":
             talk.say(f"{html}: the report as one page")
     if plot:
-        from sertool import charts
+        from sertool.eval import charts
 
         talk.say(f"{plot}: {', '.join(charts.draw(report, plot))}")
 

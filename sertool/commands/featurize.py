@@ -6,10 +6,12 @@ from typing import Any
 
 import click
 
-from sertool import catalogue, options, presets, shipped, talk
+from sertool import catalogue, options, shipped
 from sertool.errors import UsageError
-from sertool.files import listed
+from sertool.featurize import presets
 from sertool.options import option
+from sertool.system import talk
+from sertool.system.files import listed
 
 EPILOG = """\b
 Examples:
@@ -28,7 +30,7 @@ goes to stdout. The same command again makes only what is missing.
 """
 FEATURES = catalogue.entries("features")
 ENCODERS = catalogue.entries("encoders")
-WAVE = catalogue.read(catalogue.PACKAGE / "shaping.py", "Wave").settings
+WAVE = catalogue.read(catalogue.PACKAGE / "sound/shaping.py", "Wave").settings
 # Settings for which one option serves all features that have them.
 SHARED = {setting.name: setting for setting in FEATURES["mel"].settings if setting.name in (
     "n_fft", "hop", "win_length", "window", "center", "edges")}  # fmt: skip
@@ -79,7 +81,7 @@ def _shared_options() -> Any:
 
 def _row_options() -> Any:
     group = "Rows"
-    normalizations, stats = (catalogue.keys("shaping.py", name) for name in ("NORMALIZATIONS", "STATS"))
+    normalizations, stats = (catalogue.keys("sound/shaping.py", name) for name in ("NORMALIZATIONS", "STATS"))
     return options.stack(
         option("--normalize", type=options.Words(lambda: normalizations), group=group,
                help=f"Normalise each clip's rows: {', '.join(normalizations)}, one after another; of pitch, the voiced "
@@ -138,19 +140,13 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     requested = _requested(values)
     sources = options.inputs(manifests, "a manifest", nul=values["null"])
     _refuse_quarrels(values)
-    from sertool import (
-        device,
-        engine,
-        features,
-        featurizing,
-        files,
-        indexing,
-        manifest_io,
-        plots,
-        provenance,
-        workers,
-    )
-    from sertool.row_filter import choose
+    from sertool import features
+    from sertool.drawings import plots
+    from sertool.featurize import engine, featurizing
+    from sertool.index import indexing
+    from sertool.manifests import manifest_io, provenance
+    from sertool.manifests.row_filter import choose
+    from sertool.system import device, files, workers
 
     kind, picked = manifest_io.format_for(None, values["kind"]), device.pick(values["device"])
     extraction = _extraction(values, requested)
@@ -184,7 +180,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
 
 def _add_reports(table: Any, extraction: Any, place: Any, values: dict[str, Any]) -> None:
     """Add the reports of --verify and --values on the features."""
-    from sertool import clip_statistics, verify
+    from sertool.featurize import clip_statistics, verify
 
     if values["verify"]:
         verify.report(verify.verify(table, extraction, values["verify"], values["seed"]), place.verdicts)
@@ -201,7 +197,7 @@ def _refuse_quarrels(values: dict[str, Any]) -> None:
         raise UsageError(f"--plot draws and stops: leave out {' and '.join(idle)}")
     if not values["values"]:
         return
-    from sertool import clip_statistics
+    from sertool.featurize import clip_statistics
 
     clip_statistics.format_of(values["values"])
     if not values["stats"]:
@@ -287,8 +283,9 @@ def _refuse_idle(values: dict[str, Any], requested: list[str]) -> None:
 
 
 def _extraction(values: dict[str, Any], requested: list[str]) -> Any:
-    from sertool import features, weights
-    from sertool.extraction import Extraction
+    from sertool import features
+    from sertool.featurize.extraction import Extraction
+    from sertool.networks import weights
 
     encoded = [name for name in requested if features.encoded(name)]
     if not encoded and any(values[name] for name in LAYERS):

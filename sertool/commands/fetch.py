@@ -6,9 +6,10 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from sertool import options, talk
+from sertool import options
 from sertool.errors import SertoolError, UsageError
 from sertool.options import option
+from sertool.system import talk
 
 EPILOG = """\b
 Examples:
@@ -43,14 +44,14 @@ class Name(click.ParamType):
     many = False
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from sertool.offers import offers
+        from sertool.fetch.offers import offers
 
         if value not in offers():
             self.fail(f"no corpus to fetch is called {value!r}: choose from {', '.join(offers())}", param, ctx)
         return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from sertool.offers import offers
+        from sertool.fetch.offers import offers
 
         sources = offers().values()
         return [CompletionItem(o.name, help=o.facts["TITLE"]) for o in sources if o.name.startswith(incomplete)]
@@ -93,7 +94,7 @@ def command(names: tuple[str, ...], **values: Any) -> int | None:
     if values["show_list"]:
         return _show_list(names)
     if not names:
-        from sertool.offers import offers
+        from sertool.fetch.offers import offers
 
         raise UsageError(f"name a corpus: {', '.join(offers())}; --list tells what they are")
     if values["cite"]:
@@ -108,7 +109,8 @@ def command(names: tuple[str, ...], **values: Any) -> int | None:
 
 
 def _fetch(names: tuple[str, ...], values: dict[str, Any]) -> int | None:
-    from sertool import fetching, files
+    from sertool.fetch import fetching
+    from sertool.system import files
 
     cache = None if values["no_cache"] else values["cache"] or files.cache_folder()
     settings = fetching.FetchSettings(
@@ -148,7 +150,7 @@ def _agreeing(accepted: bool) -> Any:
 
 
 def _cite(names: tuple[str, ...]) -> None:
-    from sertool.offers import offer
+    from sertool.fetch.offers import offer
 
     for text in dict.fromkeys(offer(name).facts["CITATION"] for name in names):
         for line in text.splitlines():
@@ -156,7 +158,7 @@ def _cite(names: tuple[str, ...]) -> None:
 
 
 def _show_list(names: tuple[str, ...]) -> None:
-    from sertool.offers import offer, offers
+    from sertool.fetch.offers import offer, offers
 
     if names:
         for name in names:

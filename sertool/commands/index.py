@@ -7,10 +7,12 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from sertool import catalogue, options, protocols, talk
+from sertool import catalogue, options
+from sertool.divisions import protocols
+from sertool.divisions.protocols import PROTOCOLS
 from sertool.errors import SertoolError, UsageError
 from sertool.options import option
-from sertool.protocols import PROTOCOLS
+from sertool.system import talk
 
 READING = ("corpus", "patterns", "tables", "group", "mapping", "labels", "votes", "emotions", "where")
 EPILOG = """\b
@@ -90,7 +92,7 @@ def _output_options() -> Any:
 
 
 def _emotions() -> list[str]:
-    from sertool.labels import EMOTIONS
+    from sertool.manifests.labels import EMOTIONS
 
     return list(EMOTIONS)
 
@@ -102,19 +104,10 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     """Look at the audio in PATHS and write a manifest; PATHS may be folders, audio files and manifests."""
     if values["show_list"]:
         return _show_list()
-    from sertool import (
-        auditing,
-        duplicates,
-        files,
-        indexing,
-        manifest,
-        manifest_io,
-        own_division,
-        provenance,
-        speakers,
-        splitting,
-        workers,
-    )
+    from sertool.divisions import auditing, own_division, splitting
+    from sertool.index import indexing
+    from sertool.manifests import duplicates, manifest, manifest_io, provenance, speakers
+    from sertool.system import files, workers
 
     request = splitting.requested_division(values["split"], values["folds"], values["protocol"])
     reads_sources = paths or not values["tables"]
@@ -169,7 +162,7 @@ def _reading_options() -> Iterator[tuple[str, click.Parameter]]:
 
 def _non_default_reading_options(values: dict[str, Any]) -> dict[str, list[str]]:
     """Return these options where they differ from the defaults, with their arguments, for later updates."""
-    from sertool import tables
+    from sertool.index import tables
 
     held = {word: (asked, values[asked.name]) for word, asked in _reading_options()}
     recorded = {
@@ -187,7 +180,7 @@ def _options_of_manifest(old: Any, name: str) -> dict[str, Any]:
 
     Without them an update would read every label anew, and differently.
     """
-    from sertool import recorded_options
+    from sertool.index import recorded_options
 
     context, asked = click.get_current_context(), dict(_reading_options())
     given = {word for word in asked if context.get_parameter_source(asked[word].name) is not ParameterSource.DEFAULT}
@@ -224,7 +217,8 @@ def _refuse_quarrels(values: dict[str, Any]) -> None:
 
 def _choose_rows(table: Any, values: dict[str, Any], mapping: Any) -> Any:
     """Return the rows and emotions that are asked for."""
-    from sertool import indexing, row_filter, votes
+    from sertool.index import indexing
+    from sertool.manifests import row_filter, votes
 
     if not len(table):
         raise SertoolError("nothing to index: what was read has no rows")
@@ -236,8 +230,8 @@ def _choose_rows(table: Any, values: dict[str, Any], mapping: Any) -> Any:
 
 
 def _labelling(values: dict[str, Any]) -> Any:
-    from sertool import labels
-    from sertool.labelling import Labelling
+    from sertool.index.labelling import Labelling
+    from sertool.manifests import labels
 
     name, corpora = values["corpus"], catalogue.names("corpora")
     if name and name not in corpora:
@@ -250,7 +244,7 @@ def _labelling(values: dict[str, Any]) -> Any:
 
 
 def _say_plan(sources: Any, labels: tuple[str, ...]) -> None:
-    from sertool import clips, tables
+    from sertool.index import clips, tables
 
     listed_clips = clips.find(sources.roots, sources.files).clips
     listed_clips = tables.listed_clips(listed_clips, labels) if labels else listed_clips
@@ -273,14 +267,14 @@ def _show_list() -> None:
 
 def _emotion_words() -> list[tuple[str, str]]:
     """Return each canonical emotion with the words that stand for it."""
-    from sertool.labels import EMOTIONS, SYNONYMS
+    from sertool.manifests.labels import EMOTIONS, SYNONYMS
 
     return [(word, " ".join(other for other, emotion in SYNONYMS.items() if emotion == word)) for word in EMOTIONS]
 
 
 def _meanings() -> dict[str, dict[str, str]]:
     """Return the meaning of each kind of word in a manifest."""
-    from sertool.columns import ELSEWHERE, FAMILIES, ISSUES, MEANINGS, NOTES
+    from sertool.manifests.columns import ELSEWHERE, FAMILIES, ISSUES, MEANINGS, NOTES
 
     columns = {name: text for name, (_, text) in (MEANINGS | FAMILIES).items()}
     return {"column": columns | ELSEWHERE, "issue": ISSUES, "note": NOTES}

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sertool import options, shipped, talk
+from sertool import options, shipped
 from sertool.errors import UsageError
 from sertool.options import option
+from sertool.system import talk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from sertool.columns import Row
-    from sertool.manifest import Table
-    from sertool.predict_inputs import Request, Telling
-    from sertool.predicting import Session
-    from sertool.row_stages import Count
+    from sertool.manifests.columns import Row
+    from sertool.manifests.manifest import Table
+    from sertool.predict.predict_inputs import Request, Telling
+    from sertool.predict.predicting import Session
+    from sertool.predict.row_stages import Count
 
 EPILOG = """\b
 Examples:
@@ -176,7 +177,9 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     sources = options.inputs(paths, "files, folders or a manifest", nul=values["null"])
     kind = _kind(values)
     _refuse_idle(values, kind)
-    from sertool import device, ensemble, named_models, predicting, workers
+    from sertool.modelfiles import named_models
+    from sertool.predict import ensemble, predicting
+    from sertool.system import device, workers
 
     runs = [named_models.models_in(place, values["fold"]) for place in places]
     _refuse_to_replace(values["out"], [*sources, values["enroll"], values["weights"], *chain(*runs)])
@@ -203,7 +206,7 @@ def _write(
     sources: Sequence[str],
 ) -> Count:
     """Write all answers to a file or stdout."""
-    from sertool import answer_files, row_stages
+    from sertool.predict import answer_files, row_stages
 
     watch, count = row_stages.Watch(sources, read), row_stages.Count(by_window=bool(values["window"]))
     is_watched, labels = _is_watched(values["out"], kind), session.ensemble.labels
@@ -222,7 +225,7 @@ def _fill_folder(
     runs: list[list[Path]],
 ) -> Count:
     """Write a file of answers for each recording that lacks one."""
-    from sertool import answer_folder, speaker_answers
+    from sertool.predict import answer_folder, speaker_answers
 
     labels = session.ensemble.labels
 
@@ -263,7 +266,7 @@ def _requests(
     sources: Sequence[str], session: Session, values: dict[str, Any], kind: str, told: Telling
 ) -> Iterator[Request]:
     """Yield the clips to predict, in order; `told` is called with each manifest."""
-    from sertool import predict_inputs, speaker_answers
+    from sertool.predict import predict_inputs, speaker_answers
 
     requests = predict_inputs.requests_of(
         sources,
@@ -287,7 +290,7 @@ def _is_watched(out: str | None, kind: str) -> bool:
 
 def _finished(rows: Iterator[Row], labels: Sequence[str], values: dict[str, Any], kind: str) -> Iterator[Row]:
     """Process rows as the options ask: merge or sum up windows, say how long they last, add the likeliest emotions."""
-    from sertool import row_stages, segments, summaries
+    from sertool.predict import row_stages, segments, summaries
 
     if values["merge"] or values["summary"] or kind in OF_TIME:
         rows = segments.merged(rows, labels)
@@ -299,7 +302,7 @@ def _finished(rows: Iterator[Row], labels: Sequence[str], values: dict[str, Any]
 
 def _extra(labels: Sequence[str], values: dict[str, Any]) -> list[str]:
     """Return the columns that options add."""
-    from sertool import summaries
+    from sertool.predict import summaries
 
     asked = {"channel": values["channel"] != "mix", "top": values["top"]}
     added = [name for name, is_asked in asked.items() if is_asked]
@@ -334,7 +337,7 @@ def _refuse_to_replace(out: str | None, sources: Iterable[str | Path | None]) ->
 
 
 def _say_cards(places: list[Path], fold: int | None) -> None:
-    from sertool import cards, modelfile, named_models
+    from sertool.modelfiles import cards, modelfile, named_models
 
     for path in (path for place in places for path in named_models.models_in(place, fold)):
         model_file = modelfile.read(path)
@@ -344,7 +347,7 @@ def _say_cards(places: list[Path], fold: int | None) -> None:
 
 def _note_table(table: Table, read: list[Table], runs: list[list[Path]]) -> tuple[Table, Any]:
     """Record a manifest as read; return it with the models of each run that may answer for its clips."""
-    from sertool import heldout_members
+    from sertool.predict import heldout_members
 
     read.append(table)
     return heldout_members.divided_by_models(table, runs=runs)
@@ -352,7 +355,7 @@ def _note_table(table: Table, read: list[Table], runs: list[list[Path]]) -> tupl
 
 def _answers(session: Session, requests: Iterable[Request], values: dict[str, Any]) -> Iterator[Row]:
     """Yield rows for everyone alike or, if asked for, adapted to the speaker."""
-    from sertool import speaker_answers
+    from sertool.predict import speaker_answers
 
     if values["adapt"] or values["enroll"]:
         return speaker_answers.answers(session, requests, values["speakers"], values["enroll"], values["root"])
@@ -367,7 +370,7 @@ def _is_folder(out: str | None) -> bool:
 
 
 def _kind(values: dict[str, Any]) -> str:
-    from sertool import manifest_io
+    from sertool.manifests import manifest_io
 
     if _is_folder(values["out"]):
         if os.path.isfile(os.path.normpath(values["out"])):

@@ -5,12 +5,14 @@ from typing import Any
 
 import click
 
-from sertool import catalogue, options, protocols, shipped, talk
+from sertool import catalogue, options, shipped
+from sertool.divisions import protocols
+from sertool.divisions.protocols import PROTOCOLS
 from sertool.errors import UsageError
+from sertool.featurize.presets import PRESETS
 from sertool.options import option
-from sertool.presets import PRESETS
-from sertool.protocols import PROTOCOLS
-from sertool.recipes import RECIPES
+from sertool.system import talk
+from sertool.train.recipes import RECIPES
 
 EPILOG = """\b
 Examples:
@@ -40,7 +42,7 @@ Files of a run, for each seed in seed-S/, of folds in fold-K/seed-S/, of --gap i
 """
 ShownValue = tuple[str, Any, str]  # an option, its value, and "ours" if it is not published
 GROUP = "Training (defaults without a recipe)"
-LOOP = catalogue.read(catalogue.PACKAGE / "training_settings.py").settings
+LOOP = catalogue.read(catalogue.PACKAGE / "train/training_settings.py").settings
 
 
 def _settings_options() -> Any:
@@ -164,11 +166,11 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
         return _show(values["recipe"], values["model"])
     if not (values["model"] or values["recipe"]):
         raise UsageError(f"name a model with -m ({', '.join(catalogue.names('models'))}) or a --recipe (see --list)")
-    from sertool import experiment
-    from sertool.designing import DesignOptions
-    from sertool.experiment import RunOptions
-    from sertool.heldout import HeldOutOptions
-    from sertool.preparing import Inputs
+    from sertool.divisions.heldout import HeldOutOptions
+    from sertool.train import experiment
+    from sertool.train.designing import DesignOptions
+    from sertool.train.experiment import RunOptions
+    from sertool.train.preparing import Inputs
 
     blocks = [f"{name}={values[name]}" for name in ("layers", "tune") if values[name] is not None]
     values["settings"] = (*values["settings"], *blocks)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from sertool import sounds
 from sertool.effects import Drawn, Range, between
+from sertool.sound import sounds
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
-from sertool import encoding
 from sertool.effects import Drawn, Range, between
+from sertool.sound import encoding
 
 if TYPE_CHECKING:
     from torch import Tensor

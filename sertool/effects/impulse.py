@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from sertool import filters, sounds
 from sertool.effects import Drawn
+from sertool.sound import filters, sounds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from sertool import filters
 from sertool.effects import Drawn, Range, hertz_between
+from sertool.sound import filters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
-from sertool import sounds
 from sertool.effects import Drawn, Range, a_seed, between
+from sertool.sound import sounds
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from sertool import ratios, sounds
 from sertool.effects import Drawn, Range
+from sertool.sound import ratios, sounds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,14 +29,14 @@ def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
 
 
 def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
-    from sertool import stretching
+    from sertool.sound import stretching
 
     shifted = stretching.pitch_shifted(wave, rate, _ratio(drawn))
     return sounds.as_loud(shifted, wave)  # a phase vocoder attenuates steady tones by some dB
 
 
 def together(waves: Sequence[Tensor], rate: int, drawn: Sequence[Drawn]) -> list[Tensor]:
-    from sertool import stretching
+    from sertool.sound import stretching
 
     shifted = stretching.pitch_shifted_together(waves, rate, [_ratio(numbers) for numbers in drawn])
     return sounds.each_as_loud(shifted, waves)

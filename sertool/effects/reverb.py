@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from sertool import filters, sounds
 from sertool.effects import Drawn, Range, a_seed, between
+from sertool.sound import filters, sounds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from sertool import filters
 from sertool.effects import Drawn, Range
+from sertool.sound import filters
 
 if TYPE_CHECKING:
     import numpy as np

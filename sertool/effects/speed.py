@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from sertool import ratios
 from sertool.effects import Drawn, Range
+from sertool.sound import ratios
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +29,6 @@ def length(samples: int, drawn: Drawn) -> int:
 
 
 def apply(wave: Tensor, _rate: int, drawn: Drawn) -> Tensor:
-    from sertool import stretching
+    from sertool.sound import stretching
 
     return stretching.resampled_by(wave, ratios.ratio(drawn["rate"]))

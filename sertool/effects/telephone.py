@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from sertool import filters
 from sertool.effects import Drawn
+from sertool.sound import filters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from sertool import ratios, sounds
 from sertool.effects import Drawn, Range
+from sertool.sound import ratios, sounds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,14 +31,14 @@ def length(samples: int, drawn: Drawn) -> int:
 
 
 def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
-    from sertool import stretching
+    from sertool.sound import stretching
 
     stretched = stretching.time_stretched(wave, rate, ratios.ratio(drawn["rate"]))
     return sounds.as_loud(stretched, wave)  # a phase vocoder attenuates steady tones by some dB
 
 
 def together(waves: Sequence[Tensor], rate: int, drawn: Sequence[Drawn]) -> list[Tensor]:
-    from sertool import stretching
+    from sertool.sound import stretching
 
     stretched = stretching.time_stretched_together(waves, rate, [ratios.ratio(numbers["rate"]) for numbers in drawn])
     return sounds.each_as_loud(stretched, waves)

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchaudio.models import Wav2Vec2Model, wav2vec2_model, wavlm_model
 
-from sertool import encoders, products, weights
+from sertool import encoders
 from sertool.errors import UsageError
-from sertool.weights import Published
+from sertool.networks import low_precision, weights
+from sertool.networks.weights import Published
 
 LICENCE = "MIT"
 URL = "https://download.pytorch.org/torchaudio/models/"
@@ -125,7 +126,7 @@ class Encoder(nn.Module):
         self.weights, state = tensors(size, top, known)
         self.network = network(size, top, state).eval().requires_grad_(False)
         if precision != "float32":
-            products.reduce(self.network.encoder.transformer.layers, precision)
+            low_precision.reduce(self.network.encoder.transformer.layers, precision)
 
     def forward(self, waves: Sequence[Tensor]) -> list[Tensor]:
         """Return the layers side by side, float32 `[frames, layers x width]` of each `[samples]`."""

@@ -18,10 +18,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sertool import dsp, encoders, layers, products, weights
+from sertool import encoders
 from sertool.errors import UsageError
-from sertool.padding import real_frames
-from sertool.weights import Published
+from sertool.networks import layers, low_precision, weights
+from sertool.networks.padding import real_frames
+from sertool.networks.weights import Published
+from sertool.numeric import dsp
 
 LICENCE = "MIT"
 CITATION = "Radford et al. 2023, Robust Speech Recognition via Large-Scale Weak Supervision, ICML"
@@ -158,8 +160,8 @@ class Network(nn.Module):
     def to_precision(self, precision: str) -> "Network":
         """Compute products in bf16, int8 or float32 from now on; return self."""
         if precision == "int8" and isinstance(self.second, nn.Linear):
-            self.second = products.Int8(self.second)
-            products.reduce(self.blocks, precision)
+            self.second = low_precision.Int8(self.second)
+            low_precision.reduce(self.blocks, precision)
         elif precision == "bf16":
             for module in self.modules():
                 if isinstance(module, Block):

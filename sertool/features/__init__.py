@@ -35,8 +35,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from sertool import catalogue, encoders, weights
+from sertool import catalogue, encoders
 from sertool.errors import UsageError
+from sertool.networks import weights
 
 load = partial(catalogue.load, "features")
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import dsp, slow
+from sertool.numeric import dsp, reference
 
 DTYPE = "float32"
 
@@ -46,7 +46,7 @@ class Feature(nn.Module):
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
     """Compute reference values in float64, `[frames, 1]` of `[samples]`."""
-    shares = slow.shares(np.abs(slow.stft(wave, settings)))
+    shares = reference.shares(np.abs(reference.stft(wave, settings)))
     frequencies = dsp.bin_frequencies(rate, settings.n_fft)
     centroids = (shares * frequencies).sum(axis=1, keepdims=True)
     spreads = shares * np.abs(frequencies - centroids) ** settings.p

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import numpy as np
 from torch import Tensor, nn
 
-from sertool import dsp, slow
+from sertool.numeric import dsp, reference
 
 DTYPE = "float32"
 
@@ -36,5 +36,5 @@ class Feature(nn.Module):
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
     """Compute reference values in float64, `[frames, 1]` of `[samples]`."""
-    shares = slow.shares(np.abs(slow.stft(wave, settings)))
+    shares = reference.shares(np.abs(reference.stft(wave, settings)))
     return (shares * dsp.bin_frequencies(rate, settings.n_fft)).sum(axis=1, keepdims=True)

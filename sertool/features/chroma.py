@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from sertool import dsp, pitch_classes, slow
+from sertool.numeric import dsp, pitch_classes, reference
 
 DTYPE = "float16"
 STEPS = True  # rounding may move a value by a step
@@ -36,4 +36,4 @@ class Feature(pitch_classes.Chroma):
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
     """Compute reference values in float64, `[frames, bins]` of `[samples]`."""
-    return slow.chroma(wave, rate, settings, pitch_classes.weights)
+    return reference.chroma(wave, rate, settings, pitch_classes.weights)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import dsp, slow
+from sertool.numeric import dsp, reference
 
 DTYPE = "float16"
 DEEP = 3e-4  # relative to a frame's mean magnitude: lower valleys are float32 rounding errors, and need float64
@@ -121,10 +121,10 @@ def ascending(magnitude: Tensor, bands: list[Band]) -> Tensor:
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
     """Compute reference values in float64, `[frames, bands]` of `[samples]`."""
-    magnitude = np.abs(slow.stft(wave, settings))
+    magnitude = np.abs(reference.stft(wave, settings))
     ends = []
     for band in spans(settings, rate):
         values = np.sort(magnitude[:, band.low : band.high], axis=1)
         ends.append((values[:, : band.count].mean(axis=1), values[:, -band.count :].mean(axis=1)))
-    valleys, peaks = (slow.decibels(np.stack(side, axis=1), top_db=80.0) for side in zip(*ends, strict=True))
+    valleys, peaks = (reference.decibels(np.stack(side, axis=1), top_db=80.0) for side in zip(*ends, strict=True))
     return peaks - valleys

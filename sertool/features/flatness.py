@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import dsp, slow
+from sertool.numeric import dsp, reference
 
 DTYPE = "float32"
 
@@ -46,5 +46,5 @@ class Feature(nn.Module):
 
 def definition(wave: np.ndarray, _rate: int, settings: Settings) -> np.ndarray:
     """Compute reference values in float64, `[frames, 1]` of `[samples]`."""
-    power = np.maximum(np.abs(slow.stft(wave, settings)) ** 2, dsp.FLOOR)
+    power = np.maximum(np.abs(reference.stft(wave, settings)) ** 2, dsp.FLOOR)
     return np.exp(np.log(power).mean(axis=1, keepdims=True)) / power.mean(axis=1, keepdims=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import numpy as np
 from torch import Tensor, nn
 
-from sertool import dsp, slow
+from sertool.numeric import dsp, reference
 
 DTYPE = "float16"
 
@@ -61,11 +61,11 @@ class Feature(nn.Module):
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
     """Compute reference values in float64, `[frames, bands]` of `[samples]`."""
-    power = np.abs(slow.stft(wave, settings)) ** 2
+    power = np.abs(reference.stft(wave, settings)) ** 2
     rows = power @ dsp.MelScale.of(settings).weights(rate, settings.n_fft).T
     if settings.scale == "power":
         return rows
     if settings.scale == "log":
         return np.log(np.maximum(rows, dsp.FLOOR))
-    rows = slow.decibels(rows, settings.top_db)
+    rows = reference.decibels(rows, settings.top_db)
     return rows - rows.max() if settings.ref == "max" else rows

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import dsp, slow
+from sertool.numeric import dsp, reference
 
 DTYPE = "float16"
 LEAST = 1e-4  # dB: float32 rounds coefficients by this much, which matters where slopes of few frames are nearly 0
@@ -104,9 +104,9 @@ def slopes(rows: Tensor, order: int) -> Tensor:
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
     """Compute reference values in float64, `[frames, count (1 + deltas)]` of `[samples]`."""
-    power = np.abs(slow.stft(wave, settings)) ** 2
+    power = np.abs(reference.stft(wave, settings)) ** 2
     mel = power @ dsp.MelScale.of(settings).weights(rate, settings.n_fft).T
-    rows = slow.decibels(mel, top_db=80.0) @ cosines(settings).T
+    rows = reference.decibels(mel, top_db=80.0) @ cosines(settings).T
     return np.concatenate(
-        [rows, *(slow.derivative(rows, order, WIDTH) for order in range(1, settings.deltas + 1))], axis=1
+        [rows, *(reference.derivative(rows, order, WIDTH) for order in range(1, settings.deltas + 1))], axis=1
     )

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import dsp
 from sertool.errors import UsageError
+from sertool.numeric import dsp
 
 DTYPE = "float32"
 POINTS = 4000  # points of an envelope per second; with all, nearly every value changes by less than 0.3 %, none by 2 %

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import dsp, pyin, slow
 from sertool.errors import UsageError
+from sertool.numeric import dsp, pyin, reference
 
 DTYPE = "float32"
 COUNTED_WHERE = {0: 1}  # statistics and normalisation of f0 use voiced frames only
@@ -108,7 +108,7 @@ def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
     frequencies = settings.fmin * 2 ** (np.arange(bins) / (12 * steps))
     masses = _masses(settings)
     probabilities, voicing = [], []
-    for frame in slow.frames(wave, _framing(settings)):
+    for frame in reference.frames(wave, _framing(settings)):
         row = np.zeros(bins)
         for period, probability in _periods(_difference(frame, rate, settings), masses, rate, settings):
             place = max(0, round(12 * steps * np.log2(rate / period / settings.fmin)))

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import dsp, slow
+from sertool.numeric import dsp, reference
 
 DTYPE = "float32"
 
@@ -35,4 +35,4 @@ class Feature(nn.Module):
 
 def definition(wave: np.ndarray, _rate: int, settings: Settings) -> np.ndarray:
     """Compute reference values in float64, `[frames, 1]` of `[samples]`."""
-    return np.sqrt((slow.frames(wave, settings) ** 2).mean(axis=1, keepdims=True))
+    return np.sqrt((reference.frames(wave, settings) ** 2).mean(axis=1, keepdims=True))

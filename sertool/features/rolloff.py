@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import dsp, slow
+from sertool.numeric import dsp, reference
 
 DTYPE = "float32"
 STEPS = True  # rounding may move a value by a step
@@ -79,5 +79,5 @@ def reach_in_turn(values: np.ndarray, share: float) -> np.ndarray:
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
     """Compute reference values in float64 except for the sums, `[frames, 1]` of `[samples]`."""
-    bins = reach_in_turn(np.abs(slow.stft(wave, settings)), settings.share)
+    bins = reach_in_turn(np.abs(reference.stft(wave, settings)), settings.share)
     return dsp.bin_frequencies(rate, settings.n_fft)[bins][:, None]

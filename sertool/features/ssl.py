@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 
-from sertool import pretrained
 from sertool.encoders import ssl
+from sertool.pretraining import pretrained
 
 DTYPE = "float16"
 REVISION = 1  # 1: samples in no frame count, as some networks normalise over the clip

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import dsp, pitch_classes, slow
+from sertool.numeric import dsp, pitch_classes, reference
 
 DTYPE = "float16"
 STEPS = True  # rounding may move a value by a step
@@ -49,4 +49,4 @@ class Feature(pitch_classes.Chroma):
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
     """Compute reference values in float64, `[frames, 6]` of `[samples]`."""
-    return slow.shares(slow.chroma(wave, rate, settings, pitch_classes.weights)) @ circles().T
+    return reference.shares(reference.chroma(wave, rate, settings, pitch_classes.weights)) @ circles().T

@@ -11,8 +11,10 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 
-from sertool import dsp, encoders, pretrained
+from sertool import encoders
 from sertool.encoders import whisper
+from sertool.numeric import dsp
+from sertool.pretraining import pretrained
 
 DTYPE = "float16"
 AGREES = 0.98  # the share of values that must be within the tolerance

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import dsp, slow
+from sertool.numeric import dsp, reference
 
 DTYPE = "float32"
 FAINTEST = 1e-10  # smaller magnitudes count as zero, which is positive
@@ -68,6 +68,6 @@ def running(wave: Tensor) -> Tensor:
 
 def definition(wave: np.ndarray, _rate: int, settings: Settings) -> np.ndarray:
     """Compute reference values in float64, `[frames, 1]` of `[samples]`."""
-    frames = slow.frames(wave, settings, edges="last")
+    frames = reference.frames(wave, settings, edges="last")
     negative = np.where(np.abs(frames) <= FAINTEST, 0.0, frames) < 0
     return (negative[:, 1:] != negative[:, :-1]).sum(axis=1, keepdims=True) / settings.n_fft

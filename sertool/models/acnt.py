@@ -10,7 +10,7 @@ from typing import Annotated
 
 from torch import Tensor, nn
 
-from sertool import layers, norms
+from sertool.networks import layers, norms
 
 ORIGIN = "published for RAVDESS, eight emotions (reference system E)"
 PARAMETERS = 792_198

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sertool import layers
-from sertool.padding import real_frames
+from sertool.networks import layers
+from sertool.networks.padding import real_frames
 
 ORIGIN = "layer weights as in SUPERB (Yang et al. 2021), statistics as in ECAPA-TDNN (Desplanques et al. 2020)"
 PARAMETERS = 151_121

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from torch import Tensor, nn
 
-from sertool import layers
+from sertool.networks import layers
 
 ORIGIN = "published for seven corpora together, six emotions (reference system B)"
 PARAMETERS = 3_883_686

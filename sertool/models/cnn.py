@@ -8,7 +8,7 @@ from typing import Annotated
 
 from torch import Tensor
 
-from sertool import layers
+from sertool.networks import layers
 
 ORIGIN = "published for CREMA-D, six emotions (reference system A)"
 PARAMETERS = 407_750

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor, nn
 
-from sertool import layers
+from sertool.networks import layers
 
 ORIGIN = "ours: systems B and C publish a 1D CNN without its layers; its blocks are those of B's winner"
 PARAMETERS = 3_438_246

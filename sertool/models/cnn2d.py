@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from torch import Tensor, nn
 
-from sertool import layers, norms
 from sertool.errors import SertoolError
+from sertool.networks import layers, norms
 
 ORIGIN = "published for CREMA-D and SAVEE, with ReLU and with SiLU (reference system C)"
 PARAMETERS = 133_318

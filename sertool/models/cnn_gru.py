@@ -9,7 +9,7 @@ from typing import Annotated
 
 from torch import Tensor, nn
 
-from sertool import layers
+from sertool.networks import layers
 
 ORIGIN = "published for CREMA-D, six emotions (reference system A)"
 PARAMETERS = 2_080_454

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from torch import Tensor, nn
 
-from sertool import layers
+from sertool.networks import layers
 
 ORIGIN = "published for CREMA-D, six emotions (reference system A)"
 PARAMETERS = 3_560_326

@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 from torch import Tensor
 
-from sertool.fitted import SEEDS, Fitted, Known
+from sertool.networks.classical import SEEDS, Fitted, Known
 
 ORIGIN = "published for CREMA-D and SAVEE (reference system C)"
 PARAMETERS = 0  # it grows with the training clips

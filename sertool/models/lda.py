@@ -5,7 +5,7 @@ from typing import Annotated
 
 import numpy as np
 
-from sertool.fitted import FittedLinear, Known, require_more_clips_than_emotions
+from sertool.networks.classical import FittedLinear, Known, require_more_clips_than_emotions
 
 ORIGIN = "published for CREMA-D and SAVEE (reference system C)"
 PARAMETERS = 1_554

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import numpy as np
 
-from sertool.fitted import FittedLinear, Known, regression
+from sertool.networks.classical import FittedLinear, Known, regression
 
 ORIGIN = "ours, beside the classical models of reference system C"
 PARAMETERS = 1_554

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from torch import nn
 
-from sertool import layers
+from sertool.networks import layers
 
 ORIGIN = "ours: system B publishes an LSTM without its layers; they are those of its winner"
 PARAMETERS = 369_062

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from torch import Tensor, nn
 
-from sertool import layers
-from sertool.scan import Mamba
+from sertool.networks import layers
+from sertool.networks.selective_scan import Mamba
 
 ORIGIN = "published for CREMA-D, six emotions (reference system A), after Gu and Dao 2023"
 PARAMETERS = 910_343

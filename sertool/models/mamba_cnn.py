@@ -6,8 +6,8 @@ from typing import Annotated
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sertool import layers, norms
-from sertool.scan import Mamba
+from sertool.networks import layers, norms
+from sertool.networks.selective_scan import Mamba
 
 ORIGIN = "published for CREMA-D and for four corpora together, six emotions (reference system A)"
 PARAMETERS = 1_499_271

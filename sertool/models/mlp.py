@@ -11,7 +11,7 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
-from sertool import layers, norms
+from sertool.networks import layers, norms
 
 ORIGIN = "ours"
 PARAMETERS = 576_582

@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
-from sertool import layers
+from sertool.networks import layers
 
 ORIGIN = "ours: system C, after Qayyum et al. 2019, publishes its input and not its layers"
 PARAMETERS = 1_969_862

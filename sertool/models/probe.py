@@ -9,7 +9,7 @@ from typing import Annotated
 
 import numpy as np
 
-from sertool.fitted import FittedLinear, Known, regression
+from sertool.networks.classical import FittedLinear, Known, regression
 
 ORIGIN = "the usual probe of pretrained encoders"
 PARAMETERS = 43_014

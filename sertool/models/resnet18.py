@@ -6,7 +6,7 @@ from typing import Annotated
 
 from torch import Tensor, nn
 
-from sertool import layers, norms
+from sertool.networks import layers, norms
 
 ORIGIN = "published for CREMA-D, six emotions (reference system A), after He et al. 2016"
 PARAMETERS = 11_173_318

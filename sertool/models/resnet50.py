@@ -2,7 +2,8 @@
 
 from torch import nn
 
-from sertool import imagenet, norms
+from sertool import imagenet
+from sertool.networks import norms
 
 ORIGIN = "published for five corpora together (reference system D), after He et al. 2016"
 PARAMETERS = 23_517_190

@@ -2,7 +2,8 @@
 
 from torch import nn
 
-from sertool import imagenet, norms
+from sertool import imagenet
+from sertool.networks import norms
 
 ORIGIN = "published for five corpora together (reference system D), after Xie et al. 2017"
 PARAMETERS = 22_989_062

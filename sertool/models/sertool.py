@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sertool import layers, norms
-from sertool.padding import real_frames
+from sertool.networks import layers, norms
+from sertool.networks.padding import real_frames
 
 ORIGIN = "ours"
 PARAMETERS = 1_057_804

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sertool.errors import SertoolError
-from sertool.fitted import SEEDS, Fitted, Known
+from sertool.networks.classical import SEEDS, Fitted, Known
 
 ORIGIN = "published for CREMA-D and SAVEE (reference system C)"
 PARAMETERS = 0  # it grows with the training clips

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import fitted, layers, norms
 from sertool.encoders import whisper
 from sertool.errors import UsageError
-from sertool.padding import real_frames
+from sertool.networks import classical, layers, norms
+from sertool.networks.padding import real_frames
 
 ORIGIN = "Radford et al. 2023, the last blocks trained on"
 PARAMETERS = 6_312_966
@@ -118,12 +118,12 @@ class Model(layers.Headed):
         """Initialise the head by logistic regression on the clips' summaries, `[clips, 2 width]`."""
         mean, variance = vectors.mean(axis=0), vectors.var(axis=0)
         scaled = ((vectors - mean) / np.sqrt(variance + norms.EPS)).astype(np.float32)
-        regression = fitted.regression(scaled, truth, FREEDOM / len(truth), steps=300)
+        regression = classical.regression(scaled, truth, FREEDOM / len(truth), steps=300)
         self.norm.running_mean.copy_(torch.from_numpy(mean))
         self.norm.running_var.copy_(torch.from_numpy(variance))
         present = np.unique(truth)
         with torch.no_grad():
-            for parameter, part in zip(self.head.parameters(), fitted.linear(regression), strict=True):
+            for parameter, part in zip(self.head.parameters(), classical.linear(regression), strict=True):
                 parameter[present] = torch.from_numpy(part).to(parameter)
 
     def block_outputs(self, rows: Tensor, lengths: Tensor) -> list[Tensor]:

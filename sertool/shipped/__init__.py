@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from sertool import talk
 from sertool.errors import UsageError
+from sertool.system import talk
 
 FOLDER = Path(__file__).parent
 DEFAULT = "base"

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sertool import catalogue, web
-from sertool.downloading import Item, Locate
+from sertool import catalogue
+from sertool.internet import web
+from sertool.internet.downloading import Item, Locate
 
 Source = Mapping[str, Any]
 ARCHIVE = re.compile(r"\.(?:zip|tar|t[gbx]z2?|tar\.(?:gz|bz2|xz))$", re.IGNORECASE)

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from sertool import web
-from sertool.downloading import Item
+from sertool.internet import web
+from sertool.internet.downloading import Item
 from sertool.sources import Plan, Source
 
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sertool import unpacking, web
-from sertool.downloading import Item, Link, Locate
+from sertool.internet import unpacking, web
+from sertool.internet.downloading import Item, Link, Locate
 from sertool.sources import MALFORMED_INDEX_ERRORS, Plan, Source, elsewhere, items
 
 Reply = Link | web.Refused

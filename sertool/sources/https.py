@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
-from sertool.downloading import Item
+from sertool.internet.downloading import Item
 from sertool.sources import Plan, Source, items
 
 

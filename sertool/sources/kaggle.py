@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from sertool.downloading import Item, Link
+from sertool.internet.downloading import Item, Link
 from sertool.sources import Plan, Source, item
 
 HOST = "https://www.kaggle.com"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sertool import web
-from sertool.downloading import Item
+from sertool.internet import web
+from sertool.internet.downloading import Item
 from sertool.sources import MALFORMED_INDEX_ERRORS, Plan, Source, elsewhere, item, items, named_files
 
 HOST = "https://zenodo.org"

@@ -16,8 +16,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sertool import batches, manifest, manifest_io, metrics, row_scaling, speaker_scaling
-from sertool.inference import Predictor
+from sertool.manifests import manifest, manifest_io
+from sertool.modelfiles import batches, row_scaling, speaker_scaling
+from sertool.modelfiles.inference import Predictor
+from sertool.numeric import metrics
 
 COUNTS = (1, 5, 10, 20, 40, 80)
 

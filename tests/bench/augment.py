@@ -30,14 +30,10 @@ WHO = ("sertool", "sertool, 1 thread", "audiomentations", "its librosa", "decode
 
 
 def sertool(folder: Path, out: Path, threads: int) -> Callable[[], None]:
-    from sertool import (  # noqa: F401 (start-up: what augment imports)
-        augmenting,
-        effect_chains,
-        indexing,
-        rendering,
-        stretching,
-    )
+    from sertool.augment import augmenting, effect_chains, rendering  # noqa: F401 (start-up: what augment imports)
     from sertool.cli import run
+    from sertool.index import indexing  # noqa: F401
+    from sertool.sound import stretching
 
     stretching.pitch_shifted(rendering.torch.zeros(16_000), 16_000, Fraction(11, 10))  # triggers its imports
     words = ["augment", folder, *CHAIN, "--write", out, "--as", "wav", "-o", out / "m.parquet", "-q", "-j", threads]

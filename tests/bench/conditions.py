@@ -66,13 +66,13 @@ def recorded(way: str, corpora: Path, work: Path) -> Path:
 
 def undivided(source: Path, target: Path) -> None:
     """Write the manifest without its split, as copies are only made of train."""
-    from sertool import manifest_io
+    from sertool.manifests import manifest_io
 
     manifest_io.write(manifest_io.read(str(source)).drop_columns(["split"]), str(target), "parquet")
 
 
 def copies(source: Path, target: Path) -> Path:
-    from sertool import manifest, manifest_io
+    from sertool.manifests import manifest, manifest_io
 
     table = manifest_io.read(str(source))
     there = np.array([parent is not None for parent in manifest.column(table, "parent")])
@@ -84,7 +84,7 @@ def written(clean: Path, folder: Path, change: Callable[[np.ndarray, int], np.nd
     """Write the clips, each changed, as files; return their manifest."""
     import soundfile
 
-    from sertool import manifest, manifest_io
+    from sertool.manifests import manifest, manifest_io
 
     table = manifest_io.read(str(clean)).drop_columns(["duration", "samples"])
     folder.mkdir(exist_ok=True)

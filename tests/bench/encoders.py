@@ -43,9 +43,9 @@ def padded(folder: Path, weights: Path, threads: int) -> float:
     import numpy as np
     import torch
 
-    from sertool import audio
-    from sertool import weights as files
     from sertool.encoders import whisper
+    from sertool.networks import weights as files
+    from sertool.sound import audio
 
     torch.set_num_threads(threads)
     files.use_file(weights)

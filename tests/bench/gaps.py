@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import shown
 
-from sertool.recipes import RECIPES
+from sertool.train.recipes import RECIPES
 
 HELD = Path(__file__).with_name("gaps.json")
 

@@ -17,11 +17,14 @@ def main() -> None:
     files = len(list(Path(folder).rglob("*.wav")))
     manifest = Path(folder).parent / f"{Path(folder).name}.bench.parquet"
     if command == "featurize":
-        from sertool import dsp, extract, features, verify  # noqa: F401 (start-up: what the command imports)
+        from sertool import features  # noqa: F401 (start-up: what the command imports)
+        from sertool.featurize import extract, verify  # noqa: F401
+        from sertool.numeric import dsp  # noqa: F401
 
         arguments = ["featurize", str(manifest), *rest, "-o", out, "-q", "-f", "jsonl", "-j", threads]
     else:
-        from sertool import auditing, indexing, splitting  # noqa: F401
+        from sertool.divisions import auditing, splitting  # noqa: F401
+        from sertool.index import indexing  # noqa: F401
 
         arguments = ["index", folder, "-o", f"{out}/clips.parquet", "-q", "-j", threads]
     from sertool.cli import WithoutPandas, run

@@ -43,8 +43,9 @@ def trained(name: str, folder: Path, out: Path) -> str:
 
 def ours(model: str, folder: Path, threads: int) -> dict[str, float]:
     """Return the command's steady seconds."""
-    from sertool import predicting, talk  # noqa: F401 (start-up: what the command imports)
     from sertool.cli import WithoutPandas, run
+    from sertool.predict import predicting  # noqa: F401 (start-up: what the command imports)
+    from sertool.system import talk  # noqa: F401
 
     sys.meta_path.insert(0, WithoutPandas())
     began = time.perf_counter()
@@ -59,7 +60,7 @@ def theirs(model: str, folder: Path, threads: int) -> dict[str, float]:
     import torch
     import torchaudio
 
-    from sertool import inference, modelfile, row_scaling
+    from sertool.modelfiles import inference, modelfile, row_scaling
 
     torch.set_num_threads(threads)
     held = modelfile.read(Path(model))

@@ -21,7 +21,11 @@ import conditions
 import records
 import shown
 
-from sertool import inference, manifest, manifest_io, member_scores, modelfile, packing, rounding, shipped, weights
+from sertool import shipped
+from sertool.manifests import manifest, manifest_io
+from sertool.modelfiles import inference, modelfile, packing
+from sertool.networks import quantization, weights
+from sertool.train import member_scores
 
 TRIM = 40.0  # dB below the loudest frame: softer ends are cut off the clips that the models answer for
 MODELS = {"base": ("cremad-base", "runs/cremad-base"), "tiny": ("cremad-tiny", "runs/tiny")}
@@ -125,7 +129,7 @@ def ship(name: str, work: Path) -> Path:
     about = f"{INTRODUCED[name]}\n{DATA}{LIMITS}"
     said = {"commands": commands, "about": about, "encoders": packing.origins(trimmed)}
     held = replace(held, trained=held.trained | said, features=trimmed)
-    if not any(name.endswith(rounding.SCALE) for name in held.tensors):  # else trained with --pack 8-bit
+    if not any(name.endswith(quantization.SCALE) for name in held.tensors):  # else trained with --pack 8-bit
         held = packing.packed(held, inference.extraction_of(held.features), in_8_bits=True)
     place = shipped.FOLDER / f"{name}.safetensors"
     modelfile.write(place, held)

@@ -28,7 +28,8 @@ def prepare(folder: Path, count: int, out: Path) -> None:
     """Featurize some clips, and write each one's rows as the rival needs them."""
     import numpy as np
 
-    from sertool import manifest, manifest_io, shards
+    from sertool.featurize import shards
+    from sertool.manifests import manifest, manifest_io
 
     paths = sorted(folder.glob("*.wav"))
     chosen = paths[:: max(1, len(paths) // count)][:count]
@@ -58,7 +59,10 @@ def ours(out: Path, name: str, precision: str, epochs: int) -> Iterator[dict[str
     import numpy as np
     import torch
 
-    from sertool import batches, device, manifest_io, row_scaling, training, training_data, training_settings
+    from sertool.manifests import manifest_io
+    from sertool.modelfiles import batches, row_scaling
+    from sertool.system import device
+    from sertool.train import training, training_data, training_settings
 
     store = batches.load(manifest_io.read(str(out / "features" / "manifest.parquet")), ["mel"], device.pick("auto"))
     clips = np.arange(len(store))

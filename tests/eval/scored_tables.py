@@ -6,17 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sertool import (
-    answers,
-    evaluating,
-    manifest,
-    manifest_io,
-)
-from sertool.answers import Answers
 from sertool.errors import SertoolError
-from sertool.predictions import Reading
-from sertool.scores import Report
-from sertool.sums import Bootstrap
+from sertool.eval import answers, evaluating
+from sertool.eval.answers import Answers
+from sertool.eval.bootstrapping import Bootstrap
+from sertool.eval.predictions import Reading
+from sertool.eval.scores import Report
+from sertool.manifests import manifest, manifest_io
 
 EMOTIONS = ("neutral", "happy", "sad", "angry")
 FEW = Bootstrap(resamples=200)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scored_tables import EMOTIONS, made, refused, report, runs, seeded, table, two
 
-from sertool.sums import Bootstrap
+from sertool.eval.bootstrapping import Bootstrap
 
 
 def test_p_values_of_many_pairs_are_said_to_be_uncorrected(tmp_path: Path, say: Any) -> None:

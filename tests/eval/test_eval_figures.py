@@ -10,9 +10,7 @@ import pytest
 from running import sertool
 from scored_tables import EMOTIONS, Columns, dropped, made, report, table
 
-from sertool import (
-    manifest_io,
-)
+from sertool.manifests import manifest_io
 
 
 def test_map_joins_classes_and_their_probabilities(tmp_path: Path) -> None:
@@ -200,7 +198,7 @@ def test_tables_wider_than_a_terminal_are_broken_between_columns_and_others_neve
     paths = [table(tmp_path / f"number-{k}.csv", made(seed=k)) for k in range(6)]
     piped = say(*paths)[1]
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr("sertool.talk.to_terminal", lambda: True)
+    monkeypatch.setattr("sertool.system.talk.to_terminal", lambda: True)
     shown = say(*paths)[1]
     whole, broken = (re.split(r"\n\n(?=[A-Z])", text[text.index("\nRecall") :])[0] for text in (piped, shown))
     assert max(map(len, whole.splitlines())) > 80 >= max(map(len, broken.splitlines()))

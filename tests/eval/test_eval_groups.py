@@ -10,16 +10,10 @@ import numpy as np
 import pytest
 from scored_tables import EMOTIONS, FEW, dropped, made, refused, report, runs, seeded, table
 
-from sertool import (
-    charts,
-    groups,
-    metrics,
-    page,
-    reports,
-    wording,
-)
 from sertool.errors import SertoolError
-from sertool.sums import Bootstrap
+from sertool.eval import charts, groups, page, reports, wording
+from sertool.eval.bootstrapping import Bootstrap
+from sertool.numeric import metrics
 
 
 def test_seeds_are_averaged_with_their_deviation(tmp_path: Path) -> None:

@@ -14,12 +14,7 @@ import pytest
 from running import sertool
 from scored_tables import EMOTIONS, made, refused, report, table, two
 
-from sertool import (
-    formats,
-    manifest,
-    manifest_io,
-    provenance,
-)
+from sertool.manifests import formats, manifest, manifest_io, provenance
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])

@@ -16,12 +16,9 @@ import pyarrow as pa
 import pytest
 from scored_tables import EMOTIONS, made, report, table
 
-from sertool import (
-    charts,
-    manifest_io,
-    page,
-    pictures,
-)
+from sertool.drawings import pictures
+from sertool.eval import charts, page
+from sertool.manifests import manifest_io
 
 
 def test_min_uar_decides_the_exit_code(predicted: str, say: Any) -> None:

@@ -4,10 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sertool import (
-    extract,
-    shards,
-)
+from sertool.featurize import extract, shards
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ ALL = [f"--{name.replace('_', '-')}" for name, held in catalogue.entries("featur
        if "CHOICE" not in held.facts]  # fmt: skip
 FEW = ("--mel", "--rms")
 DRIVER = """
-from sertool import extract, shards
+from sertool.featurize import extract, shards
 shards.CLIPS, extract.BATCH_CLIPS = 5, 2
 from sertool.cli import main
 main()

@@ -14,21 +14,14 @@ import torch
 from featurizing import DRIVER, FEW
 from running import again, ages, rows, sertool, snapshot
 
-from sertool import (
-    audio,
-    decoding,
-    dsp,
-    encoding,
-    extract,
-    features,
-    files,
-    manifest,
-    manifest_io,
-    shaping,
-    tasks,
-)
-from sertool.engine import Engine, TooLarge
-from sertool.extraction import Extraction
+from sertool import features
+from sertool.featurize import decoding, extract, shard_plan
+from sertool.featurize.engine import Engine, TooLarge
+from sertool.featurize.extraction import Extraction
+from sertool.manifests import manifest, manifest_io
+from sertool.numeric import dsp
+from sertool.sound import audio, encoding, shaping
+from sertool.system import files
 
 
 def test_a_clip_that_cannot_be_decoded_becomes_an_issue_row(spoilt, tmp_path, small_shards):
@@ -67,7 +60,7 @@ def test_a_clip_that_comes_back_is_computed_without_being_asked_for(spoilt, voic
 
 def made_louder(copied: Path, factor: float, row: int = 1) -> str:
     """The name of a clip that was made so much louder, in a file of floats."""
-    clip = tasks.clips_of(manifest_io.read(str(copied)))[row]
+    clip = shard_plan.clips_of(manifest_io.read(str(copied)))[row]
     wave = np.float32(factor) * audio.decode(clip.path, audio.Cut())[0]
     soundfile.write(clip.path, wave, 16_000, format="WAV", subtype="FLOAT")
     again(copied)
@@ -98,7 +91,7 @@ def test_such_a_clip_spoils_nobody_in_its_batch(copied):
     extraction = Extraction(shaping.Wave(), {name: features.settings(name, {}) for name in ("mel", "rms")})
     alone, together = Engine(extraction), Engine(extraction)
     together.batches_on_device = True
-    name, clips = made_louder(copied, 1e30), tasks.clips_of(manifest_io.read(str(copied)))
+    name, clips = made_louder(copied, 1e30), shard_plan.clips_of(manifest_io.read(str(copied)))
     for clip, one, other in zip(clips, *(extract.rows_of(each, clips, 2) for each in (alone, together)), strict=True):
         assert one.issue == other.issue == ("not-finite" if clip.name == name else None)
         for feature, values in one.values.items():
@@ -112,7 +105,7 @@ def test_the_clip_whose_values_a_type_cannot_hold_is_named(copied, gathers):
     engine.batches_on_device = gathers
     name = made_louder(copied, 1e4, row=5)
     with pytest.raises(TooLarge, match=f"^{name}: mel has values that float16 cannot hold: use --dtype"):
-        list(extract.rows_of(engine, tasks.clips_of(manifest_io.read(str(copied))), 2))
+        list(extract.rows_of(engine, shard_plan.clips_of(manifest_io.read(str(copied))), 2))
 
 
 def test_a_file_that_is_another_than_was_indexed_is_set_aside(copied, tmp_path):
@@ -221,7 +214,7 @@ def test_a_file_that_may_not_grow_is_one_clear_error(voices, tmp_path):
 def test_a_device_without_memory_for_the_batch_halves_it_and_goes_on(voices, monkeypatch):
     extraction = Extraction(shaping.Wave(channels="stereo"), {"mel": features.settings("mel", {})})
     engine = Engine(extraction)
-    clips = tasks.clips_of(manifest_io.read(str(voices)))[:7]
+    clips = shard_plan.clips_of(manifest_io.read(str(voices)))[:7]
     waves = [decoding.decoded(clip, engine.extraction.wave) for clip in clips]
     sizes, compute = [], dsp.compute_packed
 
@@ -256,7 +249,7 @@ def test_a_torchaudio_that_does_not_fit_is_said_in_one_line(
     voices, tmp_path, monkeypatch, torch_version, audio_version
 ):
     monkeypatch.setattr(torch, "__version__", torch_version)
-    monkeypatch.setattr("sertool.device.version_of", lambda _: audio_version)
+    monkeypatch.setattr("sertool.system.device.version_of", lambda _: audio_version)
     done = sertool("featurize", voices, "--mel", "-o", tmp_path / "f")
     assert done.code == 1
     assert torch_version in done.line

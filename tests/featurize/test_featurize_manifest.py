@@ -9,21 +9,13 @@ import torch
 from featurizing import FEW
 from running import ages, rows, sertool, snapshot
 
-from sertool import (
-    audio,
-    decoding,
-    encoding,
-    features,
-    manifest,
-    manifest_io,
-    provenance,
-    shaping,
-    synth,
-    tasks,
-)
-from sertool.decoding import Clip
-from sertool.engine import Engine
-from sertool.extraction import Extraction
+from sertool import features
+from sertool.featurize import decoding, shard_plan
+from sertool.featurize.decoding import Clip
+from sertool.featurize.engine import Engine
+from sertool.featurize.extraction import Extraction
+from sertool.manifests import manifest, manifest_io, provenance
+from sertool.sound import audio, encoding, shaping, synth
 
 
 def test_a_manifest_goes_in_and_a_richer_one_comes_out(voices, tmp_path):
@@ -39,7 +31,7 @@ def test_a_manifest_goes_in_and_a_richer_one_comes_out(voices, tmp_path):
 def test_what_is_stored_is_what_the_feature_computes(voices, tmp_path):
     sertool("featurize", voices, *FEW, "-o", tmp_path / "f")
     engine = Engine(Extraction(shaping.Wave(), {name: features.settings(name, {}) for name in ("mel", "rms")}))
-    for clip in tasks.clips_of(manifest_io.read(str(voices)))[:3]:
+    for clip in shard_plan.clips_of(manifest_io.read(str(voices)))[:3]:
         expected = engine.alone(decoding.decoded(clip, engine.extraction.wave))
         for name in ("mel", "rms"):
             assert np.array_equal(rows(tmp_path / "f", name)[clip.name], expected[name])
@@ -106,7 +98,7 @@ def test_shards_of_a_feature_follow_changes_of_its_numbers_and_no_others_do(monk
 def test_shards_of_parts_follow_how_their_kind_of_file_is_decoded_and_no_others_do(monkeypatch):
     def known() -> dict[tuple[str, float | None], object]:
         clips = [Clip("a", f"a{kind}", start, 1.0, "d") for kind in audio.EXTENSIONS for start in (None, 0.0, 1.0)]
-        return {(clip.path, clip.start): tasks._identity(clip) for clip in clips}
+        return {(clip.path, clip.start): shard_plan._identity(clip) for clip in clips}
 
     before = known()
     monkeypatch.setattr(audio, "LED_VERSION", audio.LED_VERSION + 1)

@@ -10,17 +10,10 @@ import torch
 from featurizing import ALL
 from running import ON_LINUX, measured, rows, sertool
 
-from sertool import (
-    audio,
-    decoding,
-    effects,
-    encoding,
-    manifest,
-    manifest_io,
-    shaping,
-    synth,
-    tasks,
-)
+from sertool import effects
+from sertool.featurize import decoding, shard_plan
+from sertool.manifests import manifest, manifest_io
+from sertool.sound import audio, encoding, shaping, synth
 
 
 @pytest.mark.parametrize("words", [
@@ -57,7 +50,7 @@ def test_a_long_clip_that_cannot_be_decoded_becomes_an_issue_row(spoilt, tmp_pat
 
 def test_long_copies_that_were_written_pass_in_pieces_too(voices, monkeypatch):
     monkeypatch.setattr(decoding, "LONG_CLIP_SAMPLES", 1000)
-    clip, chain = tasks.clips_of(manifest_io.read(str(voices)))[0], effects.text([{"effect": "polarity"}])
+    clip, chain = shard_plan.clips_of(manifest_io.read(str(voices)))[0], effects.text([{"effect": "polarity"}])
     written, pending = (replace(clip, augmentation=text) for text in (effects.written(chain), chain))
     assert not isinstance(decoding.channels(written, shaping.Wave()), torch.Tensor)
     assert isinstance(decoding.channels(pending, shaping.Wave()), torch.Tensor)

@@ -14,11 +14,8 @@ import pytest
 from featurizing import DRIVER, FEW
 from running import again, ages, changed, rows, sertool, snapshot
 
-from sertool import (
-    locks,
-    manifest,
-    manifest_io,
-)
+from sertool.manifests import manifest, manifest_io
+from sertool.system import locks
 
 
 def process(*arguments: object) -> subprocess.Popen:

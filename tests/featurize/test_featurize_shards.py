@@ -8,19 +8,12 @@ import pytest
 from featurizing import ALL, FEW
 from running import again, rows, sertool, snapshot
 
-from sertool import (
-    encoding,
-    features,
-    files,
-    manifest,
-    manifest_io,
-    provenance,
-    shaping,
-    shards,
-    synth,
-    tasks,
-)
-from sertool.extraction import Extraction
+from sertool import features
+from sertool.featurize import shard_plan, shards
+from sertool.featurize.extraction import Extraction
+from sertool.manifests import manifest, manifest_io, provenance
+from sertool.sound import encoding, shaping, synth
+from sertool.system import files
 
 
 @pytest.mark.slow
@@ -178,7 +171,7 @@ def spoil(path: Path, damage: str) -> None:
 def test_shards_hold_1024_clips_or_as_many_as_take_256_mb(tmp_path, name, settings, most):
     clips = {"clip": list(map(str, range(2000))), "path": ["x"] * 2000, "duration": [3.5] * 2000}
     extraction = Extraction(shaping.Wave(), {name: features.settings(name, settings)})
-    plan = tasks.ShardPlan(manifest.from_columns(clips), extraction, tmp_path)
+    plan = shard_plan.ShardPlan(manifest.from_columns(clips), extraction, tmp_path)
     assert {len(task) for task in plan.tasks[:-1]} == {most}
     width = len(features.load(name).Feature(extraction.features[name], 16_000).columns)
     hop = settings.get("hop_seconds", settings.get("hop", 512) / 16_000)

@@ -6,7 +6,8 @@ import pytest
 import server as play
 from fetching import HASTE, WAVS
 
-from sertool import catalogue, web
+from sertool import catalogue
+from sertool.internet import web
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import server as play
 
-from sertool import cli, web
+from sertool import cli
+from sertool.internet import web
 
 ROOT = Path(__file__).resolve().parents[2]
 HASTE = web.Patience(silence=0.4, head=0.4, slowest=1000, attempts=3, pause=0.01, longest=2)

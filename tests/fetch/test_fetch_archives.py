@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from fetching import WAVS, known, nothing_half, one_line, plain, run, tarred, zipped
 
-from sertool import unpacking
 from sertool.errors import SertoolError
+from sertool.internet import unpacking
 
 ANSWERS = [
     b"",

@@ -28,7 +28,10 @@ from fetching import (
     run,
 )
 
-from sertool import downloading, sources, store, talk, unpacking
+from sertool import sources
+from sertool.fetch import download_cache
+from sertool.internet import downloading, unpacking
+from sertool.system import talk
 
 DRIVER = """
 import json, sys
@@ -174,7 +177,7 @@ def test_progress_counts_bytes_up_to_what_is_known(size, server, monkeypatch, tm
 
     monkeypatch.setattr(talk, "counter", counter)
     item = downloading.Item("big", f"{server.url}/big", size)
-    items, came = store.download_missing(tmp_path, sources.Plan((item,)), {}, 2, "x")
+    items, came = download_cache.download_missing(tmp_path, sources.Plan((item,)), {}, 2, "x")
     assert totals == [("fetching x", size)]
     assert came == sum(counted) == len(body)
     assert [held.path for held in items] == ["big"]

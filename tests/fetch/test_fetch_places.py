@@ -126,7 +126,7 @@ def test_one_corpus_that_fails_does_not_keep_the_others_away(server, offered, ca
 
 
 def test_two_at_work_in_one_place_are_told_apart(server, offered, capsys, monkeypatch):
-    from sertool import locks
+    from sertool.system import locks
 
     server.put("/emodb.zip", ARCHIVE)
     offered("emodb", plain(server))

@@ -29,7 +29,9 @@ from fetching import (
     zipped,
 )
 
-from sertool import catalogue, cli, offers, sources, unpacking
+from sertool import catalogue, cli, sources
+from sertool.fetch import offers
+from sertool.internet import unpacking
 
 
 def test_every_corpus_says_where_it_comes_from():
@@ -75,7 +77,8 @@ def test_an_unknown_name_is_refused_with_the_choices(capsys):
 
 def test_fetch_imports_nothing_heavy():
     heavy = ("torch", "scipy", "sklearn", "pyarrow", "numpy", "tqdm", "soundfile")
-    code = ("import sys; from sertool import fetching, cli, store; import sertool.commands.fetch;"
+    code = ("import sys; from sertool import cli; from sertool.fetch import fetching, download_cache;"
+            "import sertool.commands.fetch;"
             "from sertool.sources import git, zenodo, dataverse, kaggle, https, ask;"
             f"print([name for name in {heavy} if name in sys.modules])")  # fmt: skip
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

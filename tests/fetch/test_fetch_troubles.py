@@ -26,7 +26,7 @@ from fetching import (
     zipped,
 )
 
-from sertool import downloading
+from sertool.internet import downloading
 
 
 def trouble(server, offered, *faults, body: bytes = ARCHIVE, **facts) -> play.Thing:

@@ -13,11 +13,9 @@ import pytest
 from indexing import by_clip, emotions, index, refused, rows, table
 from running import sertool
 
-from sertool import (
-    labels,
-    synth,
-)
-from sertool.labelling import word_of_folder
+from sertool.index.labelling import word_of_folder
+from sertool.manifests import labels
+from sertool.sound import synth
 
 
 def test_a_known_corpus_needs_no_option(make):
@@ -349,7 +347,7 @@ def test_index_imports_nothing_heavy(tree):
         [sys.executable, "-c", code, "index", tree, "-q", "-f", "jsonl"], capture_output=True, text=True, check=True
     )
     loaded = done.stdout.splitlines()[-1].split()
-    assert "sertool.indexing" in loaded
+    assert "sertool.index.indexing" in loaded
     heavy = {"torch", "scipy", "sklearn", "pandas", "soxr", "librosa", "rich", "tqdm", "matplotlib"}
     assert not heavy & {name.partition(".")[0] for name in loaded}
     assert not {"pyarrow.dataset", "pyarrow.csv", "pyarrow.json"} & set(loaded)

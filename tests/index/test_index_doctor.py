@@ -9,13 +9,8 @@ import pytest
 from indexing import by_clip, index, rows, table
 from running import sertool
 
-from sertool import (
-    audio,
-    columns,
-    encoding,
-    manifest,
-    manifest_io,
-)
+from sertool.manifests import columns, manifest, manifest_io
+from sertool.sound import audio, encoding
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "corpora"
 corpora = pytest.mark.corpora

@@ -11,10 +11,7 @@ import soundfile
 from indexing import by_clip, index, refused, rows, table
 from running import sertool
 
-from sertool import (
-    manifest_io,
-    provenance,
-)
+from sertool.manifests import manifest_io, provenance
 
 
 def test_parts_merge_to_the_whole(make):

@@ -5,7 +5,7 @@ from indexing import by_clip, index, refused, table
 from running import sertool
 
 from sertool.errors import UsageError
-from sertool.labelling import compile_pattern
+from sertool.index.labelling import compile_pattern
 
 
 def test_a_pattern_says_what_names_mean(make):

@@ -9,10 +9,7 @@ import pytest
 from indexing import index, refused, table
 from running import sertool
 
-from sertool import (
-    manifest,
-    manifest_io,
-)
+from sertool.manifests import manifest, manifest_io
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])

@@ -6,13 +6,8 @@ import pytest
 from indexing import by_clip, emobox, refused, table
 from running import sertool
 
-from sertool import (
-    auditing,
-    leak_guard,
-    manifest,
-    manifest_io,
-    own_division,
-)
+from sertool.divisions import auditing, leak_guard, own_division
+from sertool.manifests import manifest, manifest_io
 
 
 def test_a_protocol_has_its_own_seed_unless_another_is_asked_for(make):

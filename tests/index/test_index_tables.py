@@ -10,10 +10,8 @@ import pytest
 from indexing import by_clip, emobox, index, refused, rows, table
 from running import sertool
 
-from sertool import (
-    encoding,
-    tables,
-)
+from sertool.index import tables
+from sertool.sound import encoding
 
 
 @pytest.mark.parametrize("head", ["Path,Emotion", "file,emotion"])

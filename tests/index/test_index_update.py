@@ -10,12 +10,9 @@ import pytest
 from indexing import by_clip, index, refused, rows, table
 from running import sertool
 
-from sertool import (
-    audio,
-    encoding,
-    manifest_io,
-    own_division,
-)
+from sertool.divisions import own_division
+from sertool.manifests import manifest_io
+from sertool.sound import audio, encoding
 
 
 def test_an_update_opens_only_what_is_new_or_changed(make, monkeypatch):

@@ -8,10 +8,7 @@ import soundfile
 from predicted_rows import LEARNING, PATTERN, assert_told_apart
 from running import sertool
 
-from sertool import (
-    encoding,
-    synth,
-)
+from sertool.sound import encoding, synth
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,7 @@ import soundfile
 from predicted_rows import LEARNING, probabilities, rows_of, two_sided_call
 from running import sertool
 
-from sertool import (
-    audio,
-)
+from sertool.sound import audio
 
 
 def test_channels_that_cancel_are_said_to_once_also_where_a_call_begins_in_silence(run: Path, tmp_path: Path) -> None:

@@ -9,10 +9,8 @@ import soundfile
 from predicted_rows import probabilities, rows_of
 from running import sertool
 
-from sertool import (
-    audio,
-    windows,
-)
+from sertool.predict import windows
+from sertool.sound import audio
 
 
 @pytest.fixture(scope="module")

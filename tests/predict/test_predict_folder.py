@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from running import Outcome, ages, sertool, snapshot
 
-from sertool import answer_files, locks
+from sertool.predict import answer_files
+from sertool.system import locks
 
 Make = Callable[..., Path]
 

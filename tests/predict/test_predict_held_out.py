@@ -9,15 +9,10 @@ import pytest
 from predicted_rows import LEARNING, PATTERN, probabilities, rows_of
 from running import sertool
 
-from sertool import (
-    manifest,
-    manifest_io,
-    merging,
-    modelfile,
-    row_filter,
-)
-from sertool.inference import Predictor
-from sertool.manifest import Table
+from sertool.manifests import manifest, manifest_io, merging, row_filter
+from sertool.manifests.manifest import Table
+from sertool.modelfiles import modelfile
+from sertool.modelfiles.inference import Predictor
 
 
 def test_predictions_of_clips_that_were_divided_leakily_say_so(run: Path, tmp_path: Path) -> None:

@@ -16,12 +16,9 @@ import soundfile
 from predicted_rows import rows_of
 from running import sertool
 
-from sertool import (
-    manifest,
-    manifest_io,
-    predict_inputs,
-)
-from sertool.stored_rows import Shelf
+from sertool.manifests import manifest, manifest_io
+from sertool.predict import predict_inputs
+from sertool.predict.stored_rows import Shelf
 
 
 def test_answers_keep_the_order_and_a_bad_file_gets_a_row(run: Path, tmp_path: Path) -> None:
@@ -71,7 +68,7 @@ def test_of_a_folder_what_is_not_read_is_counted_and_what_macos_left_is_no_clip(
 
 def test_a_list_of_paths_is_answered_however_slowly_it_comes(run: Path) -> None:
     clips = sorted((run / "voices").rglob("*.wav"))[:20]
-    program = "from sertool import cli, predicting; predicting.BATCH = 4; cli.main()"
+    program = "from sertool import cli; from sertool.predict import predicting; predicting.BATCH = 4; cli.main()"
     words = ["predict", "-m", str(run / "model"), "-j", "2", "-f", "jsonl", "-"]
     with subprocess.Popen(
         [sys.executable, "-c", program, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE

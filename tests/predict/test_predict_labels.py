@@ -5,7 +5,7 @@ from pathlib import Path
 
 from running import sertool
 
-from sertool import streams
+from sertool.manifests import streams
 
 
 def row(start: float, end: float, **more: object) -> dict[str, object]:

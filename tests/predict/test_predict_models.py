@@ -8,10 +8,8 @@ import pytest
 from predicted_rows import probabilities, rows_of
 from running import sertool
 
-from sertool import (
-    modelfile,
-    tensorfile,
-)
+from sertool.modelfiles import modelfile
+from sertool.networks import tensorfile
 
 
 def test_a_model_among_what_is_asked_is_sent_to_its_option(run: Path) -> None:

@@ -22,17 +22,11 @@ import torch
 from predicted_rows import probabilities, rows_of, two_sided_call
 from running import sertool
 
-from sertool import (
-    answer_files,
-    manifest,
-    manifest_io,
-    predict_inputs,
-    predicting,
-    streams,
-)
 from sertool.errors import SertoolError, UsageError
-from sertool.predict_inputs import Request
-from sertool.predicting import Session
+from sertool.manifests import manifest, manifest_io, streams
+from sertool.predict import answer_files, predict_inputs, predicting
+from sertool.predict.predict_inputs import Request
+from sertool.predict.predicting import Session
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
@@ -325,7 +319,7 @@ def test_parquet_predictions_go_on_to_eval(run: Path) -> None:
 
 
 def test_a_terminal_is_spared_parquet(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sertool.talk.to_terminal", lambda: True)
+    monkeypatch.setattr("sertool.system.talk.to_terminal", lambda: True)
     clip = next((run / "voices").rglob("*.wav"))
     done = sertool("predict", "-m", run / "model", clip, "-f", "parquet")
     assert (done.code, "no text for a terminal" in done.line, done.out) == (2, True, b"")

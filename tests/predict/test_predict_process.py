@@ -18,14 +18,12 @@ import torch
 from predicted_rows import probabilities, rows_of
 from running import sertool
 
-from sertool import (
-    encoding,
-    manifest_io,
-    predicting,
-    talk,
-)
-from sertool.engine import Engine, TooLarge
-from sertool.ensemble import Ensemble
+from sertool.featurize.engine import Engine, TooLarge
+from sertool.manifests import manifest_io
+from sertool.predict import predicting
+from sertool.predict.ensemble import Ensemble
+from sertool.sound import encoding
+from sertool.system import talk
 
 
 def test_a_clip_alone_gets_what_it_gets_in_company(run: Path) -> None:
@@ -120,7 +118,7 @@ def test_progress_is_shown_where_stderr_is_a_terminal_and_the_answers_go_elsewhe
     words, table = ("predict", "-m", run / "model"), run / "features" / "manifest.parquet"
     clips, count = sorted((run / "voices").rglob("*.wav")), len(manifest_io.read(str(table)))
     assert "predicting" not in sertool(*words, table).err
-    monkeypatch.setattr("sertool.talk._is_terminal", lambda stream: stream is sys.stderr)
+    monkeypatch.setattr("sertool.system.talk._is_terminal", lambda stream: stream is sys.stderr)
     assert f"| 0/{count} [" in sertool(*words, table).err
     assert f"| 0/{count + 2} [" in sertool(*words, clips[0], table, clips[1]).err
     seen = sertool(*words, run / "voices", clips[0], "--window", 1).err
@@ -128,7 +126,7 @@ def test_progress_is_shown_where_stderr_is_a_terminal_and_the_answers_go_elsewhe
     assert f"| 0/{count} [" in sertool(*words, table, "--window", 1).err
     assert "predicting: 0 clips [" in sertool(*words, stdin="\n".join(map(str, clips)).encode()).err
     assert "predicting" not in sertool(*words, table, "-q").err
-    monkeypatch.setattr("sertool.talk._is_terminal", lambda stream: True)
+    monkeypatch.setattr("sertool.system.talk._is_terminal", lambda stream: True)
     assert "predicting" not in sertool(*words, table).err
     assert f"| 0/{count} [" in sertool(*words, table, "-o", tmp_path / "rows.csv").err
 
@@ -137,8 +135,8 @@ def test_no_progress_stands_among_rows_that_a_pipe_may_bring_to_the_terminal(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ("predict", "-m", run / "model", run / "voices")
-    monkeypatch.setattr("sertool.talk._is_terminal", lambda stream: stream is sys.stderr)
-    monkeypatch.setattr("sertool.talk.to_pipe", lambda: True)
+    monkeypatch.setattr("sertool.system.talk._is_terminal", lambda stream: stream is sys.stderr)
+    monkeypatch.setattr("sertool.system.talk.to_pipe", lambda: True)
     assert "predicting" not in sertool(*words).err
     assert "predicting" in sertool(*words, "-o", tmp_path / "rows.csv").err
     assert "predicting" in sertool(*words, "-f", "parquet").err  # which comes at the end

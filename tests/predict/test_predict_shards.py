@@ -8,13 +8,9 @@ import pytest
 from predicted_rows import assert_told_apart, probabilities, rows_of
 from running import sertool
 
-from sertool import (
-    manifest,
-    manifest_io,
-    merging,
-    shards,
-    speaker_answers,
-)
+from sertool.featurize import shards
+from sertool.manifests import manifest, manifest_io, merging
+from sertool.predict import speaker_answers
 
 
 def test_a_waveform_and_its_shard_get_the_same_probabilities(run: Path, tmp_path: Path) -> None:

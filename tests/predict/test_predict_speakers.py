@@ -13,12 +13,9 @@ import soundfile
 from predicted_rows import LEARNING, probabilities, rows_of, two_sided_call
 from running import sertool
 
-from sertool import (
-    manifest,
-    manifest_io,
-    speaker_answers,
-)
-from sertool.ensemble import KnownSpeakers
+from sertool.manifests import manifest, manifest_io
+from sertool.predict import speaker_answers
+from sertool.predict.ensemble import KnownSpeakers
 
 
 def test_clips_of_one_channel_enrol_whoever_is_on_the_one_asked_for(run: Path, adaptable: Path, tmp_path: Path) -> None:
@@ -330,7 +327,7 @@ def test_without_adapting_everybody_is_a_stranger_and_people_with_many_clips_are
         ((run / "voices", "--adapt", "speaker", "--speakers", "all"), True, False),
     ):  # fmt: skip
         monkeypatch.setattr(
-            "sertool.talk._is_terminal", lambda stream, shown=at_terminal: shown and stream is sys.stderr
+            "sertool.system.talk._is_terminal", lambda stream, shown=at_terminal: shown and stream is sys.stderr
         )
         assert ("it took everybody for a stranger" in sertool("predict", "-m", adaptable, *words).err) == is_told
     monkeypatch.undo()

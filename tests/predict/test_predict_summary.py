@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from running import sertool
 
-from sertool import segments, summaries
+from sertool.predict import segments, summaries
 
 LABELS = ["sad", "happy"]
 

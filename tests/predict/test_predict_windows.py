@@ -11,16 +11,12 @@ import soundfile
 from predicted_rows import probabilities, rows_of, two_sided_call
 from running import sertool
 
-from sertool import (
-    audio,
-    encoding,
-    predicting,
-    windows,
-)
-from sertool.ensemble import Ensemble
-from sertool.predict_inputs import Request
-from sertool.predicting import Session
-from sertool.shaping import Wave
+from sertool.predict import predicting, windows
+from sertool.predict.ensemble import Ensemble
+from sertool.predict.predict_inputs import Request
+from sertool.predict.predicting import Session
+from sertool.sound import audio, encoding
+from sertool.sound.shaping import Wave
 
 
 def test_windows_cover_the_file_and_silence_is_no_emotion(run: Path, tmp_path: Path) -> None:

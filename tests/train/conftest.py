@@ -6,10 +6,7 @@ import pytest
 from running import changed, column, sertool
 from training_run import PATTERN
 
-from sertool import (
-    encoding,
-    synth,
-)
+from sertool.sound import encoding, synth
 
 
 @pytest.fixture(scope="session")

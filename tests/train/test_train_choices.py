@@ -12,28 +12,20 @@ import torch
 from running import changed, column, sertool
 from training_run import NET, TINY, table, train
 
-from sertool import (
-    batches,
-    designing,
-    heldout,
-    manifest,
-    manifest_io,
-    member_scores,
-    modelfile,
-    models,
-    row_scaling,
-    run_report,
-    targets,
-)
+from sertool import models
 from sertool.commands import train as door
-from sertool.designing import DesignOptions
+from sertool.divisions import heldout
+from sertool.divisions.heldout import HeldOutOptions
+from sertool.divisions.splits import DEV, TEST, TRAIN
 from sertool.errors import UsageError
-from sertool.experiment import RunOptions
-from sertool.heldout import HeldOutOptions
+from sertool.manifests import manifest, manifest_io
+from sertool.modelfiles import batches, modelfile, row_scaling
 from sertool.models import cnn1d, cnn2d, svm
-from sertool.preparing import Inputs
-from sertool.splits import DEV, TEST, TRAIN
-from sertool.training_settings import Settings
+from sertool.train import designing, member_scores, run_report, targets
+from sertool.train.designing import DesignOptions
+from sertool.train.experiment import RunOptions
+from sertool.train.preparing import Inputs
+from sertool.train.training_settings import Settings
 
 
 def test_a_feature_that_is_named_twice_is_seen_once(mel: Path, tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ import torch
 from running import ages, changed, column, sertool, snapshot
 from training_run import NET, train
 
-from sertool import choosing, final_model, manifest, manifest_io, modelfile, training
-from sertool.design import Member
-from sertool.named_models import models_in
-from sertool.training_settings import Settings
+from sertool.manifests import manifest, manifest_io
+from sertool.modelfiles import modelfile
+from sertool.modelfiles.named_models import models_in
+from sertool.train import choosing, final_model, training
+from sertool.train.design import Member
+from sertool.train.training_settings import Settings
 
 EPOCHS, RATE = 8, 1e-2
 LONGER = (*NET, "--lr", RATE, "--epochs", EPOCHS)

@@ -8,13 +8,9 @@ import pytest
 from running import changed, column, sertool
 from training_run import TINY, said_of, table, train
 
-from sertool import (
-    manifest,
-    manifest_io,
-    merging,
-    optimism,
-    talk,
-)
+from sertool.manifests import manifest, manifest_io, merging
+from sertool.system import talk
+from sertool.train import optimism
 
 
 def test_the_optimism_gap_is_between_a_leaky_and_a_disjoint_run(mel: Path, tmp_path: Path) -> None:

@@ -8,15 +8,9 @@ import pytest
 from running import changed, column, rows, sertool
 from training_run import NET, TINY, said_of, table, train
 
-from sertool import (
-    heldout,
-    manifest,
-    manifest_io,
-    merging,
-    modelfile,
-    provenance,
-    splits,
-)
+from sertool.divisions import heldout, splits
+from sertool.manifests import manifest, manifest_io, merging, provenance
+from sertool.modelfiles import modelfile
 from sertool.models import lda
 
 

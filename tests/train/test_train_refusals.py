@@ -6,10 +6,7 @@ import pytest
 from running import changed, column, sertool
 from training_run import TINY, table, train
 
-from sertool import (
-    manifest,
-    manifest_io,
-)
+from sertool.manifests import manifest, manifest_io
 
 
 @pytest.mark.parametrize(

@@ -16,14 +16,11 @@ import pytest
 from running import ages, changed, column, sertool
 from training_run import NET, TINY, table, train
 
-from sertool import (
-    locks,
-    manifest_io,
-    members,
-    modelfile,
-    training,
-)
-from sertool.design import Member
+from sertool.manifests import manifest_io
+from sertool.modelfiles import modelfile
+from sertool.system import locks
+from sertool.train import members, training
+from sertool.train.design import Member
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,9 @@ import numpy as np
 import pytest
 from training_run import NET, table, train
 
-from sertool import (
-    manifest_io,
-    members,
-    modelfile,
-    training,
-)
+from sertool.manifests import manifest_io
+from sertool.modelfiles import modelfile
+from sertool.train import members, training
 
 
 def by_two() -> list[str]:
@@ -56,7 +53,7 @@ def test_what_the_first_of_two_processes_refuses_the_other_leaves_in_silence(mel
 
 LATE = """
 import os, sys, time
-from sertool import checkpoint
+from sertool.train import checkpoint
 from sertool.cli import main
 restore = checkpoint.restore
 def restored(*of):

@@ -4,9 +4,7 @@ from pathlib import Path
 
 from running import Outcome, sertool
 
-from sertool import (
-    manifest_io,
-)
+from sertool.manifests import manifest_io
 
 NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8")
 TINY = (*NET, "--epochs", "2")

@@ -1,0 +1,1 @@
+"""What `sertool augment` does: draw copies and make them."""

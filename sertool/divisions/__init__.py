@@ -1,0 +1,1 @@
+"""Splits and folds: how clips are divided, and the guard against leaks."""

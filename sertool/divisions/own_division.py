@@ -1,0 +1,87 @@
+"""Read the division that a manifest has: its column `split` or `fold`, and how the clips were divided."""
+
+import shlex
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from sertool.divisions.splits import PARTS
+from sertool.manifests import manifest, provenance
+from sertool.manifests.manifest import Table
+from sertool.numeric.codes import Codes
+
+COLUMNS = ("split", "fold")  # where a manifest has both, the split decides
+OPTIONS = ("--protocol", "--split", "--folds")
+
+
+def column(table: Table) -> str:
+    """Return the name of the column that divides the clips: `split` or, if there is none, `fold`."""
+    return "split" if "split" in table.column_names else "fold"
+
+
+def parts(table: Table) -> Codes | None:
+    """Return the part or the fold of every clip, or None if the manifest is not divided."""
+    name = column(table)
+    return manifest.codes(table, name) if name in table.column_names else None
+
+
+def replaced(table: Table, name: str, places: Any) -> Table:
+    """Return the table with this split or fold, and without the column of the other kind."""
+    (other,) = {*COLUMNS} - {name}
+    return manifest.with_column(manifest.without(table, other), name, places)
+
+
+def has_both(table: Table) -> bool:
+    """Whether any clip has both a part of a split and a fold."""
+    if not {*COLUMNS} <= {*table.column_names}:
+        return False
+    return bool(np.logical_and(*(~manifest.lacking(table, name) for name in COLUMNS)).any())
+
+
+def without_empty_columns(table: Table) -> Table:
+    """Return the table without a `split` or `fold` that is null in all rows."""
+    for name in COLUMNS:
+        table = manifest.without(table, name) if manifest.lacking(table, name).all() else table
+    return table
+
+
+def strange_parts(table: Table) -> list[str]:
+    """Return the values of `split` that name no part."""
+    return [word for word in manifest.codes(table, "split").values if word not in PARTS]
+
+
+def places_of_speakers(speakers: Iterable[str | None], places: Iterable[Any]) -> dict[str, Any]:
+    """Return the split or fold of each speaker whose clips are all in one."""
+    places_of: dict[str, set[Any]] = defaultdict(set)
+    for speaker, place in zip(speakers, places, strict=True):
+        if speaker:
+            places_of[speaker] |= {place} - {None}
+    return {speaker: own.pop() for speaker, own in places_of.items() if len(own) == 1}
+
+
+def protocol(table: Table) -> str | None:
+    """Return how the clips were divided, by the latest command that says so, else by a column with a single value."""
+    for step in reversed(provenance.of(table)["chain"]):
+        name = str(step.get("protocol") or "") or _protocol_of(str(step.get("command", "")))
+        if name:
+            return name
+    names = manifest.counts(table, "protocol")
+    return str(names[0][0]) if len(names) == 1 else None
+
+
+def _protocol_of(command: str) -> str | None:
+    """Return how a command divided clips, by its options."""
+    try:
+        arguments = shlex.split(command)
+    except ValueError:
+        arguments = command.split()
+    words: list[str] = []
+    for each in arguments:
+        words += each.split("=", 1) if each.startswith("--") else [each]
+    for option in OPTIONS:
+        if option in words[:-1]:
+            value = words[words.index(option) + 1]
+            return f"{value} folds" if option == "--folds" else value
+    return "loso" if "--loso" in words else None

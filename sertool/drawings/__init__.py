@@ -1,0 +1,1 @@
+"""Pictures of features, sounds and trainings."""

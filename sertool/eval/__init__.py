@@ -1,0 +1,1 @@
+"""What `sertool eval` does: score predictions, and show the figures."""

@@ -1,0 +1,202 @@
+"""Sum what a run's figures are made of, over all of it and each resample, and compute figures with intervals.
+
+All figures come from these sums, so that one bootstrap serves them all.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from sertool.eval.answers import Answers
+from sertool.eval.scores import Figure
+from sertool.numeric import metrics
+from sertool.numeric.metrics import Tally, Units
+
+UnitSums = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How many resamples the bootstrap draws, and its seed."""
+
+    resamples: int = 2000
+    seed: int = 0
+
+
+# Sums for each unit.
+
+
+def of_run(run: Answers, units: Units) -> UnitSums:
+    """Return the sums that the figures are made of, for each unit: `[units, seeds, ...]`."""
+    sums = of_answers(run, units)
+    if not np.isnan(run.confidence).all():
+        sums["bins"] = _by_seed(run, lambda seed: _bin_sums(run, units, seed))
+    if not np.isnan(run.losses).all():
+        sums["losses"] = _by_seed(run, lambda seed: _loss_sums(run, units, seed))
+    if run.votes is not None:
+        credits = [metrics.vote_shares(run.votes, run.truth), metrics.pluralities(run.votes, run.truth)]
+        credits.append(np.where(np.isnan(credits[0]), np.nan, 1.0))
+        sums["votes"] = np.stack(
+            [metrics.class_sums(units, run.truth, credit, len(run.classes)) for credit in credits], 1
+        )
+    return sums
+
+
+def of_answers(run: Answers, units: Units) -> UnitSums:
+    kinds = len(run.classes)
+    return {"tally": _by_seed(run, lambda seed: metrics.tally_sums(units, run.truth, run.predicted[seed], kinds))}
+
+
+def _by_seed(run: Answers, of_seed: Callable[[int], np.ndarray]) -> np.ndarray:
+    return np.stack([of_seed(seed) for seed in range(len(run.seeds))], 1)
+
+
+def _bin_sums(run: Answers, units: Units, seed: int) -> np.ndarray:
+    right = (run.predicted[seed] == run.truth).astype(float)
+    return metrics.bin_sums(run.confidence[seed], right, units.of_clip, len(units.stratum))
+
+
+def _loss_sums(run: Answers, units: Units, seed: int) -> np.ndarray:
+    """Return log loss and the number of clips that have one, and the same for the Brier score, `[units, 4]`."""
+    credits = [credit for loss in run.losses[:, seed] for credit in (loss, np.where(np.isnan(loss), np.nan, 1.0))]
+    return np.stack([metrics.class_sums(units, np.zeros_like(run.truth), credit, 1)[:, 0] for credit in credits], 1)
+
+
+class Fold(NamedTuple):
+    """A fold under one seed: its units, and the tally of each, `[units, 3, classes]`."""
+
+    units: np.ndarray
+    tallies: np.ndarray
+
+
+def folds_of(run: Answers, units: Units) -> list[list[Fold]]:
+    """Return the folds of each seed; empty if there is only one fold."""
+    found = fold_codes(run)
+    return [[_fold(run, units, seed, fold) for fold in found] for seed in range(len(run.seeds))] if found[1:] else []
+
+
+def fold_codes(run: Answers) -> list[int]:
+    return np.unique(run.fold.index[run.fold.index >= 0]).tolist()
+
+
+def _fold(run: Answers, units: Units, seed: int, fold: int) -> Fold:
+    rows = np.flatnonzero(run.fold.index[seed] == fold)
+    members, of_clip = np.unique(units.of_clip[rows], return_inverse=True)
+    within = Units(of_clip, np.zeros(len(members), int), 0, "")
+    return Fold(members, metrics.tally_sums(within, run.truth[rows], run.predicted[seed, rows], len(run.classes)))
+
+
+def whole_and_drawn(
+    sums: UnitSums, units: Units, bootstrap: Bootstrap, folds: Sequence[Sequence[Fold]] = ()
+) -> tuple[UnitSums, UnitSums]:
+    """Return the sums of all units, `[1, ...]`, and those of each resample, `[resamples, ...]`."""
+    whole = [np.ones((1, len(units.stratum)))]
+    draws = metrics.draws(units.stratum, bootstrap.resamples, bootstrap.seed)
+    return _drawn(sums, folds, whole), _drawn(sums, folds, draws)
+
+
+def _drawn(sums: UnitSums, folds: Sequence[Sequence[Fold]], draws: Iterable[np.ndarray]) -> UnitSums:
+    """Return the sums of resamples, `[resamples, ...]`, and the mean UAR of folds.
+
+    Each of the `draws` says how often the resample has each unit.
+    """
+    flat = np.concatenate([piece.reshape(len(piece), -1) for piece in sums.values()], 1)
+    drawn, means = [], []
+    for counts in draws:
+        drawn.append(counts @ flat)
+        if folds:
+            means.append(_mean_of_folds(folds, counts))
+    ends = np.cumsum([piece[0].size for piece in sums.values()])
+    pieces = np.split(np.concatenate(drawn), ends[:-1], 1)
+    found = {name: part.reshape(-1, *sums[name].shape[1:]) for name, part in zip(sums, pieces, strict=True)}
+    return found | ({"folds": np.concatenate(means)} if folds else {})
+
+
+def _mean_of_folds(folds: Sequence[Sequence[Fold]], counts: np.ndarray) -> np.ndarray:
+    """Return the mean UAR over the folds of each seed, `[resamples, seeds]`.
+
+    Each fold is summed over its own units, which are few. A fold counts by how much of it was drawn: one of a single
+    speaker, drawn three times, is there three times.
+    """
+    uars, shares = np.empty((2, len(counts), len(folds), len(folds[0])))
+    for seed, of_seed in enumerate(folds):
+        for place, fold in enumerate(of_seed):
+            drawn = counts[:, fold.units]
+            whole = as_tally(fold.tallies.sum(0))
+            uars[:, seed, place] = metrics.uar(as_tally(np.tensordot(drawn, fold.tallies, 1)), whole)
+            shares[:, seed, place] = drawn.sum(1) / max(len(fold.units), 1)
+    return metrics.mean(uars, weights=shares)
+
+
+# From sums `[resamples, ...]` to figures `[resamples, seeds]`.
+
+
+def as_tally(counts: np.ndarray) -> Tally:
+    """Return tallies, `[..., 3, classes]`, by name."""
+    return Tally(*np.moveaxis(counts, -2, 0))
+
+
+def of_tallies(drawn: np.ndarray, whole: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the figures of tallies, `[..., 3, classes]`, averaged over the classes of the whole."""
+    counts, all_counts = as_tally(drawn), as_tally(whole)
+    return {
+        "uar": metrics.uar(counts, all_counts),
+        "wa": metrics.accuracy(counts),
+        "macro_f1": metrics.macro_f1(counts, all_counts),
+        "weighted_f1": metrics.weighted_f1(counts),
+    }
+
+
+def figures(sums: UnitSums, whole: UnitSums) -> dict[str, np.ndarray]:
+    found = of_tallies(sums["tally"], whole["tally"])
+    if "folds" in sums:
+        found["uar_of_folds"] = sums["folds"]
+    if "bins" in sums:
+        found["ece"] = metrics.ece(sums["bins"])
+    if "losses" in sums:
+        loss, with_loss, brier, clips = np.moveaxis(sums["losses"], -1, 0)
+        found |= {"log_loss": metrics.ratio(loss, with_loss), "brier": metrics.ratio(brier, clips)}
+    return found
+
+
+def of_people(sums: UnitSums, whole: UnitSums) -> dict[str, np.ndarray]:
+    if "votes" not in sums:
+        return {}
+    *credits, clips = np.moveaxis(sums["votes"], -2, 0)
+    *all_credits, all_clips = np.moveaxis(whole["votes"], -2, 0)
+    found = {}
+    for name, credit, all_credit in zip(("votes", "plurality"), credits, all_credits, strict=True):
+        recalls, all_recalls = metrics.ratio(credit, clips), metrics.ratio(all_credit, all_clips)
+        found[f"{name}_uar"] = metrics.average(recalls, clips, all_recalls)[:, None]
+        found[f"{name}_wa"] = metrics.ratio(credit.sum(-1), clips.sum(-1))[:, None]
+    return found
+
+
+def with_interval(point: np.ndarray, drawn: np.ndarray) -> Figure:
+    """Return a figure averaged over seeds, from `[1, seeds]` and `[resamples, seeds]`.
+
+    It has no bounds if all resamples are alike, as those of a single clip, or of clips that are all right: that is no
+    certainty.
+    """
+    low, high = metrics.interval(metrics.mean(drawn))
+    if math.isclose(low, high):
+        low = high = math.nan
+    seeds = point[0][~np.isnan(point[0])]
+    deviation = float(np.std(seeds, ddof=1)) if len(seeds) > 1 else None
+    return Figure(float(metrics.mean(point)[0]), float(low), float(high), deviation)
+
+
+def with_intervals(points: dict[str, np.ndarray], drawn: dict[str, np.ndarray]) -> dict[str, Figure]:
+    return {name: with_interval(point, drawn[name]) for name, point in points.items()}
+
+
+def figures_with_intervals(whole: UnitSums, drawn: UnitSums) -> dict[str, Figure]:
+    """Return all figures of a run; the ECE has an interval of its own."""
+    found = with_intervals(figures(whole, whole), figures(drawn, whole))
+    if "ece" in found and not math.isnan(found["ece"].low):
+        low, high = metrics.ece_bounds(whole["bins"], drawn["bins"])
+        found["ece"] = replace(found["ece"], low=low, high=high)
+    return found

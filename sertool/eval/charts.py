@@ -1,0 +1,200 @@
+"""Draw a report's pictures, one per file: confusion, recall, calibration, speakers, and differences of runs."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+
+import numpy as np
+
+from sertool.drawings.pictures import INK, RULE, SOFT, TONES, pyplot, save
+from sertool.eval import wording
+from sertool.eval.reports import percent
+from sertool.eval.scores import Report, Scores
+from sertool.system.paths import plain_names
+
+LINE = 0.165  # inches per line of a title; two lines have room in every picture
+LONGEST = 20  # letters of a name: longer ones leave no room for the picture
+
+
+def draw(report: Report, folder: str) -> list[str]:
+    """Draw all pictures that the report has data for into a folder; return the names of the files."""
+    drawn: dict[str, Callable[[], Any]] = {}
+    for run, name in zip(report.runs, plain_names(run.name for run in report.runs), strict=True):
+        mark = f"-{name}" if len(report.runs) > 1 else ""
+        drawn |= {f"{what}{mark}.png": partial(picture, run) for what, picture in _pictures(run).items()}
+    drawn["recall.png"] = partial(_recalls, report)
+    if any(pair.clips for pair in report.comparisons):
+        drawn["comparison.png"] = partial(_comparison, report)
+    for name, figure in drawn.items():
+        save(figure(), Path(folder) / name)
+    return list(drawn)
+
+
+def _pictures(run: Scores) -> dict[str, Callable[[Scores], Any]]:
+    pictures: dict[str, Callable[[Scores], Any]] = {"confusion": _confusion}
+    if run.reliability[:, 0].any():
+        pictures |= {"reliability": _reliability, "curves": _curves}
+    if len(run.each_speaker) > 1:
+        pictures["speakers"] = _speakers
+    return pictures
+
+
+def _short(name: str) -> str:
+    """Shorten a long name by leaving out its middle."""
+    half = LONGEST // 2
+    return name if len(name) <= LONGEST else f"{name[:half]}…{name[-half:]}"
+
+
+def _axes(run: Scores, what: str, size: tuple[float, float]) -> tuple[Any, Any]:
+    figure, axes = pyplot().subplots(figsize=size, layout="constrained")
+    _add_title(figure, f"{_short(run.name)}: {what}", wording.title(run), *_leak_warnings(run))
+    return figure, axes
+
+
+def _leak_warnings(run: Scores) -> list[str]:
+    """Return warnings that the figures are worthless for other speakers; pictures may travel without their report."""
+    return [f"LEAKY: {leak}" for leak in run.leaks]
+
+
+def _add_title(figure: Any, *lines: str) -> None:
+    """Add a title over the whole width, in as many lines as it needs, and make the picture taller for them."""
+    title = figure.suptitle("", x=0.012, ha="left", color=INK, fontsize=10)
+    fitting = figure.bbox.width * 0.975
+    for letters in range(max(map(len, lines)), 1, -1):
+        wrapped = [part for line in lines for part in wrap(line, letters)]
+        title.set_text("\n".join(wrapped))
+        if title.get_window_extent(figure.canvas.get_renderer()).width <= fitting:
+            break
+    wide, tall = figure.get_size_inches()
+    figure.set_size_inches(wide, tall + LINE * max(0, len(wrapped) - 2))
+
+
+def _confusion(run: Scores) -> Any:
+    names = [_short(emotion.name) for emotion in run.classes]
+    side = 1.9 + 0.62 * len(names) + 0.07 * max(map(len, names))
+    title = f"WA {percent(run.figures['wa'].value)} %, UAR {percent(run.figures['uar'].value)} %"
+    figure, axes = _axes(run, title, (side, side * 0.88))
+    shares = np.nan_to_num(wording.row_shares(run.confusion))
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), share in np.ndenumerate(shares):
+        text = f"{100 * share:.0f}\n({run.confusion[row, column]:,})"
+        axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if share > 0.55 else INK)
+    axes.set(xticks=range(len(names)), yticks=range(len(names)), xlabel="predicted", ylabel="true")
+    axes.set_xticklabels(names, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticklabels(names)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    return figure
+
+
+def _ruled(axes: Any, along: str) -> None:
+    axes.grid(axis=along, color=RULE)
+    axes.set_axisbelow(True)
+
+
+def _reliability(run: Scores) -> Any:
+    title = f"{wording.label(run, 'ece')} {percent(run.figures['ece'].value)} % {wording.bounds(run.figures['ece'])}"
+    figure, axes = _axes(run, title, (4.8, 4.9))
+    clips, confidence, right = run.reliability.T
+    filled = clips > 0
+    x, y = 100 * confidence[filled] / clips[filled], 100 * right[filled] / clips[filled]
+    axes.plot([0, 100], [0, 100], "--", color=SOFT, linewidth=1)
+    axes.plot(x, y, color=TONES[0], alpha=0.5, linewidth=1.2)
+    axes.scatter(x, y, 12 + 130 * clips[filled] / clips.max(), color=TONES[0], zorder=3)
+    edges = np.linspace(0, 100, len(clips) + 1)
+    axes.bar(edges[:-1], 18 * clips / clips.max(), edges[1] * 0.92, align="edge", color=TONES[0], alpha=0.22)
+    axes.set(xlim=(0, 100), ylim=(0, 102), xlabel="confidence, % (bars: how many answers)", ylabel="right, %")
+    _ruled(axes, "both")
+    return figure
+
+
+def _curves(run: Scores) -> Any:
+    """Plot the share and the accuracy of the answers that remain above each confidence threshold."""
+    figure, axes = _axes(run, "what predict --threshold leaves", (4.8, 4.2))
+    clips, _, right = run.reliability[::-1].cumsum(axis=0)[::-1].T
+    filled = clips > 0
+    least = 100 * np.arange(len(clips))[filled] / len(clips)
+    for values, color, label in ((clips[filled] / clips[0], TONES[1], "answers that are left"),
+                                 (right[filled] / clips[filled], TONES[0], "right among them")):  # fmt: skip
+        axes.plot(least, 100 * values, "o-", color=color, linewidth=1.4, markersize=4, label=f"{label}, %")
+    axes.set(xlim=(0, 100), ylim=(0, 102), xlabel="threshold: least confidence, %")
+    axes.legend(loc="lower left", frameon=False)
+    _ruled(axes, "both")
+    return figure
+
+
+def _speakers(run: Scores) -> Any:
+    count = len(run.each_speaker)
+    values = np.array([uar for _, _, uar in run.each_speaker]) * 100
+    figure, axes = _axes(run, "UAR of each speaker", (min(4 + 0.11 * count, 14), 3.6))
+    axes.bar(range(count), values, 0.85, color=TONES[0], alpha=0.75)
+    level = 100 * run.figures["uar"].value
+    axes.axhline(level, color=SOFT, linestyle="--", linewidth=1)
+    axes.annotate(f"all {level:.1f}", (0, level), (2, 3), textcoords="offset points", color=SOFT)
+    shown = range(count) if count <= 40 else range(len(run.worst))
+    axes.set(ylim=(0, 100), ylabel="UAR, %", xticks=shown, xlim=(-0.7, count - 0.3))
+    axes.set_xticklabels([_short(run.each_speaker[k][0]) for k in shown], rotation=90, fontsize=7)
+    _ruled(axes, "y")
+    return figure
+
+
+def _counts(clips: list[int]) -> str:
+    """Return the number of clips; run by run if it differs."""
+    shown = clips if len(set(clips)) > 1 else clips[:1]
+    return "; ".join(f"{count:,}" for count in shown)
+
+
+def _recalls(report: Report) -> Any:
+    """Draw each emotion's recall as bars with intervals, one per run."""
+    count, emotions = len(report.runs), report.runs[0].classes
+    figure, axes = pyplot().subplots(figsize=(6.8, 1.4 + (0.2 + 0.2 * count) * len(emotions)), layout="constrained")
+    height = 0.8 / count
+    for place, run in enumerate(report.runs):
+        places = np.arange(len(emotions)) + (place - (count - 1) / 2) * height
+        value, low, high = 100 * np.array([[c.recall.value, c.recall.low, c.recall.high] for c in run.classes]).T
+        axes.barh(places, value, 0.9 * height, color=TONES[place % len(TONES)], alpha=0.75, label=_short(run.name))
+        axes.hlines(places, low, high, color=INK, linewidth=1.2)
+    axes.set(yticks=range(len(emotions)), xlim=(0, 100), ylim=(len(emotions) - 0.5, -0.5))
+    clips = [[run.classes[k].clips for run in report.runs] for k in range(len(emotions))]
+    axes.set_yticklabels([f"{_short(emotion.name)} ({_counts(c)})" for emotion, c in zip(emotions, clips, strict=True)])
+    _ruled(axes, "x")
+    _add_title(figure, "Recall, % with 95 % interval", *_briefly(report))
+    if count > 1:
+        figure.legend(loc="outside lower center", frameon=False, ncols=min(count, 3))
+    return figure
+
+
+def _briefly(report: Report) -> list[str]:
+    return [f"{_short(run.name)}: {'; '.join([wording.title(run), *_leak_warnings(run)])}" for run in report.runs]
+
+
+def _comparison(report: Report) -> Any:
+    """Draw each run's UAR, and below it the difference of each pair."""
+    pairs = [pair for pair in report.comparisons if pair.clips]
+    sizes = [len(report.runs), len(pairs)]
+    figure, (above, below) = pyplot().subplots(
+        2, 1, figsize=(7.2, 2.4 + 0.34 * sum(sizes)), height_ratios=sizes, layout="constrained"
+    )
+    _dots(above, [(_short(run.name), run.figures["uar"]) for run in report.runs], [*TONES] * len(report.runs))
+    uar = wording.heading("uar", *report.runs)
+    _add_title(figure, f"{uar}, % with 95 % interval", *_briefly(report))
+    unit = wording.units(*report.runs)
+    differences = [
+        (f"{_short(pair.second)} less\n{_short(pair.first)} ({pair.clips:,} {unit})", pair.figures["uar"])
+        for pair in pairs
+    ]
+    _dots(below, differences, [INK] * len(pairs))
+    below.axvline(0, color=SOFT, linewidth=1)
+    below.set_title(f"Differences, points of {uar}, paired")
+    return figure
+
+
+def _dots(axes: Any, figures: list[tuple[str, Any]], tones: list[str]) -> None:
+    for place, ((_, figure), tone) in enumerate(zip(figures, tones, strict=False)):
+        axes.plot([100 * figure.low, 100 * figure.high], [place, place], color=tone, linewidth=4, alpha=0.35)
+        axes.plot(100 * figure.value, place, "o", color=tone)
+    axes.set(yticks=range(len(figures)), ylim=(len(figures) - 0.5, -0.5))
+    axes.set_yticklabels([name for name, _ in figures])
+    _ruled(axes, "x")

@@ -1,0 +1,66 @@
+"""Compare two runs on the clips that both answered: differences with intervals, and McNemar's test."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from sertool.eval import answers, bootstrapping
+from sertool.eval.answers import Answers
+from sertool.eval.bootstrapping import Bootstrap, UnitSums
+from sertool.eval.scores import Comparison, Difference, McNemar
+from sertool.numeric import metrics
+
+
+def comparison(first: Answers, second: Answers, bootstrap: Bootstrap) -> Comparison:
+    """Compare two runs on the clips that both answered.
+
+    Both are resampled together, so that common effects do not blur the difference.
+    """
+    rows, other_rows = answers.shared_rows(first, second)
+    left, right = _restricted_to_common_answers(answers.part(first, rows), answers.part(second, other_rows))
+    units = metrics.units_of(left.speaker if (left.speaker >= 0).any() else right.speaker, left.whole)
+    found = Comparison(first.run.name, second.run.name, len(left.truth), units.speakers, units.how)
+    if not len(left.truth):
+        return found
+    both = {
+        "first": bootstrapping.of_answers(left, units)["tally"],
+        "second": bootstrapping.of_answers(right, units)["tally"],
+    }
+    whole, drawn = bootstrapping.whole_and_drawn(both, units, bootstrap)
+    points, resampled = (_differences(one, whole) for one in (whole, drawn))
+    figures = {name: _with_chance(float(points[name][0]), resampled[name]) for name in points}
+    return replace(found, figures=figures, mcnemar=_mcnemar(left, right))
+
+
+def _restricted_to_common_answers(first: Answers, second: Answers) -> tuple[Answers, Answers]:
+    """Restrict two runs of the same clips to the answers that both gave.
+
+    With the same seeds this is done per seed, else a clip is dropped if either lacks it under any seed.
+    """
+    answered, others = first.predicted >= 0, second.predicted >= 0
+    if first.seeds != second.seeds:
+        answered, others = (np.all(given, axis=0, keepdims=True) for given in (answered, others))
+    both = answered & others
+    return answers.only(first, both), answers.only(second, both)
+
+
+def _differences(drawn: UnitSums, whole: UnitSums) -> dict[str, np.ndarray]:
+    """Return by how much the second run's figures exceed the first's, `[resamples]` each, averaged over seeds."""
+    first = bootstrapping.of_tallies(drawn["first"], whole["first"])
+    second = bootstrapping.of_tallies(drawn["second"], whole["second"])
+    return {name: metrics.mean(second[name]) - metrics.mean(first[name]) for name in first}
+
+
+def _with_chance(value: float, resampled: np.ndarray) -> Difference:
+    low, high = metrics.interval(resampled)
+    return Difference(value, float(low), float(high), metrics.bootstrap_p_value(resampled))
+
+
+def _mcnemar(first: Answers, second: Answers) -> McNemar:
+    """Run McNemar's test on each run's first seed, as it takes one answer per clip."""
+    both = (first.predicted[0] >= 0) & (second.predicted[0] >= 0)
+    right, other = ((run.predicted[0] == run.truth)[both] for run in (first, second))
+    only_first, only_second = int((right & ~other).sum()), int((other & ~right).sum())
+    p, method = metrics.mcnemar(only_first, only_second)
+    seeds = [run.seeds[0] for run in (first, second)] if max(len(first.seeds), len(second.seeds)) > 1 else []
+    return {"only_first": only_first, "only_second": only_second, "p": p, "method": method, "seeds": seeds}

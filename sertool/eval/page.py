@@ -1,0 +1,420 @@
+"""Write a report as one HTML page: no scripts, nothing fetched, light or dark as the reader's system is."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import NamedTuple
+
+import numpy as np
+
+from sertool import __version__
+from sertool.drawings.pictures import TONES
+from sertool.eval import wording
+from sertool.eval.groups import FEW_VALUES
+from sertool.eval.reports import NAMES, number, percent
+from sertool.eval.scores import Comparison, Difference, Figure, Group, Report, Scores
+from sertool.eval.sheet import STYLE
+from sertool.numeric import metrics
+from sertool.system.files import listed
+
+ON_ONE_SCALE = (
+    "uar", "uar_of_folds", "plurality_uar", "votes_uar", "wa", "plurality_wa", "votes_wa", "macro_f1", "weighted_f1",
+)  # fmt: skip
+HEAD = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+"""
+
+
+class Bar(NamedTuple):
+    """An interval with its point estimate, and its text."""
+
+    figure: Figure | Difference
+    text: str
+    tone: int = 0
+    mark: float | None = None  # if it differs from the plot's mark
+
+
+class PlotRow(NamedTuple):
+    """A row in a plot of intervals: a bar for each run, and further cells of text."""
+
+    name: str
+    bars: Sequence[Bar]
+    clips: Sequence[int] = ()  # of each bar
+    cells: Sequence[str] = ()
+
+
+def html(report: Report) -> str:
+    single = len(report.runs) == 1
+    heading = report.runs[0].name if single else f"{len(report.runs)} runs compared"
+    leads = [_lead(run, "" if single else _run_name(run, place)) for place, run in enumerate(report.runs)]
+    parts = [
+        f"<style>{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>{escape(heading)}</h1>",
+        *leads,
+        "</header>\n<main>",
+        *(_single(report.runs[0]) if single else _several(report)),
+        _reading(report),
+        f"</main>\n<footer>Written by sertool {__version__}.</footer>\n</body>\n</html>\n",
+    ]
+    return HEAD.format(title=escape(f"{heading}: {wording.title(report.runs[0])}")) + "\n".join(parts)
+
+
+def _lead(run: Scores, name: str) -> str:
+    """Return what was scored, and the notes on it."""
+    notes = [f'<li class="{"alarm" if note.startswith("LEAKY") else ""}">{escape(note)}</li>' for note in run.notes]
+    return f'<p class="lead">{name}{escape(wording.title(run))}</p><ul class="notes">{"".join(notes)}</ul>'
+
+
+def _run_name(run: Scores, place: int) -> str:
+    return f'<b style="{_tone(place)}">{escape(run.name)}</b> '
+
+
+def _tone(place: int) -> str:
+    return f"--tone:var(--tone{place % len(TONES)})"
+
+
+def _section(title: str, *parts: str, caption: str = "", width: str = "wide") -> str:
+    note = f'<p class="caption">{escape(caption)}</p>' if caption else ""
+    return f'<section class="{width}">\n<h2>{escape(title)}</h2>{note}\n{"".join(parts)}\n</section>'
+
+
+# One run.
+
+
+def _single(run: Scores) -> list[str]:
+    parts = [_tiles(run), _uar_overview(run), _emotions(run), _confusion(run)]
+    if run.reliability[:, 0].any():
+        parts.append(_confidence(run))
+    if len(run.each_speaker) > 1:
+        parts.append(_speakers(run))
+    for name, groups in run.by.items():
+        parts.append(_section(f"UAR by {name}", _groups(run, groups), width=_width(groups)))
+    if run.folds:
+        parts.append(_section("UAR by fold", _chips(run.folds)))
+    if run.seeds:
+        values = {seed: figures["uar"] for seed, figures in run.seeds.items()}
+        parts.append(_section("UAR by seed", _chips(values)))
+    return parts
+
+
+def _tiles(run: Scores) -> str:
+    shown = [name for name in ("uar", "wa", "macro_f1", "ece") if name in run.figures]
+    return f'<div class="tiles">{"".join(_tile(wording.label(run, name), run.figures[name]) for name in shown)}</div>'
+
+
+def _tile(name: str, figure: Figure) -> str:
+    deviation = f"<span>± {percent(figure.deviation)} over seeds</span>" if figure.deviation is not None else ""
+    bounds = f"<span>{percent(figure.low)} to {percent(figure.high)}</span>"
+    value = f"<strong>{percent(figure.value)}<small> %</small></strong>"
+    return f'<div class="tile"><h3>{name}</h3>{value}{bounds}{deviation}</div>'
+
+
+def _uar_overview(run: Scores) -> str:
+    """Plot the UAR of the run and of people on one scale."""
+    figures = {**run.figures, **run.people}
+    rows = [
+        PlotRow(wording.label(run, name), [_bar(figures[name], 1 if name in run.people else 0)])
+        for name in ON_ONE_SCALE
+        if name in figures
+    ]
+    count = sum(emotion.clips > 0 for emotion in run.classes)
+    caption = f"Dashed: UAR by chance, {percent(1 / count)} % with {count} emotions."
+    return _section("At a glance", _plot(rows, mark=1 / count), caption=caption)
+
+
+def _bar(figure: Figure, tone: int = 0) -> Bar:
+    return Bar(figure, f"{percent(figure.value)} {wording.bounds(figure)}", tone)
+
+
+def _emotions(run: Scores) -> str:
+    rows = [
+        PlotRow(row.name, [_bar(row.recall)], [row.clips], (percent(row.precision.value), percent(row.f1.value)))
+        for row in run.classes
+    ]
+    plot = _plot(rows, ("recall, %", "precision", "F1"), unit=wording.units(run))
+    return _section("By emotion", plot, caption="Of each emotion's clips, how many are found.")
+
+
+def _groups(run: Scores, groups: Iterable[Group]) -> str:
+    return _plot([PlotRow(group.name, [_bar(group.uar)], [group.clips]) for group in groups], unit=wording.units(run))
+
+
+def _width(rows: Sequence[object]) -> str:
+    return "half" if len(rows) <= FEW_VALUES else "wide"
+
+
+def _chips(values: Mapping[str, float]) -> str:
+    chips = [f"<li><span>{escape(name)}</span> <b>{percent(value)}</b></li>" for name, value in values.items()]
+    return f'<ul class="chips">{"".join(chips)}</ul>'
+
+
+# Plots of intervals: a table whose rows hold dots on bars, all on one scale.
+
+
+def _plot(
+    rows: Sequence[PlotRow],
+    heads: Sequence[str] = ("%",),
+    mark: float | None = None,
+    reach: float = 0,
+    unit: str = "clips",
+) -> str:
+    """Plot rows of intervals; with `reach`, the scale is -reach to reach rather than 0 to 1."""
+    low, high = (-reach, reach) if reach else (0.0, 1.0)
+    ticks = [f'<span style="left:{25 * k}%">{100 * (low + (high - low) * k / 4):.3g}</span>' for k in range(5)]
+    clips = f"<th>{unit}</th>" if rows[0].clips else ""
+    axis = f'<th class="ticks"><div>{"".join(ticks)}</div></th>'
+    head = f"<th></th>{clips}{axis}{''.join(f'<th>{name}</th>' for name in heads)}"
+    lines = [_line(row, heads, (low, high), mark, unit) for row in rows]
+    kind = "intervals pairs" if reach else "intervals"
+    return f'<table class="{kind}"><thead><tr>{head}</tr></thead>\n<tbody>{"".join(lines)}</tbody></table>'
+
+
+def _line(row: PlotRow, heads: Sequence[str], scale: tuple[float, float], mark: float | None, unit: str) -> str:
+    alike = len(set(row.clips)) == 1
+    counts = f"{row.clips[0]:,}" if alike else "".join(f"<div>{count:,}</div>" for count in row.clips)
+    clips = f'<td class="clips" data-unit="{unit}">{counts}</td>' if row.clips else ""
+    drawn = "".join(_drawn(bar, scale, mark if bar.mark is None else bar.mark) for bar in row.bars)
+    values = "".join(_value(bar, len(row.bars) > 1) for bar in row.bars)
+    cells = "".join(f'<td data-name="{name}">{cell}</td>' for name, cell in zip(heads[1:], row.cells, strict=True))
+    name = f'<th scope="row">{escape(row.name)}</th>'
+    return f'<tr>{name}{clips}<td class="plot">{drawn}</td><td class="value">{values}</td>{cells}</tr>\n'
+
+
+def _value(bar: Bar, among_others: bool) -> str:
+    value, _, bounds = bar.text.partition(" ")
+    tone = f' style="color:var(--tone{bar.tone % len(TONES)})"' if among_others else ""
+    return f"<div><b{tone}>{value}</b> <span>{bounds}</span></div>"
+
+
+def _drawn(bar: Bar, scale: tuple[float, float], mark: float | None) -> str:
+    def place(value: float) -> float:
+        return 100 * (min(max(value, scale[0]), scale[1]) - scale[0]) / (scale[1] - scale[0])
+
+    figure, inside = bar.figure, ""
+    if mark is not None:
+        inside += f'<i class="{"mark" if scale[0] == 0 else "zero"}" style="left:{place(mark):.2f}%"></i>'
+    if not math.isnan(figure.low):
+        left, right = place(figure.low), place(figure.high)
+        inside += f'<i class="span" style="left:{left:.2f}%;width:{right - left:.2f}%"></i>'
+    if not math.isnan(figure.value):
+        inside += f'<i class="dot" style="left:{place(figure.value):.2f}%"></i>'
+    return f'<div class="scale" style="{_tone(bar.tone)}">{inside}</div>'
+
+
+# Matrices and drawings.
+
+
+def _confusion(run: Scores) -> str:
+    names = [emotion.name for emotion in run.classes]
+    shares = wording.row_shares(run.confusion)
+    head = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in names)
+    lines = []
+    for row, name in enumerate(names):
+        cells = [_cell(shares[row, k], int(run.confusion[row, k]), (name, other)) for k, other in enumerate(names)]
+        lines.append(f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>\n')
+    table = f'<table class="confusion"><thead><tr><td></td>{head}</tr></thead>\n<tbody>{"".join(lines)}</tbody></table>'
+    caption = "Per cent of each true emotion (row) by predicted emotion (column)."
+    return _section("Confusion", f'<div class="scroll">{table}</div>', caption=caption, width="half")
+
+
+def _cell(share: float, count: int, pair: tuple[str, str]) -> str:
+    empty = math.isnan(share)
+    kinds = {"right": pair[0] == pair[1], "deep": share > 0.5, "none": not count}
+    kind = " ".join(name for name, on in kinds.items() if on)
+    title = escape(f"{pair[0]}, predicted {pair[1]}: {count:,}")
+    text = "–" if empty else f"{100 * share:.0f}"
+    return f'<td class="{kind}" style="--share:{0 if empty else 100 * share:.1f}%" title="{title}">{text}</td>'
+
+
+def _confidence(run: Scores) -> str:
+    """Plot accuracy over confidence, with a dot per bin sized by its number of answers, and these numbers below."""
+    clips, confidence, right = run.reliability.T
+    filled = clips > 0
+    points = np.stack([45 + 300 * confidence[filled] / clips[filled], 310 - 300 * right[filled] / clips[filled]], 1)
+    sizes = 3 + 8 * np.sqrt(clips[filled] / clips.max())
+    dots = [
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size:.1f}"><title>{count:,.0f} answers</title></circle>'
+        for (x, y), size, count in zip(points, sizes, clips[filled], strict=True)
+    ]
+    wide, heights = 300 / metrics.BINS, 50 * clips / clips.max()
+    bars = [
+        f'<rect x="{46 + wide * k:.1f}" y="{375 - tall:.1f}" width="{wide - 2:.1f}" height="{tall:.1f}"/>'
+        for k, tall in enumerate(heights)
+    ]
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    drawing = (
+        '<svg class="drawing" viewBox="0 0 355 412" role="img" aria-label="share right by confidence">'
+        f'{"".join(_grid(k) for k in range(5))}<line class="even" x1="45" y1="310" x2="345" y2="10"/>'
+        f'<polyline points="{path}"/>{"".join(dots)}{"".join(bars)}'
+        '<text x="195" y="408" text-anchor="middle">confidence, %</text>'
+        '<text x="-160" y="10" text-anchor="middle" transform="rotate(-90)">right, %</text></svg>'
+    )
+    return _section("Confidence", drawing, caption=_calibration(run), width="half")
+
+
+def _grid(k: int) -> str:
+    """Draw a horizontal and a vertical line at k quarters, with its value."""
+    x, y = 45 + 75 * k, 310 - 75 * k
+    return (
+        f'<line class="rule" x1="{x}" y1="10" x2="{x}" y2="310"/>'
+        f'<line class="rule" x1="45" y1="{y}" x2="345" y2="{y}"/>'
+        f'<text x="{x}" y="390" text-anchor="middle">{25 * k}</text>'
+        f'<text x="38" y="{y + 4}" text-anchor="end">{25 * k}</text>'
+    )
+
+
+def _calibration(run: Scores) -> str:
+    clips, confidence, right = run.reliability.sum(0)
+    figures = [
+        f"{wording.label(run, name)} {number(name, run.figures[name].value)} {wording.bounds(run.figures[name], name)}"
+        for name in ("ece", *wording.PLAIN)
+        if name in run.figures
+    ]
+    return (
+        f"{percent(confidence / clips)} % sure and {percent(right / clips)} % right on average; {'; '.join(figures)}. "
+        "Below the dots: how many answers are how sure."
+    )
+
+
+def _speakers(run: Scores) -> str:
+    """Plot a column per speaker, the worst first, and name the worst few."""
+    step = 340 / len(run.each_speaker)
+    columns = [
+        f'<rect class="{"low" if k < len(run.worst) else ""}" x="{step * k:.2f}" y="{130 - 125 * uar:.1f}" '
+        f'width="{step * (0.82 if step > 3 else 1):.2f}" height="{125 * uar:.1f}">'
+        f"<title>{escape(name)}: {percent(uar)} %, {clips:,} {wording.units(run)}</title></rect>"
+        for k, (name, clips, uar) in enumerate(run.each_speaker)
+        if not math.isnan(uar)
+    ]
+    level = 130 - 125 * run.figures["uar"].value
+    drawing = (
+        '<svg class="drawing flat" viewBox="0 0 340 132" role="img" aria-label="UAR of each speaker">'
+        f'{"".join(columns)}<line class="even" x1="0" y1="{level:.1f}" x2="340" y2="{level:.1f}"/></svg>'
+    )
+    return _section("Speakers", f'<div class="pair">{drawing}{_groups(run, run.worst)}</div>', caption=_range(run))
+
+
+def _range(run: Scores) -> str:
+    values = np.array([uar for _, _, uar in run.each_speaker])
+    values = values[~np.isnan(values)]
+    return (
+        f"UAR of {len(values)} speakers: {percent(values.min())} to {percent(values.max())} %, median "
+        f"{percent(float(np.median(values)))} %, deviation {percent(float(values.std(ddof=1)))}. Dashed: all clips. "
+        f"The worst {len(run.worst)} by name."
+    )
+
+
+# Several runs.
+
+
+def _several(report: Report) -> list[str]:
+    runs, unit = report.runs, wording.units(*report.runs)
+    counts = [sum(results.clips > 0 for results in run.classes) for run in runs]
+    overall = [
+        PlotRow(run.name, [_bar(run.figures["uar"], place)._replace(mark=1 / counts[place])], [run.clips])
+        for place, run in enumerate(runs)
+    ]
+    chances = listed(f"{percent(1 / count)} % with {count} emotions" for count in dict.fromkeys(counts))
+    by_emotion = zip(report.emotions, zip(*(run.classes for run in runs), strict=True), strict=True)
+    recalls = [
+        PlotRow(emotion, [_bar(row.recall, place) for place, row in enumerate(rows)], [row.clips for row in rows])
+        for emotion, rows in by_emotion
+    ]
+    return [
+        _section(wording.heading("uar", *runs), _plot(overall, unit=unit), caption=f"Dashed: by chance, {chances}."),
+        *_differences(report),
+        _figures(report),
+        _section("Recall by emotion", _key(report), _plot(recalls, unit=unit)),
+        *(_by(report, name) for name in runs[0].by),
+        *(_details(run) for run in runs),
+    ]
+
+
+def _key(report: Report) -> str:
+    items = [f'<li style="{_tone(place)}">{escape(run.name)}</li>' for place, run in enumerate(report.runs)]
+    return f'<ul class="key">{"".join(items)}</ul>'
+
+
+def _by(report: Report, name: str) -> str:
+    rows = _group_rows(report, name)
+    return _section(f"UAR by {name}", _key(report), _plot(rows, unit=wording.units(*report.runs)), width=_width(rows))
+
+
+def _group_rows(report: Report, name: str) -> list[PlotRow]:
+    """Return a row for each value that any run has; a run without the value has no bar."""
+    values = dict.fromkeys(group.name for run in report.runs for group in run.by[name])
+    rows = []
+    for value in values:
+        groups = [
+            (place, group) for place, run in enumerate(report.runs) for group in run.by[name] if group.name == value
+        ]
+        rows.append(
+            PlotRow(value, [_bar(group.uar, place) for place, group in groups], [group.clips for _, group in groups])
+        )
+    return rows
+
+
+def _differences(report: Report) -> list[str]:
+    pairs = [pair for pair in report.comparisons if pair.clips]
+    apart = [f"{pair.first} and {pair.second} have no clip in common." for pair in report.comparisons if not pair.clips]
+    lonely = "".join(f'<p class="caption">{escape(line)}</p>' for line in apart)
+    if not pairs:
+        return [_section("Differences", lonely)]
+    widest = max(abs(bound) for pair in pairs for bound in (pair.figures["uar"].low, pair.figures["uar"].high))
+    reach = max(0.02, math.ceil(50 * widest) / 50)
+    rows = [_pair_row(pair) for pair in pairs]
+    plot = _plot(rows, ("points", "p", "McNemar"), mark=0, reach=reach, unit=wording.units(*report.runs))
+    chance = f" Of {len(pairs)} pairs, one in twenty differs by chance." if len(pairs) > 1 else ""
+    caption = (
+        f"{wording.heading('uar', *report.runs)} of one run less that of another, in points, on the clips that both "
+        "have, resampled together. "
+        f"McNemar: clips that only the former and only the latter gets right.{chance}"
+    )
+    return [_section("Differences", plot, lonely, caption=caption)]
+
+
+def _pair_row(pair: Comparison) -> PlotRow:
+    uar, test = pair.figures["uar"], pair.mcnemar
+    discordant = f"{test['only_second']:,} : {test['only_first']:,}, p {wording.p_value(test['p'])}"
+    bar = Bar(uar, wording.signed(uar))
+    return PlotRow(f"{pair.second} less {pair.first}", [bar], [pair.clips], (wording.p_value(uar.p), discordant))
+
+
+def _figures(report: Report) -> str:
+    names = [name for name in NAMES if any(name in run.figures for run in report.runs)]
+    head = "".join(f'<th scope="col">{wording.heading(name, *report.runs)}</th>' for name in names)
+    lines = []
+    for place, run in enumerate(report.runs):
+        shown = [wording.value_of(run, name) for name in names]
+        cells = "".join(f"<td>{cell}</td>" for cell in shown)
+        lines.append(f'<tr><th scope="row" class="run" style="{_tone(place)}">{escape(run.name)}</th>{cells}</tr>')
+    table = f'<table class="plain"><thead><tr><td></td>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
+    caption = "In per cent, except log loss and Brier score."
+    return _section("Figures", f'<div class="scroll">{table}</div>', caption=caption)
+
+
+def _details(run: Scores) -> str:
+    summary = f"{escape(run.name)} by itself <span>UAR {percent(run.figures['uar'].value)} %</span>"
+    inside = "\n".join(_single(run))
+    return f'<details><summary>{summary}</summary>\n<div class="inside">{inside}</div></details>'
+
+
+# How to read it.
+
+
+def _reading(report: Report) -> str:
+    lines = [
+        *wording.methods(report),
+        "UAR is the mean of the recalls of the emotions that have clips; WA is the share of clips answered right.",
+        "ECE is how far confidence lies from accuracy, averaged over clips.",
+    ]
+    if any(run.people for run in report.runs):
+        lines.append("People are listeners' votes on the voice alone, scored like the run; a tie counts in parts.")
+    if any(run.seeds for run in report.runs):
+        lines.append("Figures of several seeds are averaged; their confusion matrices are added up.")
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return _section("How to read this", f"<ul>{items}</ul>", width="wide reading")

@@ -1,0 +1,403 @@
+"""Read predictions of any origin into runs: columns under our names, and only the rows that may be scored."""
+
+import math
+import os
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import NamedTuple
+
+import numpy as np
+
+from sertool.divisions import own_division, protocols, splits
+from sertool.errors import SertoolError, UsageError
+from sertool.manifests import columns, delimited, intake, labels, manifest, manifest_io, provenance, row_filter
+from sertool.manifests.delimited import Header
+from sertool.manifests.manifest import Table
+from sertool.numeric.codes import Codes
+from sertool.system import talk
+from sertool.system.files import listed
+
+# Optional columns: one that holds something else under such a name is left out.
+BESIDE = {name: kind for name, (kind, _) in columns.MEANINGS.items() if kind != "string"}
+# Other names that tables of answers use for our columns, the likeliest first.
+NAMES = columns.OTHER_NAMES | {
+    "emotion": ("truth", "true", "y_true", "ground_truth", "gold", "actual", "reference", "target", "true_label",
+                "true_emotion", "label_true", "emotion_true", "expected", "label", *columns.OTHER_NAMES["emotion"]),
+    "predicted": ("prediction", "y_pred", "pred", "predicted_label", "predicted_emotion", "pred_label", "pred_emotion",
+                  "label_pred", "emotion_pred", "hypothesis", "output"),
+    "clip": ("path", "id", "file", "filename", "utterance"),
+}  # fmt: skip
+SUM_TOLERANCE = 0.01  # by which probabilities may miss 1; float16 stays within it
+ROUNDING_ERROR = 0.005  # error of a probability with two decimals
+WRITINGS = (  # of a label, the one that counts in parentheses
+    re.compile(r"\s*(-?\d+)\.0+\s*"),  # a whole number that became a float, as in columns with NaN
+    re.compile(r"[^\x00-\u2e7f]+/([ -~]+)"),  # Chinese and its translation, as emotion2vec answers: 生气/angry
+)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How to read predictions."""
+
+    truth: str | None = None
+    predicted: str | None = None
+    split: str | None = None
+    where: tuple[str, ...] = ()
+    mapping: dict[str, str] = field(default_factory=dict)
+    by: tuple[str, ...] = ()  # columns to group clips by
+
+
+class Coverage(NamedTuple):
+    """How many rows of the scored split were scored, and why the others were not."""
+
+    rows: int
+    scored: int
+    abstained: int
+    untrue: int  # rows whose true emotion is not known
+    issues: dict[str, int]
+
+    @property
+    def share(self) -> float:
+        """The share of the scorable rows that have an answer."""
+        return self.scored / max(self.rows - self.untrue, 1)
+
+
+class Run(NamedTuple):
+    """The scored rows of a run, with their labels as words."""
+
+    name: str
+    table: Table
+    split: str | None
+    coverage: Coverage
+    leaks: tuple[str, ...]
+    protocol: str | None
+    adapted: str | None  # how the model was adapted to the speakers; None if it was not
+    truth: Codes
+    predicted: Codes
+    mapping: dict[str, str]
+    offered: tuple[str, ...]  # the names of its probability columns, without `p_`
+
+
+def read(sources: Sequence[str], reading: Reading) -> list[Run]:
+    """Read the runs in files and stdin."""
+    tables = [(source, _table(source, reading)) for source in sources]
+    return [_run(name, table, reading) for name, table in _by_run(tables)]
+
+
+# Renaming columns.
+
+
+def _table(source: str, reading: Reading) -> Table:
+    where = manifest_io.source_name(source)
+    data = manifest_io.read_bytes(source)
+    header = delimited.header_of(data)
+    if data.size and manifest_io.kind_of(data) == "paths":
+        _require_known_columns(header, where, reading)
+    table = manifest_io.parse(data, where, header.likely_kind(), loose=BESIDE)
+    if len(set(table.column_names)) < len(table.column_names):
+        raise SertoolError(f"{where}: two columns have the same name: {listed(table.column_names, 20)}")
+    names_read = table.column_names
+    table = intake.with_bands_named(_renamed(table, reading), where)
+    table = intake.typed(_without_strange(table, where), where, exact=True)
+    for name, lack in (("predicted", "no predictions"), ("emotion", "no true emotions to compare with")):
+        if name not in table.column_names:
+            raise SertoolError(
+                f"{where}: {lack}: no column {name}; it has {listed(names_read, 20)}; "
+                f"say which it is with --{'truth' if name == 'emotion' else name}"
+            )
+    if not len(table):
+        raise SertoolError(f"{where}: no rows")
+    return row_filter.choose(table, reading.where, f"{where}: ")
+
+
+def _without_strange(table: Table, where: str) -> Table:
+    """Drop optional columns that have one of our names but values it cannot have, such as an age of 25-30."""
+    for name in sorted(BESIDE.keys() & {*table.column_names}):
+        try:
+            intake.typed(table.select([name]), where)
+        except SertoolError:
+            values = {"list": "lists of words", "double": "numbers", "float": "numbers"}.get(BESIDE[name])
+            talk.warn(f"{where}: column {name} holds no {values or 'whole numbers'}: it is left out")
+            table = table.drop_columns([name])
+    return table
+
+
+def _require_known_columns(header: Header, where: str, reading: Reading) -> None:
+    """Refuse text that has none of our columns."""
+    names = [name.strip() for name in header.names(header.likely_kind())]
+    if not _translation(names, reading):
+        hint = "such as emotion and predicted, or those that --truth and --predicted name"
+        raise SertoolError(
+            f"{where}: no table of predictions: CSV, JSON Lines or Parquet with columns {hint}; its "
+            f"first line is {header.line.decode('utf-8', 'replace').strip()[:60]!r}"
+        )
+
+
+def _renamed(table: Table, reading: Reading) -> Table:
+    ours = _translation(table.column_names, reading)
+    replaced = set(ours.values())
+    columns_kept = [name for name in table.column_names if name in ours or name not in replaced]
+    renamed = table.select(columns_kept).rename_columns([ours.get(name, name) for name in columns_kept])
+    names = [_in_small(name, renamed) for name in renamed.column_names]
+    return provenance.attached(renamed.rename_columns(names), provenance.of(table))
+
+
+def _in_small(name: str, table: Table) -> str:
+    """Return `P_Angry` as `p_Angry` if it names an emotion; others, such as `P_ID`, stay."""
+    label = labels.plain(name[2:])
+    if not name.startswith("P_") or f"p_{name[2:]}" in table.column_names:
+        return name
+    words = (str(word) for column in ("emotion", "predicted") for word in manifest.codes(table, column).values)
+    return f"p_{name[2:]}" if labels.canonical(label) or label in map(labels.plain, words) else name
+
+
+def _translation(names: Sequence[str], reading: Reading) -> dict[str, str]:
+    """Map a table's column names to ours: those the options name, else the usual synonyms."""
+    translation = {}
+    requested = {"emotion": reading.truth, "predicted": reading.predicted}
+    if reading.truth and reading.truth == reading.predicted:
+        raise UsageError(f"--truth and --predicted both name the column {reading.truth}")
+    lowered = {name.lower(): name for name in reversed(names) if name not in requested.values()}
+    for ours in NAMES:
+        request = requested.get(ours)
+        if request and request not in names:
+            raise UsageError(f"no column {request}; there are {listed(names, 20)}")
+        usual = next((lowered[name] for name in (ours, *NAMES[ours]) if name in lowered), None)
+        if (name := request or usual) and name != ours:
+            translation[name] = ours
+    return translation
+
+
+def _by_run(tables_by_source: Sequence[tuple[str, Table]]) -> list[tuple[str, Table]]:
+    """Split tables into runs by column `run`, else by file; name them by the first scheme with distinct names."""
+    names: list[list[str]] = []
+    tables = []
+    for source, table in tables_by_source:
+        path = _without_extension(source)
+        stem, run = os.path.basename(path), manifest.codes(table, "run")
+        for value in np.unique(run.index):
+            name = str(run.values[value]) if value >= 0 else stem
+            ways = (name, stem, f"{stem}: {name}", path, f"{path}: {name}", f"{len(names) + 1}: {name}")
+            names.append([talk.clean(way) for way in ways])
+            tables.append(manifest.keep(table, run.index == value))
+    run_names = next(way for way in zip(*names, strict=True) if len(set(way)) == len(way))
+    return list(zip(run_names, tables, strict=True))
+
+
+def _without_extension(source: str) -> str:
+    if source == "-":
+        return "stdin"
+    return "pipe" if manifest_io.is_stream(source) else os.path.splitext(source)[0]
+
+
+# Selecting the rows to score.
+
+
+def _run(name: str, table: Table, reading: Reading) -> Run:
+    parts = _parts(table)
+    split = _held_out(parts, reading.split, name)
+    rows = parts[split] if split else np.ones(len(table), bool)
+    protocol = own_division.protocol(table)
+    coverage, scored = _scored(table, rows, name)
+    truth, predicted = (_words(scored, column, reading.mapping) for column in ("emotion", "predicted"))
+    leaks = tuple(_leaks(table, parts, split, protocol))
+    offers, mapping = _offered(scored, {*truth.values, *predicted.values}, reading.mapping), reading.mapping
+    return Run(name, scored, split, coverage, leaks, protocol, _adapted(scored), truth, predicted, mapping, offers)
+
+
+def _parts(table: Table) -> dict[str, np.ndarray]:
+    """Return the rows of each split that the table has, as masks."""
+    split = manifest.codes(table, "split")
+    return {word: split.index == place for place, word in sorted(enumerate(split.values), key=itemgetter(1))}
+
+
+def _held_out(parts: dict[str, np.ndarray], requested: str | None, name: str) -> str | None:
+    """Return the split to score: the requested one, else test, else dev; None for a table without a split."""
+    if requested and requested not in parts:
+        raise UsageError(f"--split {requested}: {name} has {'only ' + listed(parts) if parts else 'no split'}")
+    split = requested or next((part for part in ("test", "dev") if part in parts), None)
+    bare = int((~np.logical_or.reduce([*parts.values()])).sum()) if parts else 0
+    if parts and split is None:
+        alone = f", --where split= the {talk.counted(bare, 'row')} without a split" if bare else ""
+        raise SertoolError(
+            f"{name}: every row with a split is of {listed(parts)}, none of test or dev; "
+            f"--split train scores what was trained on{alone}"
+        )
+    if others := sorted(set(parts) - set(splits.PARTS)):
+        count = talk.counted(sum(int(parts[word].sum()) for word in others), "row")
+        talk.warn(f"{name}: {count} of the split {listed(others)}, none of {', '.join(splits.PARTS)}: left out")
+    if bare:
+        talk.warn(f"{name}: {talk.counted(bare, 'row')} without a split: left out")
+    return split
+
+
+def _leaks(table: Table, parts: dict[str, np.ndarray], split: str | None, protocol: str | None) -> Iterator[str]:
+    """Yield the reasons why the figures say nothing about new speakers, as far as the table shows them."""
+    if split == "train":
+        yield "these clips were trained on"
+    if protocols.named(protocol).is_leaky:
+        yield f"{protocol} puts clips of one speaker on both sides"
+    if split and split != "train" and "train" in parts:
+        speaker = manifest.codes(table, "speaker").index
+        trained, scored = (speaker[parts[part] & (speaker >= 0)] for part in ("train", split))
+        shared = np.intersect1d(trained, scored)
+        if len(shared):
+            yield f"{len(shared)} of the speakers are in train too"
+
+
+def _scored(table: Table, rows: np.ndarray, name: str) -> tuple[Coverage, Table]:
+    truth, answer = (~manifest.lacking(table, column) for column in ("emotion", "predicted"))
+    usable = manifest.usable(table)
+    scored = rows & truth & answer & usable
+    coverage = Coverage(
+        rows=int(rows.sum()),
+        scored=int(scored.sum()),
+        abstained=int((rows & truth & usable & ~answer).sum()),
+        untrue=int((rows & usable & ~truth).sum()),
+        issues=_issues(table, rows),
+    )
+    if not coverage.scored:
+        if coverage.issues and not (rows & usable).any():
+            counts = listed(f"{count:,} {kind}" for kind, count in coverage.issues.items())
+            raise SertoolError(f"{name}: nothing to score: every row is left out for its issue ({counts})")
+        why = "no true emotion" if not (rows & truth).any() else "no prediction or no true emotion"
+        raise SertoolError(f"{name}: nothing to score: {why} in any of {coverage.rows:,} rows")
+    return coverage, manifest.keep(table, scored)
+
+
+def _issues(table: Table, rows: np.ndarray) -> dict[str, int]:
+    """Count rows by kind of issue; what follows a colon in an issue names another clip."""
+    counts: dict[str, int] = {}
+    for issue, count in manifest.counts(manifest.keep(table, rows), "issue"):
+        kind = issue.partition(":")[0]
+        counts[kind] = counts.get(kind, 0) + count
+    return counts
+
+
+def _adapted(table: Table) -> str | None:
+    """Return how the model was adapted to the speakers; transductive means by the scored clips themselves."""
+    if "adapted" not in table.column_names:
+        return None
+    ways = [str(way) for way, _ in manifest.counts(table, "adapted")]
+    if ways == ["as one voice"]:
+        return "adapted to all clips as one voice (transductive)"
+    return f"adapted to each speaker ({', '.join(sorted(ways))})" if ways else None
+
+
+# Labels.
+
+
+def _words(table: Table, column: str, mapping: dict[str, str]) -> Codes:
+    """Return a label column, which has no nulls, in our words."""
+    codes = manifest.codes(table, column)
+    words = [word(str(word_found), mapping) for word_found in codes.values]
+    unique = sorted(set(words))
+    return Codes(np.array([unique.index(word_found) for word_found in words], int)[codes.index], unique)
+
+
+def word(label: str, mapping: dict[str, str]) -> str:
+    """Return our word for a label; an unknown label stays as it is, except that 1.0 becomes 1, 其他/other other."""
+    usual = _usual(label)
+    return labels.canonical(label, mapping) or (
+        word(usual, mapping) if usual != label else talk.clean(labels.composed(label).strip())
+    )
+
+
+def _usual(label: str) -> str:
+    """Return a label in its usual writing."""
+    return next((match[1] for writing in WRITINGS if (match := writing.fullmatch(label))), label)
+
+
+def offered(run: Run) -> set[str]:
+    """Return the emotions that have a probability column."""
+    return {word(name, run.mapping) for name in run.offered}
+
+
+def plain_labels(run: Run) -> set[str]:
+    """Return the plain labels of the scored rows, and of their probabilities and votes."""
+    names = [*run.offered, *manifest.family(run.table, "votes_voice_")]
+    names += [str(label) for column in ("emotion", "predicted") for label in manifest.codes(run.table, column).values]
+    return {labels.plain(form) for name in names for form in (name, _usual(name))}
+
+
+def _offered(table: Table, words: Collection[str], mapping: dict[str, str]) -> tuple[str, ...]:
+    """Return the names of the probability columns, without `p_`.
+
+    A column with an unknown word that is never true or predicted (`p_value`) is left out if more rows then sum to 1.
+    """
+    names = manifest.family(table, "p_")
+    sure = [name for name in names if labels.canonical(name, mapping) or word(name, mapping) in words]
+    if 0 < len(sure) < len(names) and _odd(table, sure).sum() < _odd(table, names).sum():
+        return tuple(sure)
+    return tuple(names)
+
+
+def _odd(table: Table, names: Sequence[str]) -> np.ndarray:
+    """Return which rows' probabilities do not sum to 1, bool `[rows]`."""
+    return ~sums_to_one(sum(np.nan_to_num(table.column(f"p_{name}").to_numpy()) for name in names), len(names))
+
+
+def sums_to_one(sums: np.ndarray, count: int) -> np.ndarray:
+    """Return which sums of `count` probabilities are 1, as these may be rounded to two decimals; bool `[rows]`."""
+    return np.abs(sums - 1) <= max(SUM_TOLERANCE, ROUNDING_ERROR * count) + manifest.ROUNDING
+
+
+def classes(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return the emotions that are true or predicted in any run, in our order, then by name."""
+    truth = {word for run in runs for word in run.truth.values}
+    answers = {word for run in runs for word in (*run.predicted.values, *offered(run))}
+    for run in runs:
+        if len(run.truth.values) < 2:
+            raise SertoolError(f"{run.name}: every true emotion is {run.truth.values[0]}: a score needs at least two")
+        _refuse_other_words(run, truth, answers)
+    return tuple(sorted(truth.union(*(run.predicted.values for run in runs)), key=_place))
+
+
+def _place(label: str) -> tuple[int, float, str]:
+    if label in labels.EMOTIONS:
+        return labels.EMOTIONS.index(label), 0, ""
+    return len(labels.EMOTIONS), float(label) if label.isdecimal() else math.inf, label
+
+
+def _refuse_other_words(run: Run, truth: set[str], answers: set[str]) -> None:
+    """Refuse a run whose true and predicted labels come from different vocabularies.
+
+    They do if one side has unknown words while the other has words that this side lacks, or if they have no word in
+    common, as then no answer could be right. If all words are known, a constant answer is accepted as merely a bad one.
+    """
+    true, predicted, offers = {*run.truth.values}, {*run.predicted.values}, offered(run)
+    known = {*labels.EMOTIONS, *run.mapping.values()}
+    if true & predicted:  # then numbers mean the same on both sides, and offered classes are in the truth's words
+        known |= offers | {word for word in true | predicted if word.isdecimal()}
+    only_true, only_predicted = sorted(true - predicted), sorted(predicted - truth)
+    strange = [word for word in only_predicted if word not in known]
+    unheard = [word for word in only_true if word not in known | answers]
+    if strange and only_true:
+        raise _other_words(run, strange, only_true, _to_map(strange, only_true))
+    if not true & (predicted | offers) and not (len(predicted) == 1 and true <= known):
+        raise SertoolError(
+            f"{run.name}: the labels have no word in common: {listed(only_true, 6)} are the truth, "
+            f"{listed(sorted(predicted), 6)} the predictions; say what a word means, such as "
+            f"{_to_map(only_true, predicted)}"
+        )
+    if unheard and only_predicted:
+        leaving = f", or leave it out: --where emotion!={unheard[0]}"
+        raise _other_words(run, only_predicted, unheard, _to_map(unheard, only_predicted) + leaving)
+
+
+def _to_map(strange: Sequence[str], targets: Collection[str]) -> str:
+    """Return a --map option for a strange label; what it means is only suggested if the label itself says it."""
+    for label in strange:
+        said = {word(part, {}) for part in re.findall(r"[^\W_]+", label)}
+        if len(meant := said & {*targets}) == 1:
+            return labels.to_map(label, *meant)
+    return labels.to_map(strange[0], "EMOTION")
+
+
+def _other_words(run: Run, predicted: Sequence[str], true: Sequence[str], remedy: str) -> SertoolError:
+    return SertoolError(
+        f"{run.name}: the labels differ: {listed(predicted, 6)} only among the predictions, "
+        f"{listed(true, 6)} only among the truth; say what a word means, such as {remedy}"
+    )

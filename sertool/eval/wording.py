@@ -1,0 +1,125 @@
+"""Name and format figures, and say how they were computed, for reports, pages and charts alike."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from sertool.eval.scores import Comparison, Difference, Figure, Report, Scores
+from sertool.numeric import metrics
+from sertool.system import talk
+
+NAMES = {
+    "uar": "UAR", "uar_of_folds": "UAR, mean over folds", "wa": "WA (accuracy)", "macro_f1": "macro F1",
+    "weighted_f1": "weighted F1", "ece": "ECE", "log_loss": "log loss", "brier": "Brier score",
+    "votes_uar": "people, each vote: UAR", "votes_wa": "people, each vote: WA",
+    "plurality_uar": "people, most votes: UAR", "plurality_wa": "people, most votes: WA",
+}  # fmt: skip
+FEW_PAIRS = 3  # of runs, for which p-values need no remark about their number
+PLAIN = ("log_loss", "brier")  # all others are shares, shown in per cent
+
+
+def title(run: Scores) -> str:
+    """Say what was scored: `dev, 1,224 clips of 15 speakers, cremad-nk` or `2,448 windows of 1,224 clips of ...`."""
+    seeds = f"{len(run.seeds)} seeds" if run.seeds else None
+    clips = talk.counted(run.clips, "clip")
+    if run.windows_of:
+        clips = f"{talk.counted(run.clips, 'window')} of {talk.counted(run.windows_of, 'clip')}"
+    clips += f" of {speakers(run.speakers)}"
+    parts = (run.split, clips, seeds, run.protocol, run.adapted)
+    return ", ".join(part for part in parts if part)
+
+
+def label(run: Scores, name: str) -> str:
+    """Return a figure's name, with the number of rows it is based on if that differs between figures."""
+    of = f", of {run.rows_with[name]:,} rows" if name in run.rows_with else ""
+    return heading(name, run) + of
+
+
+def heading(name: str, *runs: Scores) -> str:
+    """Return a figure's name; with folds, UAR is either pooled over all clips or averaged over folds."""
+    return "UAR, pooled" if name == "uar" and any(run.folds for run in runs) else NAMES[name]
+
+
+def units(*runs: Scores) -> str:
+    """Return what is counted: windows if every run has several per clip, else clips."""
+    return "windows" if all(run.windows_of for run in runs) else "clips"
+
+
+def speakers(count: int) -> str:
+    return talk.counted(count, "speaker") if count else "unknown speakers"
+
+
+def percent(value: float) -> str:
+    return "-" if math.isnan(value) else f"{100 * value:.1f}"
+
+
+def number(name: str, value: float) -> str:
+    """Format a figure: in per cent, unless it is no share."""
+    return percent(value) if name not in PLAIN or math.isnan(value) else f"{value:.3f}"
+
+
+def bounds(figure: Figure | Difference, name: str = "") -> str:
+    return f"[{number(name, figure.low)}, {number(name, figure.high)}]"
+
+
+def with_ci(figure: Figure) -> str:
+    return f"{percent(figure.value)} {bounds(figure)}"
+
+
+def signed(difference: Difference) -> str:
+    return f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+
+
+def p_value(p: float) -> str:
+    return "< .001" if p < 0.001 else f"{p:.3f}".replace("0.", ".")
+
+
+def value_of(run: Scores, name: str) -> str:
+    of = f" (of {run.rows_with[name]:,} rows)" if name in run.rows_with else ""
+    return f"{number(name, run.figures[name].value)}{of}" if name in run.figures else "-"
+
+
+def row_shares(matrix: np.ndarray) -> np.ndarray:
+    """Return counts as shares of their row; NaN in an empty row."""
+    total = matrix.sum(1, keepdims=True)
+    return np.where(total > 0, matrix / np.maximum(total, 1), np.nan)
+
+
+def methods(report: Report) -> list[str]:
+    """Say how all intervals were computed."""
+    scored: list[Scores | Comparison] = [*report.runs, *report.comparisons]
+    ways = dict.fromkeys(one.bootstrap for one in scored)
+    lines = [_method(report, way) for way in ways]
+    groups = [group for run in report.runs for table in (*run.by.values(), run.worst) for group in table]
+    speakers = [drawn.speakers for drawn in scored] + [group.speakers for group in groups]
+    if any(0 < group.speakers < metrics.ENOUGH_SPEAKERS for group in groups):
+        few = f"Groups of under {metrics.ENOUGH_SPEAKERS} speakers: bootstrap over clips within their speakers"
+        lines.append(f"{few} or, with under {metrics.ENOUGH_CLIPS} clips each, over clips whoever speaks.")
+    if any(metrics.ENOUGH_SPEAKERS <= count < metrics.MANY_SPEAKERS for count in speakers):
+        of = f"Of {metrics.ENOUGH_SPEAKERS} to {metrics.MANY_SPEAKERS - 1} speakers"
+        p = "; p is below .05 by chance in about 10 %" if report.comparisons else ""
+        lines.append(f"{of} such intervals hold the truth in about 90 % of cases, not in 95 %{p}.")
+    lines += _on_rare_emotions(report)
+    if (pairs := len(report.comparisons)) > FEW_PAIRS:
+        lines.append(f"p: of each of the {pairs} pairs by itself, not corrected for their number.")
+    if any("ece" in run.figures for run in report.runs):
+        lines.append(f"ECE: in {metrics.BINS} bins; what chance adds to it is left out of its interval.")
+    if any(pair.clips for pair in report.comparisons) and any(run.windows_of for run in report.runs):
+        lines.append("McNemar's test takes the windows of a clip for independent: its p is too small.")
+    return lines
+
+
+def _on_rare_emotions(report: Report) -> Iterator[str]:
+    """Say what averages over emotions do about emotions of so few speakers that resamples may have none of them."""
+    drawn = [run for run in report.runs if run.speakers >= metrics.ENOUGH_SPEAKERS]
+    fewest = min((one.speakers for run in drawn for one in run.classes if one.speakers), default=math.inf)
+    if fewest < metrics.ENOUGH_SPEAKERS:
+        yield "An emotion that no drawn speaker has counts in UAR and macro F1 as it does over all speakers."
+    if fewest < metrics.FEW_OF_CLASS:
+        yield "With emotions of 1 or 2 speakers, intervals of UAR hold the truth in 55 to 85 % of cases."
+
+
+def _method(report: Report, bootstrap: str) -> str:
+    """Say how the intervals were computed."""
+    return f"Intervals of 95 %: bootstrap {bootstrap}; {report.resamples:,} resamples, seed {report.seed}."

@@ -1,0 +1,1 @@
+"""What `sertool featurize` does: compute features into shards."""

@@ -1,0 +1,70 @@
+"""Say what is computed from clips: the settings of waveform and features, and how rows are processed."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from sertool import catalogue, features
+from sertool.sound.shaping import Wave
+
+VERSION = 1  # of the features' numbers; a new version makes all shards again
+REVISED_STATS = {"slope", "skew", "kurtosis"}  # statistics of which few frames had other numbers
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """All that determines a feature's numbers: the settings of waveform and features, and how rows are processed."""
+
+    wave: Wave
+    features: dict[str, Any]  # settings by name
+    normalize: tuple[str, ...] = ()
+    stats: tuple[str, ...] = ()
+    dtype: str | None = None
+
+    @classmethod
+    def of_options(cls, names: Iterable[str], options: Mapping[str, Any]) -> "Extraction":
+        """Return the extraction that the options of `featurize` ask for; an option that is None was not given.
+
+        An option named after a setting alone applies to all features that have this setting.
+        """
+        given = {word: value for word, value in options.items() if value is not None}
+        chosen = {}
+        for name in names:
+            entry = catalogue.entries("features")[name]
+            own = {setting.name: f"{name}_{setting.name}" for setting in entry.settings}
+            own |= {entry.facts["CHOICE"]: f"want_{name}"} if "CHOICE" in entry.facts else {}
+            names_of = {setting: word for setting in own for word in (setting, own[setting]) if word in given}
+            chosen[name] = features.settings(name, {setting: given[word] for setting, word in names_of.items()})
+        wave = {field.name: given[field.name] for field in fields(Wave) if field.name in given}
+        wave["seed"] = wave.get("seed", 0) if wave.get("fit") == "random" else 0
+        stats = tuple(dict.fromkeys(given.get("stats", ())))
+        return cls(Wave(**wave), chosen, given.get("normalize", ()), stats, given.get("dtype"))
+
+    def stored(self, name: str) -> str:
+        """Return the type in which a feature's rows are stored."""
+        usual = features.stored(name, self.features[name])
+        if usual == "int16":
+            return usual
+        return self.dtype or ("float32" if self.stats else usual)
+
+    def bytes_per_second(self) -> float:
+        """Return the most bytes that any one feature takes per second of audio."""
+        if self.stats:
+            return 0.0
+        return max(features.values_per_second(name, settings, self.wave.rate) * np.dtype(self.stored(name)).itemsize
+                   for name, settings in self.features.items())  # fmt: skip
+
+    def record(self, name: str) -> dict[str, Any]:
+        """Return what a shard records about how its numbers were made."""
+        revision = getattr(features.load(name), "REVISION", 0) + bool(REVISED_STATS.intersection(self.stats))
+        return {
+            "version": VERSION + revision, "feature": name,
+            "settings": asdict(self.features[name]), "wave": asdict(self.wave),
+            "normalize": list(self.normalize), "stats": list(self.stats), "dtype": self.stored(name),
+        }  # fmt: skip
+
+    def only(self, names: Sequence[str]) -> "Extraction":
+        """Return the extraction of some of the features."""
+        return replace(self, features={name: self.features[name] for name in names})

@@ -1,0 +1,1 @@
+"""What `sertool fetch` does: download, check and unpack."""

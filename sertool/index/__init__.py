@@ -1,0 +1,1 @@
+"""What `sertool index` does: find clips, label and examine them."""

@@ -1,0 +1,262 @@
+"""Turn what the command line names (folders, audio files, manifests, lists of paths) into one manifest."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sertool.divisions import own_division, splits
+from sertool.errors import UsageError
+from sertool.index import clips, doctor
+from sertool.index.labelling import Labelling
+from sertool.manifests import columns, labels, manifest, manifest_io, merging
+from sertool.manifests.columns import Row
+from sertool.manifests.manifest import Table
+from sertool.numeric.codes import look_up
+from sertool.sound.audio import EXTENSIONS, UNREAD, passed_over
+from sertool.system import talk
+from sertool.system.files import listed
+from sertool.system.paths import path_of
+
+MOST_FOLDERS = 30  # more than this many folder names are taken for people or days, not emotions
+
+
+@dataclass(frozen=True)
+class IndexOptions:
+    """How to examine and label files."""
+
+    check: str = "header"
+    jobs: int = 1
+    labelling: Labelling = field(default_factory=Labelling)
+    update: Table | None = None
+
+
+class Indexed(NamedTuple):
+    """The manifest, and the folders that could not be read or hold no audio."""
+
+    table: Table
+    unseen: Sequence[Path]
+
+
+@dataclass
+class Sources:
+    """The sources that the command line names, by kind."""
+
+    roots: list[str] = field(default_factory=list)  # folders and audio files
+    files: list[str] = field(default_factory=list)  # named in lists of paths
+    tables: list[Table] = field(default_factory=list)
+
+    def has_audio(self) -> bool:
+        return bool(self.roots or self.files)
+
+
+def read(sources: Sources, options: IndexOptions) -> Indexed:
+    """Return one manifest of all sources: manifests are read, audio is examined."""
+    tables, mapping = sources.tables, options.labelling.mapping
+    applied: set[str] = set()
+    unseen: Sequence[Path] = ()
+    if sources.has_audio() or options.labelling.tables:
+        built, applied = _build(sources, options)
+        tables, unseen = [*tables, built.table], built.unseen
+    elif options.labelling != Labelling(mapping=mapping) or options.update is not None:
+        raise UsageError(
+            "--corpus, --pattern, --table, --group and --update are for audio, and here are manifests only"
+        )
+    mapped_tables, labels_met = zip(*(_mapped(table, mapping) for table in tables), strict=True)
+    table = merging.merged(mapped_tables)
+    labels.warn_of_unmet(mapping, applied.union(*labels_met))
+    return Indexed(table, unseen)
+
+
+def exit_status(table: Table, unseen: Sequence[Path], *, strict: bool) -> int | None:
+    """Return the exit code of a command that read a manifest: with `strict`, 1 if anything had to be left out."""
+    if not strict:
+        return None
+    return doctor.strict_status({kind: count for kind, count, _ in doctor.issues(table)}, "clip", len(unseen))
+
+
+def sort_sources(sources: Sequence[str], root: str | None, *, nul: bool = False) -> Sources:
+    """Sort sources into folders and audio, manifests, and lists of paths."""
+    sorted_sources = Sources()
+    for source in sources:
+        if source != "-" and (os.path.isdir(source) or Path(source).suffix.lower() in (*EXTENSIONS, *UNREAD)):
+            sorted_sources.roots.append(source)
+            continue
+        data, zeros = manifest_io.read_bytes(source), nul and source == "-"
+        if manifest_io.kind_of(data, nul=zeros) == "paths" and data.size:
+            _add_listed(manifest_io.existing_paths(data, source, nul=zeros), sorted_sources)
+        else:
+            sorted_sources.tables.append(manifest_io.decode(data, source, root))
+    if root and not sorted_sources.tables:
+        raise UsageError(f"--root {root}: it is for audio that a manifest names, and there is none")
+    return sorted_sources
+
+
+def _add_listed(paths: list[str], sorted_sources: Sources) -> None:
+    """Add the paths in a list: folders are searched as on the command line; all else is a clip, even if missing."""
+    for path in paths:
+        (sorted_sources.roots if os.path.isdir(path) else sorted_sources.files).append(path)
+
+
+def _build(sources: Sources, options: IndexOptions) -> tuple[Indexed, set[str]]:
+    """Return a manifest of the audio, and the mapping's labels that clips have."""
+    search = clips.find(sources.roots, sources.files)
+    for folder, why in search.failed:
+        talk.warn(f"cannot look into {folder}: {why}")
+    if not search.clips and not options.labelling.tables:
+        holds = f"; it holds {listed(search.side, 3)}" if search.side else ""
+        raise UsageError(f"no audio under {listed(sources.roots, 3)} ({' '.join(EXTENSIONS)}){holds}")
+    if +search.passed_over:
+        talk.say(passed_over(search.passed_over))
+    for root in search.bare:
+        talk.warn(f"no audio under {root}: leave it out, unless something is to be there")
+    unseen = [*(folder for folder, _ in search.failed), *search.bare]
+    kept_rows = _rows_to_keep(options.update, unseen) if options.update is not None and unseen else []
+    rows, applied = clips.rows(search, options.labelling, [row["clip"] for row in kept_rows])
+    old_rows = None if options.update is None else _by_path(options.update)
+    examined = doctor.examine(rows, options.check, options.jobs, old_rows)
+    if old_rows is not None:
+        paths = {row["path"] for row in rows}
+        kept_rows = [row for row in kept_rows if row["path"] not in paths]  # paths that a list names, for example
+        gone = len(old_rows.keys() - paths - {row["path"] for row in kept_rows})
+        talk.say(f"{examined:,} files looked at, {len(paths) - examined:,} unchanged, {gone:,} gone")
+    if kept_rows:
+        talk.say(f"kept as they were, as nobody could look where they lie: {talk.counted(len(kept_rows), 'row')}")
+        rows += kept_rows
+    doctor.compare(rows)
+    _say_unlabelled(rows, options.labelling)
+    _say_nameless(rows, options.labelling)
+    _say_of_one_voice(rows, options.labelling)
+    return Indexed(manifest.from_columns(_columns(rows)), unseen), applied
+
+
+def _by_path(old: Table) -> dict[str, dict[str, Any]]:
+    """Return an older manifest's rows by path, without augmented copies, whose columns do not describe their file."""
+    return {row["path"]: row for row in old.to_pylist() if row.get("path") and not row.get("parent")}
+
+
+def _rows_to_keep(old: Table, folders: Sequence[Path]) -> list[Row]:
+    """Return an older manifest's rows under some folders, without what depends on the rest of the manifest."""
+    names = [name for name in old.column_names if _is_of_a_clip(name, old.column_names)]
+    rows = (row for row in old.select(names).to_pylist() if not row.get("parent"))
+    inside = tuple(os.path.join(folder, "") for folder in folders)
+    return [
+        dict.fromkeys(("corpus", "emotion")) | row | {"notes": doctor.notes_of_single_clips(row.get("notes"))}
+        for row in rows
+        if path_of(row.get("path")).startswith(inside)
+    ]
+
+
+def _is_of_a_clip(name: str, beside: Sequence[str]) -> bool:
+    """Whether a column describes the clip, rather than its division, its features or a model's answer."""
+    own = (*columns.CLIP, *columns.SPEAKER_COLUMNS, *columns.SPEECH_COLUMNS, *columns.FILE, "parent")
+    return name in own or name.startswith("votes_") or columns.kind_of(name, beside) is None
+
+
+def _say_unlabelled(rows: Sequence[dict[str, Any]], how: Labelling) -> None:
+    bare = [row for row in rows if not row.get("emotion")]
+    if bare and (len(rows) > 1 or how.tables):  # a single file may be indexed just to look at it
+        count = f"{len(bare):,} of {talk.counted(len(rows), 'clip')}"
+        ways = tuple(_columns_to_name(rows, "emotion") if how.tables else _ways_to_label(bare, how))
+        end = f": {', or '.join(ways)}" if ways else ""
+        talk.warn(f"no emotion is known of {count}, such as {bare[0]['clip']}{end}")
+
+
+def _ways_to_label(bare: Sequence[dict[str, Any]], how: Labelling) -> Iterator[str]:
+    """Suggest how to label clips; the options are index's, as featurize and augment do not have them."""
+    names = dict.fromkeys(Path(row["path"]).parent.name for row in bare)
+    folders = [name for name in names if not labels.canonical(name, how.mapping)]
+    if 1 < len(folders) <= MOST_FOLDERS:
+        first = labels.plain(folders[0])
+        yield f"if the folders {listed(folders, 8)} are emotions, say which with `sertool index --map {first}=EMOTION`"
+    if not how.patterns:
+        yield "name their layout with `sertool index --pattern`, or their labels with `--table`"
+
+
+def _say_nameless(rows: Sequence[dict[str, Any]], how: Labelling) -> None:
+    """Warn that no speaker is known of any clip, if one of the tables' columns might name them."""
+    ways = tuple(_columns_to_name(rows, "speaker")) if how.tables else ()
+    if ways:
+        talk.warn(f"no speaker is known of {talk.counted(len(rows), 'clip')}: {', or '.join(ways)}")
+
+
+def _say_of_one_voice(rows: Sequence[dict[str, Any]], how: Labelling) -> None:
+    """Warn if grouping by folder found a single speaker, as no speaker can then be held out."""
+    speakers = {row.get("speaker") for row in rows}
+    if how.group and len(rows) > 1 and len(speakers) == 1 and None not in speakers:
+        talk.warn(f"--group {how.group} takes all clips for one speaker's, {speakers.pop()}")
+
+
+def _columns_to_name(rows: Sequence[dict[str, Any]], ours: str) -> Iterator[str]:
+    """Suggest renaming a column if no row has ours and some have columns of unknown meaning."""
+    strangers = [name for name in dict.fromkeys(name for row in rows for name in row) if not columns.kind_of(name)]
+    if strangers and not any(row.get(ours) for row in rows):
+        yield f"--table reads it from a column {columns.named(ours)}, and has {listed(strangers)} besides"
+
+
+def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return rows as columns; there is always a column `notes`."""
+    return columns.of_rows(rows) | {"notes": [row.get("notes") or None for row in rows]}
+
+
+# Emotions.
+
+
+def _mapped(table: Table, mapping: dict[str, str]) -> tuple[Table, set[str]]:
+    """Return the table with its labels mapped to emotions, and the mapping's labels that occur in it.
+
+    The user's mapping comes before the known synonyms: one manifest may have Anger where another has angry. Unknown
+    words stay.
+    """
+    applied: set[str] = set()
+    for name, knows in (("emotion", labels.canonical), ("label", labels.mapped)):
+        coded, emotions = manifest.codes(table, name), manifest.codes(table, "emotion")
+        applied.update(mapping.keys() & map(labels.plain, coded.values))
+        emotion_of_word = [knows(word, mapping) for word in coded.values]
+        if not any(emotion_of_word) or (name == "emotion" and emotion_of_word == [*coded.values]):
+            continue
+        words = [*emotions.values, *dict.fromkeys(word for word in emotion_of_word if word)]
+        place = look_up([-1 if word is None else words.index(word) for word in emotion_of_word], coded)
+        index = np.where(place >= 0, place, emotions.index)
+        table = manifest.with_column(table, "emotion", manifest.from_codes(index, words))
+    return table, applied
+
+
+def only_emotions(table: Table, words: Sequence[str]) -> Table:
+    """Return the rows of some emotions; refuse a word that no row has."""
+    emotions = [word for word, _ in manifest.counts(table, "emotion")]
+    names = []
+    for word in words:
+        name = word if word in emotions else labels.canonical(word)
+        if name is None or name not in emotions:
+            raise UsageError(f"--emotions: no clip is {word!r}; there are {listed(emotions, 30) or 'none'}")
+        names.append(name)
+    return manifest.only(table, "emotion", names)
+
+
+def summary(table: Table) -> None:
+    """Say what is in a manifest: clips, speakers, hours, emotions, and what the doctor found."""
+    hours = manifest.total(table, "duration") / 3600
+    speakers = len(manifest.counts(table, "speaker"))
+    who = talk.counted(speakers, "speaker") if speakers else "speakers unknown"
+    corpora = listed(f"{name} {count:,}" for name, count in manifest.counts(table, "corpus"))
+    talk.say(f"{talk.counted(len(table), 'clip')}, {who}, {hours:.2f} h" + (f" of {corpora}" if corpora else ""))
+    for name, head in (("emotion", ""), ("split", "split: "), ("fold", "fold: ")):
+        if name in table.column_names:
+            counts = manifest.counts(table, name)
+            counts = sorted(counts, key=_place) if head else counts
+            talk.say(f"  {head}" + listed((f"{word} {count:,}" for word, count in counts), 30))
+    if strange := own_division.strange_parts(table):
+        talk.warn(f"split {listed(strange)}: none of {', '.join(splits.PARTS)}, so train refuses it")
+    doctor.report(table)
+
+
+def _place(counted: tuple[str, int]) -> tuple[int, str]:
+    """Return the sort key that puts parts and folds in their own order, whatever their sizes."""
+    word = counted[0]
+    if word in splits.PARTS:
+        return splits.PARTS.index(word), word
+    return int(word) if word.isdecimal() else len(splits.PARTS), word

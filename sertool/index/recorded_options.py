@@ -1,0 +1,49 @@
+"""The options of the commands that made a manifest, as its provenance has them, and as one command's for an update."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sertool.manifests import provenance
+from sertool.manifests.manifest import Table
+
+NAMES_EMOTIONS = {"--map", "--labels", "--votes"}
+CHOOSES_ROWS = {"--emotions", "--where"}  # which a command does after it has named emotions
+Options = dict[str, list[str]]  # the arguments of each option
+
+
+class Recorded(NamedTuple):
+    """The options of the commands that read audio, and of those that chose among the rows of manifests."""
+
+    readings: Sequence[Options]
+    selections: Sequence[Options]
+
+
+def recorded(table: Table) -> Recorded:
+    """Return the options in a table's provenance."""
+    return Recorded(*(
+        [
+            {word: [*map(str, arguments)] for word, arguments in step[key].items() if isinstance(arguments, list)}
+            for step in provenance.of(table)["chain"]
+            if isinstance(step.get(key), dict)
+        ]
+        for key in ("reading", "selection")
+    ))  # fmt: skip
+
+
+def merged(steps: Recorded) -> tuple[Options, set[str]]:
+    """Return the options of one command that does what all of them did, and those for which there is none.
+
+    One command names emotions before it chooses rows, so none names them after others have named or chosen.
+    """
+    first, *others = steps.readings or [{}]
+    together = dict(first)
+    contested = {word for other in others for word in {*first, *other} if first.get(word) != other.get(word)}
+    for step in steps.selections:
+        renamed, before = NAMES_EMOTIONS & step.keys(), (NAMES_EMOTIONS | CHOOSES_ROWS) & together.keys()
+        if renamed and before:
+            contested |= renamed | before
+        if others:  # and nobody knows of which of them it chose
+            contested |= step.keys()
+        for word, arguments in step.items():
+            together[word] = [*together.get(word, []), *arguments] if word == "--where" else arguments
+    return together, contested

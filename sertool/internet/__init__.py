@@ -1,0 +1,1 @@
+"""Requests, downloads and archives, however connections and servers behave."""

@@ -1,0 +1,1 @@
+"""Manifests: their columns, formats, provenance and contents."""

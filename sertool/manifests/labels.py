@@ -1,0 +1,95 @@
+"""The canonical emotions and their synonyms."""
+
+import re
+import shlex
+import unicodedata
+
+from sertool.errors import UsageError
+from sertool.system import talk
+
+EMOTIONS = (
+    "neutral", "calm", "happy", "sad", "angry", "fear", "disgust", "surprise", "contempt", "boredom", "sleepy",
+    "amused", "anxious", "apologetic", "assertive", "concerned", "encouraging", "excited", "frustrated", "pain",
+    "pleasure", "disappointed",
+)  # fmt: skip
+
+SYNONYMS = {
+    "neutrality": "neutral", "neu": "neutral", "calmness": "calm", "happiness": "happy", "hap": "happy",
+    "joy": "happy", "joyful": "happy", "sadness": "sad", "anger": "angry", "ang": "angry", "fearful": "fear",
+    "afraid": "fear", "fea": "fear", "scared": "fear", "disgusted": "disgust", "dis": "disgust",
+    "surprised": "surprise", "sur": "surprise", "ps": "surprise", "pleasant_surprise": "surprise",
+    "pleasant_surprised": "surprise", "bored": "boredom", "sleepiness": "sleepy", "amusement": "amused",
+    "anxiety": "anxious", "excitement": "excited", "frustration": "frustrated", "disappointment": "disappointed",
+}  # fmt: skip
+
+TAKEN_BY_SHELLS = re.compile(r"[\s|&;<>()$`'\"*?]")
+
+PARTS = {
+    "train": "train", "training": "train", "dev": "dev", "development": "dev", "devel": "dev", "validation": "dev",
+    "valid": "dev", "val": "dev", "test": "test", "testing": "test",
+}  # fmt: skip
+SEXES = {"f": "female", "w": "female", "woman": "female", "m": "male", "man": "male"}
+
+
+def composed(word: str) -> str:
+    """Normalise a word to Unicode NFC: macOS stores an accented letter as two characters."""
+    return word if word.isascii() else unicodedata.normalize("NFC", word)
+
+
+def plain(word: str) -> str:
+    """Return a word in the form used for lookup: `Pleasant Surprise` becomes `pleasant_surprise`."""
+    return composed(word).strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def canonical(word: str, mapping: dict[str, str] | None = None) -> str | None:
+    """Return the canonical emotion for a word, by the user's mapping first; None if it is unknown."""
+    key = plain(word)
+    if mapping and (target := mapping.get(key)):
+        return target
+    return key if key in EMOTIONS else SYNONYMS.get(key)
+
+
+def mapped(word: str, mapping: dict[str, str]) -> str | None:
+    """Return the user's meaning of a word, or None."""
+    return mapping.get(plain(word))
+
+
+def sex_named(word: str) -> str:
+    """Return "female" or "male" for `F`, `Female`, `M` and so on; an unknown word is returned as it is."""
+    key = plain(word)
+    return SEXES.get(key, key if key in SEXES.values() else word)
+
+
+def part_named(word: str) -> str:
+    """Return our name of a part of a split, such as "dev" for "Validation"; an unknown word is returned as it is."""
+    return PARTS.get(word.strip().lower(), word.strip())
+
+
+def parse_mapping(pairs: tuple[str, ...]) -> dict[str, str]:
+    """Parse `("ps=surprise", "calm=neutral,joy=fun")`, by plain label; a target need not be a canonical emotion."""
+    mapping = {}
+    for pair in (pair for text in pairs for pair in _apart(text)):
+        left, _, right = pair.partition("=")
+        source, target = composed(left).strip(), composed(right).strip()
+        if not (source and target) or "=" in target:
+            raise UsageError(f"--map takes FROM=TO, such as ps=surprise, or several joined by commas, not {pair!r}")
+        mapping[plain(source)] = canonical(target) or target
+    return mapping
+
+
+def to_map(source: str, target: str) -> str:
+    """Return the --map option for a label, quoted if a shell needs it, as for labels joined by `|` or `;`."""
+    pair = f"{source}={target}"
+    return f"--map {shlex.quote(pair) if TAKEN_BY_SHELLS.search(pair) else pair}"
+
+
+def warn_of_unmet(mapping: dict[str, str], applied: set[str]) -> None:
+    """Warn of labels in the user's mapping that no clip has."""
+    for word in mapping.keys() - applied:
+        talk.warn(f"--map {word}={mapping[word]} changes nothing: no clip has the label {word!r}")
+
+
+def _apart(text: str) -> list[str]:
+    """Split pairs joined by commas, unless a label holds commas itself."""
+    pairs = text.split(",")
+    return pairs if all("=" in pair for pair in pairs) else [text]

@@ -1,0 +1,1 @@
+"""Model files, and the inference that they describe."""

@@ -1,0 +1,76 @@
+"""Show what a model file says about itself: `sertool predict --model-card`."""
+
+from typing import Any
+
+from sertool.divisions import protocols
+from sertool.errors import SertoolError
+from sertool.modelfiles.modelfile import ModelFile
+from sertool.system import talk
+
+
+def about(model: ModelFile) -> str:
+    """Return the description that the model's publisher gave it."""
+    text = model.trained.get("about")
+    return f"{text}\n" if isinstance(text, str) else ""
+
+
+def card(model: ModelFile) -> str:
+    """Return a model's origin and figures as Markdown."""
+    try:
+        return "".join(f"- {line}\n" for line in _lines(model))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SertoolError(f"the model file does not say what it is ({error})") from None
+
+
+def _lines(model: ModelFile) -> list[str]:
+    trained, lines = model.trained, [f"architecture: {model.architecture}", f"emotions: {', '.join(model.labels)}"]
+    lines.append(f"features: {', '.join(map(_feature, model.features.items()))}")
+    encoders = trained.get("encoders") or ()
+    lines += [f"encoder: {encoder['name']} ({encoder['licence']}; {encoder['citation']})" for encoder in encoders]
+    corpora = trained.get("corpora") or {}
+    if corpora:
+        licences = trained.get("licences") or {}
+        sources = (
+            f"{name} ({talk.counted(count, 'clip')}; {licences.get(name, 'licence unknown')})"
+            for name, count in corpora.items()
+        )
+        copies = f" and {trained['copies']:,} copies" if trained.get("copies") else ""
+        speakers = talk.counted(trained["speakers"], "speaker") if trained.get("speakers") else "speakers unknown"
+        lines.append(f"trained on: {', '.join(sources)}{copies}, {speakers}")
+    lines += [f"made by: {command}" for command in trained.get("commands") or () if command]
+    adapted = "" if model.scaling in ("none", "corpus") else ", adapted to each speaker by these clips"
+    held_out = model.scores.get("expected")
+    if held_out:
+        lines.append(
+            "held out: nothing, so that its own score is unknown; its epochs and calibration follow from "
+            f"{talk.counted(held_out['trainings'], 'training')} that held clips out"
+        )
+        lines.append(f"expected: {expected(held_out)}{adapted}")
+    protocol = (held_out or trained).get("protocol")
+    if protocol and not held_out:
+        lines.append(f"divided by: {protocol}")
+    if protocols.named(protocol).is_leaky:
+        lines.append(f"LEAKY: {protocol} puts clips of one speaker on both sides: figures say nothing about new ones")
+    parts = [part for part in ("train", "dev", "test") if f"{part}_uar" in model.scores]
+    lines += [f"{part}: {_figures(model.scores, part)}{adapted}" for part in parts]
+    return lines
+
+
+def expected(figures: dict[str, Any]) -> str:
+    """Return the figure that a model trained on all clips is expected to have, and whose it is."""
+    low, high = figures["low"], figures["high"]
+    who = talk.counted(figures["speakers"], "speaker") if figures["speakers"] else "unknown speakers"
+    clips, protocol = talk.counted(figures["clips"], "clip"), figures["protocol"]
+    division = f"LEAKY: {protocol}" if protocols.named(protocol).is_leaky else protocol
+    return f"about UAR {figures['uar']:.1f} % [{low:.1f}, {high:.1f}], as on {clips} of {who} held out, {division}"
+
+
+def _feature(item: tuple[str, Any]) -> str:
+    name, record = item
+    stats = record.get("stats")
+    return f"{name} ({', '.join(stats)} over time)" if stats else name
+
+
+def _figures(scores: dict[str, Any], part: str) -> str:
+    uar, accuracy = (100 * scores[f"{part}_{figure}"] for figure in ("uar", "wa"))
+    return f"UAR {uar:.1f} %, accuracy {accuracy:.1f} %, {scores[f'{part}_clips']:,} clips"

@@ -1,0 +1,1 @@
+"""Parts of models: layers, classical classifiers, and published weights."""

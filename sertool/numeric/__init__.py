@@ -1,0 +1,1 @@
+"""Arithmetic on arrays: signals, codes and figures."""

@@ -1,0 +1,1 @@
+"""What `sertool predict` does: answer clip by clip."""

@@ -1,0 +1,102 @@
+"""Write a file of answers for each recording into a folder: those that are missing, or made of what has changed."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sertool.errors import NothingThereError
+from sertool.internet import downloading
+from sertool.manifests.columns import Row
+from sertool.manifests.manifest import Table
+from sertool.predict import answer_files, recordings
+from sertool.predict.answer_files import AnswerFile
+from sertool.predict.answer_record import Record
+from sertool.predict.predict_inputs import Request
+from sertool.predict.recordings import Naming, Recording
+from sertool.predict.row_stages import Count
+from sertool.sound import folders
+from sertool.system import files, locks, talk
+from sertool.system.paths import absolute, path_text, stamp
+
+ENDINGS = {
+    "csv": ".csv", "tsv": ".tsv", "jsonl": ".jsonl", "parquet": ".parquet", "rttm": ".rttm", "srt": ".srt",
+    "audacity": ".txt", "textgrid": ".TextGrid",
+}  # fmt: skip
+MAKERS = (
+    "window", "hop", "channel", "silence", "trim", "merge", "summary", "threshold", "top", "speeds", "adapt",
+    "speakers",
+)  # fmt: skip
+SHOWN = 3  # recordings without answers
+
+
+class AnswerFolder(NamedTuple):
+    """Where answers go, in which format and columns, what makes them, and the manifests that they come from."""
+
+    folder: Path
+    kind: str
+    made_by: Mapping[str, Any]
+    labels: Sequence[str]
+    extra: Sequence[str]
+    read: Sequence[Table]
+    wait: bool = False
+
+
+class Answering(NamedTuple):
+    """How requests become rows, how rows are counted, and whose clips are scaled together, if any are."""
+
+    rows: Callable[[Iterable[Request]], Iterator[Row]]
+    by_window: bool
+    naming: Naming | None
+
+
+def makers(models: Iterable[Iterable[Path]], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what makes answers what they are: the models' digests, options, and the files of enrolled voices."""
+    digests = [[downloading.digests(path, ("sha256",)) for path in run] for run in models]
+    enroll = values["enroll"]
+    voices = folders.audio_under(Path(enroll), [], []) if enroll and os.path.isdir(enroll) else [enroll]
+    stamps = [[absolute(path), stamp(path_text(path))] for path in voices if path]
+    return {"model": digests, **{name: values[name] for name in MAKERS}, "enroll": stamps}
+
+
+def write(requests: Iterable[Request], answering: Answering, place: AnswerFolder) -> Count:
+    """Write the answers that are missing, each file whole or not at all; return the counts of all."""
+    asked = recordings.grouped(requests, ENDINGS[place.kind], answering.naming)
+    with locks.folder_lock(place.folder, place.wait, read_only_ok=True) as lock, files.interruptible():
+        record, count = Record(place.folder, place.kind, place.made_by), Count(by_window=answering.by_window)
+        left = record.left(asked)
+        due = {each.file for each in left}
+        for each in asked:
+            count.issues.update({} if each.file in due else record.issues(each))
+        if left:
+            lock.require_writable()
+        lacking = _write_each(left, answering, record, place, count) if left else []
+    if asked and len(lacking) == len(asked):
+        raise NothingThereError("nothing of what was asked for is there, or can be heard")
+    if lacking:
+        talk.say(f"not there, or nothing to hear, and so without a file: {files.listed(lacking, SHOWN)}")
+    there, made = talk.counted(len(asked) - len(lacking), "recording"), len(left) - len(lacking)
+    count.what = f"answers for {there} in {place.folder} ({made:,} made now)"
+    return count
+
+
+def _write_each(
+    left: Sequence[Recording], answering: Answering, record: Record, place: AnswerFolder, count: Count
+) -> list[str]:
+    """Write answers recording by recording; return the files that get none."""
+    record.begin(left)
+    by_file, lacking = {each.file: each for each in left}, []
+    requests = [request for each in left for request in each.requests]
+    rows = talk.progress_by(itemgetter("clip"), answering.rows(requests), lambda: len(requests), "predicting")
+    for file, own in groupby(rows, recordings.file_of):
+        counted = Count(by_window=answering.by_window)
+        out = AnswerFile(str(place.folder / by_file[file].answers), place.kind, place.read, salvages=False)
+        try:
+            answer_files.write(counted.counted(own), place.labels, place.extra, out)
+            record.add(by_file[file], +counted.issues)
+        except NothingThereError:
+            lacking.append(file)
+        count.add(counted)
+    return lacking

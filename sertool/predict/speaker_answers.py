@@ -1,0 +1,239 @@
+"""Predict with adaptation to the speaker: by the very clips that are asked for, or by others enrolled before.
+
+A model trained with --adapt scales rows by a speaker's own mean and deviation. Nobody needs to know the emotions of
+those clips; but figures on clips that were adapted by themselves are transductive, and are marked so.
+"""
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, groupby
+from pathlib import Path
+
+from sertool.errors import UsageError
+from sertool.index import labelling
+from sertool.manifests.columns import Row
+from sertool.manifests.labels import composed
+from sertool.predict import predict_inputs
+from sertool.predict.ensemble import ClipFeatures, Ensemble, KnownSpeakers
+from sertool.predict.predict_inputs import Request
+from sertool.predict.predicting import Piece, Session
+from sertool.system import talk
+from sertool.system.paths import path_of
+
+Span = tuple[float, float]  # seconds
+Naming = Callable[[Row], str | None]
+ALL, FOLDER = "all", "parent-folder"
+WAYS = f"{ALL}, {FOLDER}, a column of the manifest, or a pattern such as '{{speaker}}_{{}}.wav'"
+EVERYBODY = ""  # the voice of all clips, if they are taken for one
+
+
+class SpeakerNames:
+    """Names the voice of each row, as `--speakers` says: by a column, by folder or by pattern, or one voice for all."""
+
+    def __init__(self, how: str | None) -> None:
+        self.how = how
+        self.pattern = _pattern(how) if how and "{" in how else None
+        self.names_rows = self.pattern is None and how not in (ALL, FOLDER)
+        self.column = how if self.names_rows else None  # of the manifest, if `how` is one
+
+    def of(self, row: Row) -> str | None:
+        """Return the name of a row's voice, if it is known."""
+        if self.names_rows:
+            name = row.get(self.column or "speaker")
+            return None if name is None else str(name)
+        if self.pattern is not None:
+            match = self.pattern.search(composed(_where(row).as_posix()))
+            return match["speaker"] if match else None
+        return EVERYBODY if self.how == ALL else _folder(row)
+
+
+class OneVoice:
+    """Names all rows, enrolled or asked for, after the one enrolled voice; refuses rows that name several speakers."""
+
+    def __init__(self, enrolled: str) -> None:
+        self.enrolled = enrolled
+        self.named: set[str] = set()
+
+    def of(self, row: Row) -> str:
+        if row.get("speaker"):
+            self.named.add(str(row["speaker"]))
+        if len(self.named) > 1:
+            raise UsageError(
+                f"--enroll {self.enrolled} is one voice, and the manifests name several: ask for one at a time, "
+                "or name in a manifest who is enrolled, and add --speakers speaker"
+            )
+        return Path(self.enrolled).name or self.enrolled
+
+
+def _pattern(how: str) -> re.Pattern[str]:
+    expression = labelling.compile_pattern(how, "--speakers")
+    if "speaker" not in expression.groupindex:
+        raise UsageError(f"--speakers {how!r}: it names no {{speaker}}; it is {WAYS}")
+    return expression
+
+
+def _where(row: Row) -> Path:
+    """Return a clip's path or, for a shard's clip whose file is unknown, a path made of its id."""
+    return Path(path_of(row["path"])).absolute() if row["path"] else Path("/", f"{row['clip']}.wav")
+
+
+def _folder(row: Row) -> str | None:
+    """Return the name of the nearest folder that is not named after an emotion."""
+    folders = reversed(_where(row).parent.parts[1:])
+    return next((name for name in folders if labelling.word_of_folder(name, {}) is None), None)
+
+
+def require_adaptable(ensemble: Ensemble) -> None:
+    able = sum(member.scaling.adapts for member in ensemble.members)
+    if not able:
+        raise UsageError("the model was not trained with --adapt speaker: predict without --adapt and --enroll")
+    if able < len(ensemble.members):
+        talk.say(f"{able} of {len(ensemble.members)} models adapt to who speaks: to the others everybody is a stranger")
+
+
+def _named(request: Request, name: Naming, *, apart: bool) -> Request:
+    """Return the request with its speaker; with `apart`, each channel is another speaker."""
+    return replace(request, voice=name(request.row), apart=apart)
+
+
+# Adaptation by the clips that are asked for.
+
+
+def adapted(session: Session, requests: Iterable[Request], names: SpeakerNames) -> Iterator[Row]:
+    """Yield a row for each clip or window, in the order asked.
+
+    A row comes once all clips of its speaker and of earlier speakers are read. Speakers are processed one after
+    another, so that only one speaker's clips, and the others' answers, are in memory.
+    """
+    apart = session.options.channel != "mix" or not names.names_rows  # a name for a whole file covers all its channels
+    by_voice: dict[str | None, list[Request]] = {}
+    for place, request in enumerate(requests):
+        named = _named(replace(request, place=place), names.of, apart=apart)
+        by_voice.setdefault(named.voice, []).append(named)
+    if [*by_voice] == [None]:
+        raise UsageError(f"nobody says who speaks: name speakers with --speakers: {WAYS}")
+    turns = chain(*by_voice.values())
+    answered: dict[int, list[Row]] = {}
+    due = 0
+    for pieces in _by_speaker(session.extracted(turns)):
+        for place, row in _together(session, pieces):
+            answered.setdefault(place, []).append(row)
+        while due in answered:
+            yield from answered.pop(due)
+            due += 1
+
+
+def _by_speaker(some: Iterable[list[Piece]]) -> Iterator[list[Piece]]:
+    """Group pieces by speaker; speakers come one after another. Without a speaker, each clip is a group of its own."""
+    for _, own in groupby((piece for pieces in some for piece in pieces), _whose):
+        yield [*own]
+
+
+def _whose(piece: Piece) -> tuple[str | None, int | None]:
+    request = piece.request
+    return request.voice, request.place if request.voice is None else None
+
+
+def _together(session: Session, pieces: Sequence[Piece]) -> Iterator[tuple[int, Row]]:
+    """Yield the answers to one speaker's pieces, each with the position of its clip."""
+    own = {} if pieces[0].request.voice is None else _features_by_voice(pieces)
+    known = session.ensemble.known_speakers(own) if own else None
+    for request in session.answered(pieces, known):
+        way = "as one voice" if request.voice == EVERYBODY else "transductive"
+        yield request.place, _said(request.row, request.voice, way if request.who in own else None)
+
+
+def _features_by_voice(pieces: Iterable[Piece]) -> dict[str, list[ClipFeatures]]:
+    """Return each voice's clips as features."""
+    own: dict[str, list[ClipFeatures]] = {}
+    for piece in pieces:
+        if piece.features is not None and piece.request.voice is not None:
+            own.setdefault(piece.request.who, []).append(piece.features)
+    return own
+
+
+def _said(row: Row, voice: str | None, adapted: str | None) -> Row:
+    """Return the row with its speaker, and how it was adapted."""
+    return row | {"speaker": row.get("speaker") or voice or None, "adapted": None if row.get("issue") else adapted}
+
+
+# Adaptation by enrolled clips.
+
+
+def enrolled(session: Session, requests: Iterable[Request], name: Naming) -> KnownSpeakers:
+    """Return what is known of the speakers of some clips."""
+    apart = session.options.channel != "mix"
+    named = (replace(_named(request, name, apart=apart), answers_any_channel=True) for request in requests)
+    pieces = [piece for some in session.extracted(named) for piece in some]
+    own = _features_by_voice(pieces)
+    if not own:
+        raise UsageError(f"--enroll: no clip there can be read and has a speaker; --speakers is {WAYS}")
+    clips = talk.counted(sum(map(len, own.values())), "window" if session.options.window else "clip")
+    talk.say(f"enrolled {clips} of {talk.counted(len(own), 'speaker')}")
+    heard = (piece.request.row for piece in pieces if piece.features is not None)
+    return replace(session.ensemble.known_speakers(own), spans=_spans(heard))
+
+
+def _spans(rows: Iterable[Row]) -> dict[str, list[Span]]:
+    """Return the spans of each file that are covered, in seconds; successive windows are one span."""
+    spans: dict[str, list[Span]] = {}
+    for row in rows:
+        begin, end = _span(row)
+        known = spans.setdefault(_sound(row), [])
+        if known and known[-1][0] <= begin <= known[-1][1]:
+            before = known.pop()
+            begin, end = before[0], max(before[1], end)
+        known.append((begin, end))
+    return spans
+
+
+def _sound(row: Row) -> str:
+    """Return the path of a row's file or, for a shard's clip whose file is unknown, its id."""
+    return os.path.abspath(path_of(row["path"])) if row["path"] else str(row["clip"])
+
+
+def _span(row: Row) -> Span:
+    return row.get("start") or 0.0, row.get("end", math.inf)
+
+
+def adapted_to_enrolled(
+    session: Session, requests: Iterable[Request], name: Naming, known: KnownSpeakers
+) -> Iterator[Row]:
+    """Yield a row for each clip or window, in order, as soon as it is answered."""
+    strange: set[str] = set()
+    enrolled_names = {*known.speakers}
+    named = (_named(request, name, apart=session.options.channel != "mix") for request in requests)
+    for pieces in session.extracted(named):
+        for request in session.answered(pieces, known):
+            who, row = request.who, request.row
+            is_enrolled = who in enrolled_names
+            if not is_enrolled and not strange and not row.get("issue"):
+                strange.add(who)
+                talk.warn(f"{who or row['clip']} is not enrolled: scaled as a stranger, like all who are not")
+            voice = request.voice if is_enrolled or who == request.voice else None
+            yield _said(row, voice, _way(row, known) if is_enrolled else None)
+
+
+def _way(row: Row, known: KnownSpeakers) -> str:
+    """Return how an enrolled speaker's row was adapted: transductively, if it overlaps the enrolled audio."""
+    start, stop = _span(row)
+    overlaps = any(start < end and begin < stop for begin, end in known.spans.get(_sound(row), ()))
+    return "transductive" if overlaps else "enrolled"
+
+
+def answers(
+    session: Session, requests: Iterable[Request], speakers: str | None, enroll: str | None, root: str | None
+) -> Iterator[Row]:
+    """Yield rows adapted as asked; `root` is where the audio of an enrolling manifest is now."""
+    require_adaptable(session.ensemble)
+    names = SpeakerNames(speakers)
+    if enroll is None:
+        return adapted(session, requests, names)
+    name = names.of if speakers else OneVoice(enroll).of
+    before = predict_inputs.requests_of(
+        [enroll], root, session.shelf(), nul=False, also=names.column, root_is_shared=True
+    )
+    return adapted_to_enrolled(session, requests, name, enrolled(session, before, name))

@@ -1,0 +1,188 @@
+"""Cut audio before it is predicted: into windows, and stretches of windows that are decoded at once.
+
+Stretches of most files are decoded by several workers, by seeking. Files that can only be read from the beginning, such
+as some telephone codecs, and files that are cut off are read once, and their stretches come with their samples.
+"""
+
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from sertool.errors import UsageError
+from sertool.manifests.columns import Row
+from sertool.predict.predict_inputs import Request
+from sertool.sound import audio, levels
+from sertool.sound.shaping import Wave
+from sertool.system import talk
+from sertool.system.paths import path_of
+
+STRETCH = 120.0  # seconds of a long file that are decoded at once
+FIRST_STRETCH_SECONDS = 5.0  # seconds of the first stretch, doubled for each next one, so that answers come soon
+FORWARD_STRETCH = 30.0  # seconds of a stretch that holds its samples, many of which wait in memory
+LATE_SECONDS = 0.1  # seconds that a row may end after its file, as encoders add some
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How to cut audio, and which parts get no answer."""
+
+    window: float | None = None
+    hop: float | None = None
+    channel: str = "mix"  # or left, right, each
+    silence: float = -60.0  # dBFS
+    threshold: float = 0.0
+
+    @property
+    def step(self) -> float:
+        """The seconds from one window to the next."""
+        return self.hop or self.window or 0.0
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Neighbouring windows of a clip: the clip's length in seconds, which windows, and their samples if read."""
+
+    request: Request
+    length: float | None = None
+    first: int = 0
+    count: int = 1
+    sound: np.ndarray | None = None
+
+
+def lacks_channel(request: Request, options: PredictOptions, channels: int) -> bool:
+    """Whether audio with so many channels lacks the channel that a row names, or that was asked for."""
+    if own := request.row.get("channel"):
+        return own > channels
+    return channels == 1 and options.channel == "right" and not request.answers_any_channel
+
+
+def seconds(row: Row, look: audio.AudioInfo) -> float:
+    """Return a row's length in seconds: as it says, or to the file's end; infinite if the file is cut off."""
+    start, told = row.get("start") or 0.0, row.get("duration")
+    there = math.inf if look.issue == "truncated" else 0.0
+    if not look.issue:
+        there = look.seconds - start
+    return told if told is not None and told < there else there  # NaN is not less
+
+
+def cut_of(row: Row, options: PredictOptions, wave: Wave) -> audio.Cut:
+    """Return the channels and rate to decode a row's file with."""
+    asked = row.get("channel") or options.channel
+    return audio.Cut(wave.rate, {"mix": wave.channels, "left": "left", 1: "left"}.get(asked, "all"))
+
+
+def stretches(request: Request, options: PredictOptions, wave: Wave) -> Iterator[Stretch]:
+    """Yield a request as a whole or, with windows, in stretches that are decoded at once."""
+    row = request.row
+    if row.get("channel") and options.channel != "mix":
+        raise UsageError(
+            f"--channel {options.channel}: the column channel says which one is judged of {row['clip']}: "
+            "leave out the option, or the column"
+        )
+    if options.window is None or row.get("issue"):
+        yield Stretch(request, row.get("duration"))
+        return
+    look = audio.probe(path_of(row["path"]), full=False)
+    start, length = row.get("start") or 0.0, seconds(row, look)
+    warn_of_late_end(row, look)
+    lacking = "no-channel" if look.channels and lacks_channel(request, options, look.channels) else None
+    if look.detail:
+        talk.detail(f"{row['path']}: {look.issue}: {look.detail}")
+    if lacking or not (start >= 0 and length > 0):  # NaN fails, too
+        yield Stretch(request.with_columns(issue=lacking or look.issue or "empty"))
+    elif look.issue or not audio.has_places(path_of(row["path"])):
+        yield from _read_forward(request, options, wave, length, look.issue)
+    else:
+        first, hop = 0, options.step
+        count, each = _count(length, options.window, hop), max(1, int(FIRST_STRETCH_SECONDS / hop))
+        while first < count:
+            yield Stretch(request, length, first, min(each, count - first))
+            first, each = first + each, min(2 * each, max(1, int(STRETCH / hop)))
+
+
+def warn_of_late_end(row: Row, look: audio.AudioInfo) -> None:
+    """Warn once of rows that end after their file, for example because their times are in milliseconds."""
+    if look.issue:
+        return
+    told, there = row.get("duration") or 0.0, look.seconds - (row.get("start") or 0.0)
+    if told > there + LATE_SECONDS:
+        talk.detail(f"{row['path']}: {told:g} s are asked for, and {there:.2f} s are there")
+        talk.warn(
+            "some rows end after their file and are cut there: start, end and duration are in seconds (-v names each)"
+        )
+
+
+def _count(length: float, window: float, hop: float) -> int:
+    """Return how many windows cover the length; a rest at the end that is too short to be judged gets none."""
+    if length == math.inf:
+        return sys.maxsize
+    covering = math.ceil((length - window) / hop - 1e-9) + 1
+    long_enough = math.floor((length - levels.TOO_SHORT) / hop + 1e-9) + 1
+    return max(1, min(covering, long_enough))
+
+
+def _read_forward(
+    request: Request, options: PredictOptions, wave: Wave, length: float, issue: str | None
+) -> Iterator[Stretch]:
+    """Yield the stretches of a file that is read from its beginning.
+
+    If it is cut off, only its complete windows are yielded, and then a row that says where it ends.
+    """
+    row = request.row
+    start, window, hop = row.get("start") or 0.0, options.window or 0.0, options.step
+    reader = _ForwardReader(
+        path_of(row["path"]), cut_of(row, options, wave), start, None if length == math.inf else length
+    )
+    first, count = 0, _count(length, window, hop)
+    while first < count and not reader.issue:
+        each = min(max(1, int(FORWARD_STRETCH / hop)), count - first)
+        wanted = min(length - first * hop, (each - 1) * hop + window)
+        low = round(first * hop * wave.rate)
+        sound = reader.read(low, low + round(wanted * wave.rate))
+        if sound.size and lacks_channel(request, options, len(sound)):
+            yield Stretch(request.with_columns(issue="no-channel"))
+            return
+        if issue and reader.over and reader.at < (length - levels.TOO_SHORT) * wave.rate:
+            reader.issue = issue
+        if reader.issue:
+            each = math.floor((sound.shape[1] / wave.rate - window) / hop + 1e-9) + 1
+        if each > 0:
+            yield Stretch(request, length, first, each, sound)
+        first += each
+    if reader.issue:
+        where = {"start": round(start + reader.at / wave.rate, 3)} if reader.at else {}
+        yield Stretch(request.with_columns(**where, issue=issue or reader.issue))
+
+
+class _ForwardReader:
+    """Reads audio forward only, from one position on."""
+
+    def __init__(self, path: str, cut: audio.Cut, start: float, duration: float | None) -> None:
+        self.path, self._pieces = path, audio.pieces(path, cut, start, duration, whole=False)
+        self._held: list[tuple[int, np.ndarray]] = []  # pieces, and where each begins
+        self.at, self.over = 0, False
+        self.issue: str | None = None
+
+    def read(self, first: int, last: int) -> np.ndarray:
+        """Return the samples first to last - 1, or as many of them as there are, `[channels, samples]`."""
+        self._held = [(at, piece) for at, piece in self._held if at + piece.shape[1] > first]
+        while self.at < last and not self.over:
+            piece = self._next()
+            if piece.size and self.at + piece.shape[1] > first:  # the end has no samples, and one channel
+                self._held.append((self.at, piece))
+            self.at += piece.shape[1]
+        parts = [piece[:, max(first - at, 0) : max(last - at, 0)] for at, piece in self._held]
+        return np.concatenate(parts, axis=1) if parts else np.empty((1, 0), np.float32)
+
+    def _next(self) -> np.ndarray:
+        try:
+            if (piece := next(self._pieces, None)) is not None:
+                return piece
+        except audio.Unusable as unusable:
+            talk.detail(f"{self.path}: {unusable.issue}: {unusable}")
+            self.issue = unusable.issue
+        self.over = True
+        return np.empty((1, 0), np.float32)

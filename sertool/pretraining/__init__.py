@@ -1,0 +1,1 @@
+"""Pretrained encoders, and whom they were trained on."""

@@ -1,0 +1,1 @@
+"""Audio: found, decoded, checked, changed and written."""

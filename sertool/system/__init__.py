@@ -1,0 +1,1 @@
+"""Messages, files, processes and devices."""

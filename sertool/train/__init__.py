@@ -1,0 +1,1 @@
+"""What `sertool train` does: divide, train, score and keep."""

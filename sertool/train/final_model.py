@@ -1,0 +1,109 @@
+"""Train the model to use once figures are known: on all clips, as the trainings that held clips out found best.
+
+Nothing is left to choose its epoch or to calibrate it by, so both follow from those trainings: it takes as many epochs
+as they chose in the median, and its temperature is the one that suits their answers to the clips that they held out.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sertool.divisions import heldout
+from sertool.divisions.splits import TRAIN
+from sertool.errors import UsageError
+from sertool.manifests import manifest, merging, run_folder
+from sertool.manifests.manifest import Table
+from sertool.modelfiles import cards, modelfile
+from sertool.networks import tensorfile
+from sertool.system import talk, team
+from sertool.system.team import Team
+from sertool.train import choosing, member_scores, members, optimism, targets
+from sertool.train.design import Design, Member, is_fitted_at_once
+from sertool.train.member_scores import Temperatures
+from sertool.train.members import Callbacks
+from sertool.train.targets import Material
+
+LEAST = 1e-30  # smaller probabilities count as this, as some are too small for float32
+
+Answered = Sequence[tuple[Member, Table]]  # trainings, each with its predictions of the clips that it held out
+
+
+def member(table: Table, trainings: Sequence[Member], seeds: int) -> Member:
+    """Return the training on all clips that any of the trainings uses, and on all their copies."""
+    if not any(heldout.can_be_scored(training.split, table) for training in trainings):
+        raise UsageError("--final: no clip that is held out has an emotion that train has, to calibrate it by")
+    used = np.any([training.split >= 0 for training in trainings], axis=0)
+    split = np.where(heldout.with_copies(table, used), TRAIN, -1).astype(np.int8)
+    return Member(run_folder.FINAL, trainings[0].seed, None, split, seeds=seeds)
+
+
+def train(
+    material: Material, design: Design, final: Member, answered: Answered, run: Path, callbacks: Callbacks
+) -> None:
+    """Train the model unless it is trained already, and say where it is and what to expect of it."""
+    path = run / final.name / run_folder.MODEL
+    if not team.broadcast_from_leader(path.exists()):
+        team.barrier()  # the leader may still be writing what is read here
+        if not is_fitted_at_once(design):
+            histories = [_history(run / training.name) for training, _ in answered]
+            final = replace(final, course=choosing.course(histories, design.training))
+        temperatures = _temperatures(answered, run, targets.emotions(material, final), adapts=bool(design.adapt))
+        expected = _expected(answered)
+        members.train_on_all(material, design, final, run, callbacks, temperatures=temperatures, expected=expected)
+    if Team().leads:
+        _say(path)
+
+
+def _history(folder: Path) -> list[dict[str, Any]]:
+    """Return the figures of a trained network's epochs."""
+    return [json.loads(line) for line in (folder / run_folder.EPOCHS).read_bytes().splitlines()]
+
+
+def _temperatures(answered: Answered, run: Path, words: Sequence[str], *, adapts: bool) -> Temperatures:
+    """Return the temperatures that suit the answers of all trainings to what they held out.
+
+    If the model adapts, so did these answers; for answers without adaptation, the median of the trainings' own
+    temperatures is taken.
+    """
+    headers = [tensorfile.header(run / training.name / run_folder.MODEL) for training, _ in answered]
+    own = [header["adapted_temperature"] for header in headers]
+    pairs = [_logits(rows, words, temperature) for temperature, (_, rows) in zip(own, answered, strict=True)]
+    logits, truth = zip(*pairs, strict=True)
+    pooled = member_scores.calibrated(torch.cat(logits), np.concatenate(truth))
+    if not adapts:
+        return Temperatures(pooled, pooled)
+    return Temperatures(round(float(np.median([header["temperature"] for header in headers])), 4), pooled)
+
+
+def _logits(rows: Table, words: Sequence[str], temperature: float) -> tuple[Tensor, np.ndarray]:
+    """Return the logits behind a training's probabilities, `[clips, words]`, and the truth, of emotions it learnt."""
+    learnt = {*manifest.family(rows, "p_")}
+    rows = manifest.keep(rows, np.array([word in learnt for word in manifest.column(rows, "emotion")], bool))
+    shares = np.array([manifest.column(rows, f"p_{word}", 0.0) for word in words]).T
+    truth = np.array([words.index(word) for word in manifest.column(rows, "emotion")], np.int64)
+    return torch.from_numpy(shares).clamp(min=LEAST).log() * temperature, truth
+
+
+def _expected(answered: Answered) -> dict[str, Any]:
+    """Return the figure of the trainings on the clips that they held out."""
+    table, protocol = merging.stacked([rows for _, rows in answered]), answered[0][0].protocol
+    emotions = sorted({word for word, _ in manifest.counts(table, "emotion")})
+    result = optimism.result(protocol or "", table, emotions)
+    low, high = result.uar.interval
+    return {
+        "uar": result.uar.value, "low": low, "high": high, "clips": result.clips, "speakers": result.speakers,
+        "protocol": protocol, "trainings": len(answered),
+    }  # fmt: skip
+
+
+def _say(path: Path) -> None:
+    """Say where the model is, and what to expect of it."""
+    model = modelfile.read(path)
+    clips, expected = talk.counted(model.trained["clips"], "clip"), cards.expected(model.scores["expected"])
+    talk.say(f"{path}: trained on all {clips}, so that its own score is unknown; expected: {expected}")

@@ -1,0 +1,235 @@
+"""Train one member of a run: from a split and a seed to the files of its folder."""
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from sertool import models
+from sertool.divisions import heldout
+from sertool.divisions.splits import DEV, PARTS, TRAIN
+from sertool.drawings import plots
+from sertool.errors import SertoolError
+from sertool.manifests import manifest, manifest_io, run_folder
+from sertool.manifests.columns import ANSWERS
+from sertool.manifests.manifest import Table
+from sertool.modelfiles import modelfile
+from sertool.networks import norm_folding
+from sertool.numeric import codes
+from sertool.system import device as devices
+from sertool.system import team
+from sertool.system.files import atomic_write
+from sertool.system.paths import path_text
+from sertool.system.team import Team
+from sertool.train import choosing, member_file, member_scores, targets, training
+from sertool.train.design import UNTAUGHT, Design, Member, is_fitted_at_once, unusable_option_error
+from sertool.train.member_file import Trained
+from sertool.train.member_scores import Figures, Temperatures
+from sertool.train.targets import Material
+from sertool.train.training_data import Data
+from sertool.train.training_settings import Settings
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """Called during training: `epoch` with each epoch's figures, `watch` around its batches."""
+
+    epoch: Callable[[Figures], None]
+    watch: training.Watch
+
+
+def train(material: Material, design: Design, member: Member, run: Path, callbacks: Callbacks) -> tuple[Table, Figures]:
+    """Train a member of a run unless it is trained already; return its held-out predictions and its scores.
+
+    A classical model first uses a fold's dev for calibration only, and is then fitted again to train and dev together.
+    """
+    folder = run / member.name
+    finished = folder / run_folder.PREDICTIONS
+    if team.broadcast_from_leader(finished.exists()):
+        return answered(material.table, member, run), modelfile.read(folder / run_folder.MODEL).scores
+    trained, history = _trained(material, design, member, folder, callbacks)
+    if is_fitted_at_once(design) and member.fold is not None and (member.split == DEV).any():
+        member = replace(member, split=np.where(member.split == DEV, TRAIN, member.split))
+        trained, _ = _trained(material, design, member, folder, callbacks, trained.temperatures)
+    predicted = _predictions(material, design, trained, member, path_text(run))
+    team.barrier()  # another process may still be reading the checkpoint
+    if Team().leads:
+        _record(folder, material.table, member, history, design.training)
+        member_file.write(folder / run_folder.MODEL, material, design, trained, member)
+        manifest_io.write(predicted, str(finished), "parquet")
+        (folder / run_folder.CHECKPOINT).unlink(missing_ok=True)
+    return predicted, trained.scores
+
+
+def train_on_all(
+    material: Material,
+    design: Design,
+    member: Member,
+    run: Path,
+    callbacks: Callbacks,
+    *,
+    temperatures: Temperatures,
+    expected: Figures,
+) -> None:
+    """Train a member that holds no clip out, so that its temperatures are given, and the figure to expect of it."""
+    folder = run / member.name
+    trained, history = _trained(material, design, member, folder, callbacks, temperatures)
+    trained = replace(trained, scores=trained.scores | {"expected": expected})
+    team.barrier()  # another process may still be reading the checkpoint
+    if Team().leads:
+        _record(folder, material.table, member, history, design.training)
+        member_file.write(folder / run_folder.MODEL, material, design, trained, member)
+        (folder / run_folder.CHECKPOINT).unlink(missing_ok=True)
+
+
+def _trained(
+    material: Material,
+    design: Design,
+    member: Member,
+    folder: Path,
+    callbacks: Callbacks,
+    temperatures: Temperatures | None = None,
+) -> tuple[Trained, list[Figures]]:
+    """Return a trained model and its history; without `temperatures` it is calibrated on dev."""
+    words = targets.emotions(material, member)
+    data = targets.data(material, design, member, words)
+    model = _built(design, data, len(words), member.seed)
+    if is_fitted_at_once(design):
+        if design.teacher and data.known[data.train].all():
+            raise unusable_option_error(UNTAUGHT, design.model)
+        _fit_at_once(model, data, design, member.seed, _origins(material.table)[data.train])
+        history = []
+    else:
+        history = _fitted(model, data, design, member, folder, callbacks)
+    precision = devices.computed(design.training.precision, data.store.device.type)
+    answering = norm_folding.folded(copy.deepcopy(model), precision)  # as the model file will
+    temperatures = temperatures or member_scores.temperatures(answering, data, precision)
+    data = replace(data, temperature=temperatures.alone)
+    ask = partial(member_scores.logits, answering, data, precision)
+    scores = member_scores.scores(material.table, data, member, ask)
+    return Trained(model, data, words, ask, temperatures, scores), history
+
+
+# The model.
+
+
+def _built(design: Design, data: Data, classes: int, seed: int) -> Any:
+    torch.manual_seed(seed)
+    model = models.load(design.model).Model(design.settings, data.columns, classes)
+    if hasattr(model, "pretrain"):
+        model.pretrain(design.weights)
+    if hasattr(model, "load_blocks"):
+        model.load_blocks(data.store.records)
+    return model
+
+
+def _origins(table: Table) -> np.ndarray:
+    """Return a number for the clip that each row is or is a copy of, `[rows]`."""
+    return codes.families(manifest.distinct_codes(table, "clip"), manifest.codes(table, "parent")).index
+
+
+def _fit_at_once(model: Any, data: Data, design: Design, seed: int, origin: np.ndarray) -> None:
+    """Fit a classical model; `balance` gives clips weights that balance emotions or corpora.
+
+    A model that adapts gets each clip twice: scaled by its speaker and, with the weight `strangers`, without
+    adaptation.
+    """
+    rows, truth = targets.statistics(data, data.train, f"{design.model} takes"), data.truth[data.train]
+    balance = design.training.balance
+    weights: np.ndarray | None = None if balance == "none" else len(truth) / data.crowd(balance)
+    if data.group is not None:
+        share, strange = design.training.strangers, torch.ones(len(truth), dtype=torch.bool, device=data.store.device)
+        rows = np.concatenate([rows, data.rows(data.train, strange)[0][:, 0].cpu().numpy()])
+        once = np.ones(len(truth)) if weights is None else weights
+        twice = np.concatenate([(1 - share) * once, share * once])
+        both = rows, np.tile(truth, 2), twice, np.tile(origin, 2)
+        rows, truth, weights, origin = (part[twice > 0] for part in both)
+    if weights is not None:
+        weights /= weights.mean()  # else the model's regularisation would count less
+    model.fit(rows, truth, weights, seed, origin)
+    model.to(data.store.device)
+
+
+def _fitted(
+    model: nn.Module, data: Data, design: Design, member: Member, folder: Path, callbacks: Callbacks
+) -> list[Figures]:
+    """Train a network epoch by epoch; return its history."""
+    history = []
+    settings, seed = design.training, member.seed
+    for figures in training.fit(model, data, settings, seed, folder, callbacks.watch, course=member.course):
+        history.append(figures)
+        callbacks.epoch(figures)
+    return history
+
+
+# The files.
+
+
+def _predictions(material: Material, design: Design, trained: Trained, member: Member, run: str) -> Table:
+    """Return the held-out rows with the model's predictions, and whether these were adapted by the same rows."""
+    part = heldout.part(member.split)
+    clips = np.flatnonzero(member.split == part)
+    temperature = trained.temperatures.adapted if design.adapt else trained.temperatures.alone
+    probabilities = (trained.logits(clips) / temperature).softmax(dim=1)
+    best = probabilities.max(dim=1)
+    added = {
+        "split": [PARTS[part]] * len(clips), "run": [run] * len(clips), "seed": [member.seed] * len(clips),
+        "predicted": [trained.words[index] for index in best.indices.tolist()], "confidence": best.values.numpy(),
+    }  # fmt: skip
+    if member.protocol:
+        added["protocol"] = [member.protocol] * len(clips)
+    if design.adapt:
+        added["adapted"] = ["transductive"] * len(clips)
+    if member.fold is not None:
+        added["fold"] = [member.fold] * len(clips)
+    added |= {f"p_{word}": probabilities[:, index].numpy() for index, word in enumerate(trained.words)}
+    table = _held_out(material.table, member)
+    for name, values in added.items():
+        table = manifest.with_column(table, name, values)
+    return table
+
+
+def answered(table: Table, member: Member, run: Path) -> Table:
+    """Return the held-out rows of today's manifest with the predictions of a member that was trained earlier."""
+    path = run / member.name / run_folder.PREDICTIONS
+    table, predicted = _held_out(table, member), manifest_io.read(str(path))
+    if manifest.digest(table) != manifest.digest(predicted):
+        raise SertoolError(f"{path} holds other clips than were held out: remove {path.parent} to train it again")
+    shares = {f"p_{word}" for word in manifest.family(predicted, "p_")}
+    for name in predicted.column_names:
+        if name in {"split", "fold", "seed", *ANSWERS, *shares}:
+            table = manifest.with_column(table, name, predicted.column(name))
+    return table
+
+
+def _held_out(table: Table, member: Member) -> Table:
+    """Return the held-out rows without predictions, and without folds that the run ignored."""
+    table = _unanswered(table.take(np.flatnonzero(member.split == heldout.part(member.split))))
+    return table if member.fold is not None else manifest.without(table, "fold")
+
+
+def _unanswered(table: Table) -> Table:
+    """Return the table without another model's predictions, which would be taken for this one's."""
+    shares = [f"p_{word}" for word in manifest.family(table, "p_")] if "predicted" in table.column_names else []
+    for name in (*ANSWERS, *shares):
+        table = manifest.without(table, name)
+    return table
+
+
+def _record(folder: Path, table: Table, member: Member, history: list[Figures], settings: Settings) -> None:
+    """Write the epochs' figures, the curves, and each clip's part."""
+    with atomic_write(folder / run_folder.EPOCHS) as stream:
+        stream.writelines(json.dumps(figures).encode() + b"\n" for figures in history)
+    names = ("clip", "path", "start", "corpus", "speaker", "emotion", "parent", "digest")
+    clips = table.select([name for name in names if name in table.column_names])
+    divided = manifest.with_column(clips, "split", manifest.from_codes(member.split, PARTS))
+    manifest_io.write(divided, str(folder / run_folder.DIVISION), "parquet")
+    if history:
+        plots.curves(history, choosing.best_epoch(history, settings), folder / run_folder.CURVES)
