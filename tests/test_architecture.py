@@ -118,7 +118,7 @@ def test_imports_run_strictly_downward(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_siblings_in_an_open_folder_never_import_each_other(path):
+def test_modules_in_the_same_folder_never_import_each_other(path):
     siblings = {other.stem for other in path.parent.glob("*.py")} - {"__init__"}
     within = {name.split(".")[2] for name in imports(path) if name.startswith(f"sertool.{path.parent.name}.")}
     assert not house(path).endswith("/") or not siblings & within
@@ -130,7 +130,7 @@ def third_parties(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("dependency", DOORS)
-def test_each_dependency_has_one_door(dependency):
+def test_restricted_dependencies_are_imported_only_in_designated_modules(dependency):
     users = {house(path).strip("/").rpartition("/")[2] for path in FILES if dependency in third_parties(path)}
     assert users <= DOORS[dependency]
 
@@ -143,7 +143,7 @@ def test_every_import_is_a_declared_dependency():
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_a_choice_between_two_values_holds_no_other_choice(path):
+def test_conditional_expressions_are_never_nested(path):
     """`a if x else b if y else c` is read twice: plain `if`s or a lookup are read once."""
     choices = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.IfExp)]
     nested = [each.lineno for each in choices if isinstance(each.body, ast.IfExp) or isinstance(each.orelse, ast.IfExp)]
@@ -170,7 +170,7 @@ def test_only_tables_of_data_are_formatted_by_hand(path):
     assert not [node.lineno for node in raised + said if "# fmt: skip" in lines[node.end_lineno - 1]]
 
 
-def test_names_say_something():
+def test_no_module_or_folder_has_a_vague_name():
     assert not {path.stem for path in PACKAGE.rglob("*") if path.suffix in ("", ".py")} & BANNED
 
 
@@ -192,7 +192,7 @@ print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
     assert done.stderr.decode().splitlines()[-1] == "[]"
 
 
-def test_answering_imports_no_compiler(tree):
+def test_predict_does_not_import_the_torch_compiler(tree):
     """Which takes a second, and is asked for by a decorator already."""
     clip = str(next(tree.rglob("*.wav")))
     code = f"import sys; from sertool import cli; cli.run(['predict', '-q', '-m', 'base', '-m', 'tiny', {clip!r}]); "
@@ -201,7 +201,7 @@ def test_answering_imports_no_compiler(tree):
     assert done.stdout.splitlines()[-1] == "False"
 
 
-def test_the_package_itself_imports_nothing_heavy():
+def test_importing_sertool_loads_only_the_standard_library():
     code = "import sys; before = set(sys.modules); import sertool; print(*(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert {name.partition(".")[0] for name in done.stdout.split()} - set(sys.stdlib_module_names) <= {"sertool"}
@@ -210,7 +210,7 @@ def test_the_package_itself_imports_nothing_heavy():
 # The catalogue reads what a file says of itself without running it.
 
 
-def test_settings_are_read_with_their_limits(tmp_path):
+def test_catalogue_reads_settings_and_limits_without_running_the_file(tmp_path):
     (tmp_path / "x.py").write_text('''"""A thing: of a kind.
 
 More."""
@@ -237,7 +237,7 @@ OF_FOLDERS = [(folder, name) for folder in ("features", "models") for name in ca
 
 
 @pytest.mark.parametrize(("folder", "name"), OF_FOLDERS)
-def test_what_the_catalogue_reads_is_what_python_reads(folder, name):
+def test_catalogue_agrees_with_the_imported_module(folder, name):
     module, entry = catalogue.load(folder, name), catalogue.entries(folder)[name]
     defaults = module.Settings()
     said = {field.name for field in fields(defaults) if hasattr(field.type, "__metadata__")}

@@ -71,7 +71,7 @@ def wav(
 
 
 @pytest.mark.parametrize(("extension", "kind", "subtype"), FORMATS)
-def test_a_sound_file_of_any_format_has_no_issue(tmp_path, voice, extension, kind, subtype):
+def test_intact_file_of_any_format_has_no_issue(tmp_path, voice, extension, kind, subtype):
     path = tmp_path / f"clip.{extension}"
     written(path, voice, kind, subtype)
     for full in (True, False):
@@ -87,26 +87,26 @@ def test_a_sound_file_of_any_format_has_no_issue(tmp_path, voice, extension, kin
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 44_100, 48_000])
 @pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE", "AVERAGE"])
-def test_an_mp3_of_any_rate_is_whole(tmp_path, voice, rate, mode):
+def test_intact_mp3_of_any_sample_rate_and_bitrate_mode_has_no_issue(tmp_path, voice, rate, mode):
     found = look_at(tmp_path / "clip.mp3", mp3(tmp_path, voice, rate, mode))
     assert (found.issue, found.samples) == (None, len(voice))
 
 
 @pytest.mark.parametrize(("extension", "kind", "subtype"), FORMATS)
-def test_what_follows_the_sound_does_not_matter(tmp_path, voice, extension, kind, subtype):
+def test_trailing_tag_after_the_audio_causes_no_issue(tmp_path, voice, extension, kind, subtype):
     data = written(tmp_path / f"clip.{extension}", voice, kind, subtype)
     assert look_at(tmp_path / f"tail.{extension}", data + b"TAG" + bytes(125)).issue is None
 
 
 @pytest.mark.parametrize("length", [0, 0x7FFFF000, 0x80000000, 0xFFFFFFFF])
-def test_a_wav_that_was_written_to_a_pipe_is_whole(tmp_path, voice, length):
+def test_piped_wav_with_a_placeholder_length_is_complete(tmp_path, voice, length):
     samples = (voice * 32767).astype(np.int16)
     found = look_at(tmp_path / "clip.wav", wav(samples, length=length))
     assert (found.issue, found.samples) == (None, len(voice))
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
-def test_what_follows_no_samples_is_no_sound(tmp_path, voice, subtype):
+def test_wav_without_samples_before_a_trailing_chunk_is_empty(tmp_path, voice, subtype):
     head = written(tmp_path / "none.wav", voice[:0], "WAV", subtype)
     body = head[8:] + b"LIST" + struct.pack("<I", 32_000) + bytes(range(250)) * 128
     for full in (True, False):
@@ -118,7 +118,7 @@ def test_what_follows_no_samples_is_no_sound(tmp_path, voice, subtype):
 
 
 @pytest.mark.parametrize(("extension", "kind", "subtype"), FORMATS)
-def test_a_file_cut_anywhere_is_never_usable(tmp_path, voice, extension, kind, subtype):
+def test_truncated_file_of_any_format_is_never_usable(tmp_path, voice, extension, kind, subtype):
     data = written(tmp_path / f"clip.{extension}", voice, kind, subtype)
     for tenth in range(10):
         found = look_at(tmp_path / f"cut.{extension}", data[: len(data) * tenth // 10])
@@ -128,7 +128,7 @@ def test_a_file_cut_anywhere_is_never_usable(tmp_path, voice, extension, kind, s
 
 
 @pytest.mark.parametrize("kind", ["WAV", "OGG", "AIFF"])
-def test_a_header_tells_that_the_rest_is_cut(tmp_path, voice, kind):
+def test_header_check_alone_detects_truncation(tmp_path, voice, kind):
     data = written(tmp_path / "clip", voice, kind, "VORBIS" if kind == "OGG" else "PCM_16")
     assert look_at(tmp_path / "cut", data[: len(data) // 2], full=False).issue == "truncated"
 
@@ -148,7 +148,7 @@ def mp3(folder: Path, wave: np.ndarray, rate: int = 44_100, mode: str = "CONSTAN
 
 
 @pytest.mark.parametrize("rate", [16_000, 22_050, 44_100, 48_000])
-def test_an_mp3_without_a_header_is_whole_until_it_is_cut(tmp_path, voice, rate):
+def test_mp3_without_a_length_header_has_no_issue_unless_truncated(tmp_path, voice, rate):
     data = mp3(tmp_path, voice, rate)
     starts = frames_of(data)
     bare = data[starts[1] :]
@@ -159,7 +159,7 @@ def test_an_mp3_without_a_header_is_whole_until_it_is_cut(tmp_path, voice, rate)
     assert look_at(tmp_path / "cut.mp3", bare[: starts[len(starts) // 2] - starts[1] + 20]).issue == "truncated"
 
 
-def test_an_mp3_whose_length_cannot_be_known_is_not_read_in_part(tmp_path, voice):
+def test_mp3_of_unknown_length_is_read_whole_or_refused(tmp_path, voice):
     wave = np.concatenate([voice, np.zeros(3 * RATE), voice])
     data = mp3(tmp_path, wave, RATE, "VARIABLE", 0.0)
     starts = frames_of(data)
@@ -168,7 +168,7 @@ def test_an_mp3_whose_length_cannot_be_known_is_not_read_in_part(tmp_path, voice
     assert found.issue or found.samples > 0.97 * (len(starts) - 5) * 576
 
 
-def test_tags_of_any_length_are_skipped(tmp_path, voice):
+def test_large_id3_tag_is_skipped_and_truncation_still_detected(tmp_path, voice):
     data = mp3(tmp_path, voice)
     tag = b"ID3\x04\x00\x00" + bytes([0, 1, 100, 3]) + bytes((1 << 14) + (100 << 7) + 3)
     assert look_at(tmp_path / "tagged.mp3", tag + data).issue is None
@@ -176,7 +176,7 @@ def test_tags_of_any_length_are_skipped(tmp_path, voice):
 
 
 @pytest.mark.parametrize("between", [b"", b"TAG" + bytes(125), b"ID3\x04\x00\x00" + bytes([0, 0, 1, 0]) + bytes(128)])
-def test_joined_mp3_files_are_read_to_the_end(tmp_path, voice, between):
+def test_concatenated_mp3_files_without_length_headers_are_read_to_the_end(tmp_path, voice, between):
     data = mp3(tmp_path, voice)
     bare = data[frames_of(data)[1] :]
     one, two = (look_at(tmp_path / name, held) for name, held in (("a.mp3", bare), ("b.mp3", bare + between + bare)))
@@ -185,7 +185,7 @@ def test_joined_mp3_files_are_read_to_the_end(tmp_path, voice, between):
 
 
 @pytest.mark.parametrize(("extension", "kind", "subtype"), [each for each in LOSSY if each[1] != "WAV"])
-def test_joined_files_of_which_one_would_be_read_alone_are_refused(tmp_path, voice, extension, kind, subtype):
+def test_concatenated_files_that_would_be_read_only_in_part_are_refused(tmp_path, voice, extension, kind, subtype):
     data = written(tmp_path / f"clip.{extension}", voice, kind, subtype)
     other = data.replace(data[containers.SERIAL], b"else") if kind == "OGG" else data
     found = look_at(tmp_path / f"joined.{extension}", data + other, full=False)
@@ -196,7 +196,7 @@ def test_joined_files_of_which_one_would_be_read_alone_are_refused(tmp_path, voi
 # What is broken
 
 
-def test_nothing_to_hear(tmp_path):
+def test_silent_short_and_empty_clips_get_an_issue(tmp_path):
     def issue(wave: np.ndarray) -> str | None:
         return look_at(tmp_path / "clip.wav", wav(wave)).issue
 
@@ -212,7 +212,7 @@ def test_nothing_to_hear(tmp_path):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("place", [0, 9_999, -1])
-def test_one_value_that_is_no_number_is_enough(tmp_path, voice, value, place):
+def test_single_nan_or_infinite_sample_makes_a_clip_not_finite(tmp_path, voice, value, place):
     wave = voice.copy()
     wave[place] = value
     written(tmp_path / "clip.wav", wave, "WAV", "FLOAT")
@@ -222,14 +222,14 @@ def test_one_value_that_is_no_number_is_enough(tmp_path, voice, value, place):
 
 
 @pytest.mark.parametrize("rate", [0, 1, 3_999, 384_001, 2**31 - 1])
-def test_a_rate_that_no_speech_has_is_unreadable(tmp_path, voice, rate):
+def test_implausible_sample_rate_is_unreadable(tmp_path, voice, rate):
     data = wav(voice * 32767, rate)
     assert look_at(tmp_path / "clip.wav", data).issue == "unreadable"
     with pytest.raises(Unusable):
         audio.decode(str(tmp_path / "clip.wav"), Cut())
 
 
-def test_a_flac_of_unknown_length_is_named_and_one_that_lies_takes_no_memory(tmp_path, voice):
+def test_flac_with_an_unknown_or_false_sample_count_is_refused(tmp_path, voice):
     data = bytearray(written(tmp_path / "clip.flac", voice, "FLAC", "PCM_16"))
     data[21] |= 0x0F  # the highest bits of the count of samples
     found = look_at(tmp_path / "lie.flac", bytes(data))
@@ -245,15 +245,15 @@ def test_a_flac_of_unknown_length_is_named_and_one_that_lies_takes_no_memory(tmp
 @pytest.mark.parametrize(
     "text", [b"not audio\n", b"RIFF", b"RIFF\0\0\0\0WAVE", b"OggS", b"fLaC", b"ID3\4\0\0\0\0\0\0", b"\xff\xfb"]
 )
-def test_what_only_begins_like_audio_is_refused(tmp_path, text):
+def test_signature_without_audio_is_refused(tmp_path, text):
     assert look_at(tmp_path / "clip.wav", text).issue in ("unreadable", "truncated")
 
 
-def test_a_wav_of_endless_empty_chunks_is_given_up(tmp_path):
+def test_wav_of_countless_empty_chunks_is_unreadable(tmp_path):
     assert look_at(tmp_path / "clip.wav", b"RIFF\0\0\0\0WAVE" + bytes(1_000_000)).issue == "unreadable"
 
 
-def test_pointers_fifos_folders_and_dead_links_are_named(tmp_path):
+def test_lfs_pointers_fifos_folders_and_broken_links_get_an_issue(tmp_path):
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
     assert look_at(tmp_path / "clip.wav", pointer).issue == "lfs-pointer"
     os.mkfifo(tmp_path / "fifo.wav")
@@ -268,7 +268,7 @@ def test_pointers_fifos_folders_and_dead_links_are_named(tmp_path):
     assert audio.probe("nul\0byte.wav").issue == "unreadable"
 
 
-def test_a_disk_that_fails_while_a_file_is_read_is_told(tmp_path, voice, monkeypatch):
+def test_io_error_during_reading_is_reported_as_unreadable(tmp_path, voice, monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise OSError(5, "Input/output error")
 
@@ -282,7 +282,7 @@ def test_a_disk_that_fails_while_a_file_is_read_is_told(tmp_path, voice, monkeyp
 # What is odd
 
 
-def test_clipping_is_three_neighbours_at_full_scale_in_one_channel(tmp_path, voice):
+def test_three_consecutive_full_scale_samples_in_one_channel_count_as_clipping(tmp_path, voice):
     wave = np.round(voice / np.abs(voice).max() * 20_000)
     for count, notes in ((1, []), (2, []), (3, ["clipped"])):
         wave[5000 : 5000 + count] = -32768 if count % 2 else 32767
@@ -301,7 +301,7 @@ def test_clipping_is_noted_at_the_full_scale_of_any_encoding(tmp_path, voice, ki
         assert ("clipped" in look_at(tmp_path / "clip.wav", data).notes) == (high - low > 1.8)
 
 
-def test_quiet_offset_antiphase_and_stereo_are_noted_and_no_issue(tmp_path, voice):
+def test_quiet_dc_offset_antiphase_and_stereo_are_notes_not_issues(tmp_path, voice):
     wave = voice / np.abs(voice).max()
     assert look_at(tmp_path / "clip.wav", wav(wave * 327)).notes == ["quiet"]
     assert look_at(tmp_path / "clip.wav", wav(wave * 329)).notes == []
@@ -316,14 +316,14 @@ def test_quiet_offset_antiphase_and_stereo_are_noted_and_no_issue(tmp_path, voic
 
 
 @pytest.mark.parametrize(("scale", "noted"), [(1, False), (3, False), (32_768, True)])
-def test_integers_that_were_kept_as_floats_are_noted_and_a_gain_is_not(tmp_path, voice, scale, noted):
+def test_integer_range_floats_are_noted_as_over_scale_unlike_moderate_gain(tmp_path, voice, scale, noted):
     data = written(tmp_path / "clip.wav", voice / np.abs(voice).max() * scale, "WAV", "FLOAT")
     found = look_at(tmp_path / "clip.wav", data)
     assert (found.issue, "over-scale" in found.notes) == (None, noted)
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_U8", "FLOAT"])
-def test_what_follows_the_samples_that_a_wav_counts_is_noted_where_it_may_be_sound(tmp_path, voice, subtype):
+def test_possible_audio_after_the_declared_wav_samples_is_noted(tmp_path, voice, subtype):
     data = written(tmp_path / "clip.wav", voice, "WAV", subtype)
     place = data.index(b"data") + 4
     size = struct.unpack_from("<I", data, place)[0]
@@ -337,7 +337,7 @@ def test_what_follows_the_samples_that_a_wav_counts_is_noted_where_it_may_be_sou
 
 @pytest.mark.parametrize("samples", [RATE, RATE + 1])
 @pytest.mark.parametrize("tail", [bytes(9000), b"LIST" + struct.pack("<I", 9000) + bytes(range(250)) * 36])
-def test_chunks_and_padding_behind_the_samples_are_no_sound(tmp_path, voice, samples, tail):
+def test_chunks_and_padding_after_wav_samples_are_not_noted(tmp_path, voice, samples, tail):
     data = written(tmp_path / "clip.wav", voice[:samples], "WAV", "PCM_U8")
     for padding in {b"", b"\0" * (samples % 2)}:  # which some leave out
         assert look_at(tmp_path / "clip.wav", data[: data.index(b"data") + 8 + samples] + padding + tail).notes == []
@@ -371,7 +371,7 @@ def test_plain_wav_reads_as_soundfile_reads_it(tmp_path, voice, name, channels):
 
 
 @pytest.mark.parametrize("subtype", ["PCM_24", "FLOAT", "ULAW"])
-def test_only_plain_samples_are_read_plainly(tmp_path, voice, subtype):
+def test_only_16_bit_pcm_wav_is_read_without_a_decoder(tmp_path, voice, subtype):
     data = written(tmp_path / "clip.wav", voice, "WAV", subtype)
     assert containers.check_length(io.BytesIO(data), data[:64], len(data)).plain is None
 
@@ -379,7 +379,7 @@ def test_only_plain_samples_are_read_plainly(tmp_path, voice, subtype):
 # Digests
 
 
-def test_equal_sounds_have_equal_digests_whatever_holds_them(tmp_path, voice):
+def test_equal_audio_has_the_same_digest_in_any_container(tmp_path, voice):
     samples = np.round(voice * 20_000).astype(np.int16)
     digests = {
         kind: (
@@ -394,7 +394,7 @@ def test_equal_sounds_have_equal_digests_whatever_holds_them(tmp_path, voice):
 
 
 @pytest.mark.parametrize("length", [RATE, 2**20 + 12_345])  # of one block, and of several that end in odd places
-def test_equal_sounds_have_equal_digests_in_any_bit_depth_and_as_often_as_they_are_there(tmp_path, length):
+def test_equal_audio_has_one_digest_in_any_bit_depth_and_channel_count(tmp_path, length):
     samples = np.random.default_rng(0).integers(-32768, 32768, length).astype(np.int16)
     samples[: length // 2] = 0  # what is silent at first could be anything
     expected = look_at(tmp_path / "a.wav", wav(samples)).digest
@@ -409,7 +409,7 @@ def test_equal_sounds_have_equal_digests_in_any_bit_depth_and_as_often_as_they_a
 
 
 @pytest.mark.parametrize("length", [RATE, 2**20 + 12_345])
-def test_a_sound_that_differs_late_from_its_channels_or_from_16_bits_is_another(tmp_path, length):
+def test_late_difference_in_channels_or_bit_depth_changes_the_digest(tmp_path, length):
     samples = np.random.default_rng(0).integers(-9, 9, length) / np.float32(32768)
     both = np.stack([samples, samples], axis=1)
     finer, apart, louder = both.copy(), both.copy(), both.copy()
@@ -425,7 +425,7 @@ def test_a_sound_that_differs_late_from_its_channels_or_from_16_bits_is_another(
     assert len({one, fine, different, loud}) == 4
 
 
-def test_of_what_no_form_holds_but_the_largest_that_is_taken():
+def test_digest_of_mixed_blocks_uses_the_form_that_holds_them_all():
     fine, apart = np.full((9, 2), 1e-7, np.float32), np.array([[0, 1]] * 9, np.float32) / 32768
     digest = Digest(RATE)
     for block in (fine, apart):
@@ -433,7 +433,7 @@ def test_of_what_no_form_holds_but_the_largest_that_is_taken():
     assert digest.text() == digest_of(np.concatenate([fine, apart])) != digest_of(np.concatenate([fine, fine]))
 
 
-def test_a_digest_does_not_depend_on_how_a_sound_is_cut_into_blocks():
+def test_digest_does_not_depend_on_block_sizes():
     samples = np.random.default_rng(0).normal(0, 0.1, (5001, 3)).astype(np.float32)
     for held in (samples, samples[:, 0], np.round(samples * 9000).astype(np.int16)):
         digest = Digest(RATE)
@@ -442,7 +442,7 @@ def test_a_digest_does_not_depend_on_how_a_sound_is_cut_into_blocks():
         assert digest.text() == digest_of(held)
 
 
-def test_a_digest_knows_every_bit_of_every_sample():
+def test_digest_depends_on_every_bit_of_every_sample():
     rng = np.random.default_rng(2)
     for kind, length in (("<i2", 1003), ("<f4", 501), ("<f4", 2), ("<i2", 1)):
         block = rng.integers(-999, 999, length).astype(kind)
@@ -460,7 +460,7 @@ def test_a_digest_knows_every_bit_of_every_sample():
     )
 
 
-def test_a_digest_equals_its_slow_twin():
+def test_digest_equals_a_plain_python_reference():
     block = np.random.default_rng(3).integers(-999, 999, 1003).astype("<i2")
     data, expected = block.tobytes(), hashlib.sha1(b"16000 1")
     words = [int.from_bytes(data[at : at + 8], "little") for at in range(0, len(data) - 7, 8)]
@@ -485,7 +485,7 @@ def digest_of(block: np.ndarray, rate: int = 16_000) -> str:
     return digest.text()
 
 
-def test_a_long_file_passes_in_blocks(tmp_path, monkeypatch, voice):
+def test_file_read_in_small_blocks_gives_the_same_result(tmp_path, monkeypatch, voice):
     path = tmp_path / "clip.wav"
     path.write_bytes(wav(np.stack([voice, -voice, voice], axis=1) * 9000))
     whole, sound = audio.probe(str(path)), audio.decode(str(path), Cut(22_050))
@@ -499,7 +499,7 @@ def test_a_long_file_passes_in_blocks(tmp_path, monkeypatch, voice):
 
 @pytest.mark.parametrize("source", [4_000, 8_000, 11_025, 24_414, 44_100, 48_000, 96_000, 192_000])
 @pytest.mark.parametrize("samples", [1, 2, 799, 20_001])
-def test_resampled_sound_has_its_length(tmp_path, source, samples):
+def test_resampled_audio_has_the_expected_length(tmp_path, source, samples):
     path = tmp_path / "clip.wav"
     path.write_bytes(wav(np.random.default_rng(1).normal(0, 3000, samples), source))
     decoded = audio.decode(str(path), Cut(RATE))
@@ -518,7 +518,7 @@ def test_resampled_sound_has_its_length(tmp_path, source, samples):
         (0, math.nan, 20_000),
     ],
 )
-def test_a_part_is_cut_out(tmp_path, start, duration, length):
+def test_start_and_duration_select_the_exact_samples(tmp_path, start, duration, length):
     (tmp_path / "clip.wav").write_bytes(wav(np.arange(20_000)))
     decoded = audio.decode(str(tmp_path / "clip.wav"), Cut(RATE), start, duration)
     np.testing.assert_array_equal(np.round(decoded[0] * 32768), np.arange(20_000)[round(start * RATE) :][:length])
@@ -527,14 +527,14 @@ def test_a_part_is_cut_out(tmp_path, start, duration, length):
 @pytest.mark.parametrize(
     ("start", "duration"), [(1.25, None), (-1, None), (math.nan, 1), (math.inf, 1), (0, 0), (0, -1), (0.5, -3)]
 )
-def test_a_part_that_is_not_there_is_an_issue(tmp_path, start, duration):
+def test_invalid_start_or_duration_makes_the_clip_empty(tmp_path, start, duration):
     (tmp_path / "clip.wav").write_bytes(wav(np.arange(20_000)))
     with pytest.raises(Unusable, match="nothing") as caught:
         audio.decode(str(tmp_path / "clip.wav"), Cut(RATE), start, duration)
     assert caught.value.issue == "empty"
 
 
-def test_a_part_of_what_cannot_be_sought_in_is_the_same_part_of_the_whole(tmp_path, voice):
+def test_part_of_an_unseekable_file_equals_that_part_of_the_whole(tmp_path, voice):
     path = str(tmp_path / "call.wav")
     soundfile.write(path, voice, 8_000, format="WAV", subtype="GSM610")
     assert not soundfile.SoundFile(path).seekable()
@@ -552,9 +552,7 @@ LOW, STEREO_LOW = ("CONSTANT", 0.999, 1), ("CONSTANT", 0.999, 2)  # 8 kbit/s: fr
     (8_000, *LOW), (22_050, *STEREO_LOW), (24_000, *LOW), (24_000, *STEREO_LOW), (24_000, "VARIABLE", 0.999, 1),
     (16_000, "AVERAGE", 0.95, 2), (44_100, "VARIABLE", 0.999, 2), (48_000, "CONSTANT", 0.0, 1),
 ])  # fmt: skip
-def test_an_mp3_gives_the_same_samples_in_blocks_of_any_size_and_a_part_of_it_is_the_part_of_the_whole(
-    tmp_path, rate, mode, level, channels, monkeypatch
-):
+def test_mp3_decodes_alike_whole_in_blocks_and_in_parts(tmp_path, rate, mode, level, channels, monkeypatch):
     path, cut = str(tmp_path / "whole.mp3"), Cut(rate, channels="all")
     mp3(tmp_path, bursts(120_000, channels), rate, mode, level)
     whole, looked = audio.decode(path, cut), audio.probe(path)
@@ -577,7 +575,7 @@ def bursts(length: int, channels: int) -> np.ndarray:
     return gain * np.random.default_rng(0).normal(0, 0.1, (length, channels))
 
 
-def test_a_cut_mp3_has_the_samples_of_the_whole_up_to_the_cut(tmp_path):
+def test_truncated_mp3_decodes_to_the_same_samples_up_to_the_cut(tmp_path):
     data = mp3(tmp_path, bursts(20 * RATE, 1), RATE, "CONSTANT", 0.999)
     (tmp_path / "cut.mp3").write_bytes(data[: len(data) // 2])
     whole = audio.decode(str(tmp_path / "whole.mp3"), Cut(RATE))
@@ -587,7 +585,7 @@ def test_a_cut_mp3_has_the_samples_of_the_whole_up_to_the_cut(tmp_path):
 
 
 @pytest.mark.parametrize("rate", [16_000, 48_000])
-def test_a_part_in_the_last_page_of_a_vorbis_file_is_the_part_of_the_whole(tmp_path, rate):
+def test_part_in_the_last_vorbis_page_equals_that_part_of_the_whole(tmp_path, rate):
     path, cut = str(tmp_path / "clip.ogg"), Cut(rate)
     written(tmp_path / "clip.ogg", bursts(6 * rate, 1), "OGG", "VORBIS", rate)
     whole = audio.decode(path, cut)
@@ -596,7 +594,7 @@ def test_a_part_in_the_last_page_of_a_vorbis_file_is_the_part_of_the_whole(tmp_p
         np.testing.assert_array_equal(part, whole[:, -before:])
 
 
-def test_a_part_is_read_from_close_before_it_and_not_from_the_beginning(tmp_path, monkeypatch):
+def test_decoding_a_late_part_does_not_read_from_the_beginning(tmp_path, monkeypatch):
     mp3(tmp_path, bursts(30 * RATE, 1), RATE)
     read, blocks = [], audio._blocks
     monkeypatch.setattr(audio, "_blocks", lambda stream, length, *rest: read.append(length) or blocks(stream, length))
@@ -604,13 +602,13 @@ def test_a_part_is_read_from_close_before_it_and_not_from_the_beginning(tmp_path
     assert sum(read) <= audio.LEAD + RATE < 29 * RATE
 
 
-def test_a_cut_file_is_not_decoded_in_part(tmp_path, voice):
+def test_decoding_a_truncated_file_is_refused(tmp_path, voice):
     (tmp_path / "clip.wav").write_bytes(wav(voice * 9000)[:-5000])
     with pytest.raises(Unusable, match="missing"):
         audio.decode(str(tmp_path / "clip.wav"), Cut())
 
 
-def test_looking_at_a_fifo_does_not_wait(tmp_path):
+def test_probing_a_fifo_does_not_block(tmp_path):
     os.mkfifo(tmp_path / "fifo.wav")
     thread = threading.Thread(target=audio.probe, args=(str(tmp_path / "fifo.wav"),), daemon=True)
     thread.start()
@@ -622,7 +620,7 @@ def test_looking_at_a_fifo_does_not_wait(tmp_path):
 
 
 @pytest.mark.parametrize("extension", [".ogg", ".flac", ".wav"])
-def test_minutes_of_sound_are_written(extension):
+def test_encoding_minutes_of_audio_does_not_crash(extension):
     """In a process of its own, which libsndfile would end."""
     code = (
         "import io, numpy, soundfile; from sertool.sound import encoding; "
@@ -633,14 +631,14 @@ def test_minutes_of_sound_are_written(extension):
 
 
 @pytest.mark.parametrize("extension", ["wav", "flac", "ogg"])
-def test_what_is_written_is_read_back(tmp_path, voice, extension):
+def test_written_audio_is_read_back(tmp_path, voice, extension):
     encoding.write(tmp_path / f"clip.{extension}", voice, RATE)
     np.testing.assert_allclose(audio.decode(str(tmp_path / f"clip.{extension}"), Cut())[0], voice, atol=0.2)
     assert os.listdir(tmp_path) == [f"clip.{extension}"]
 
 
 @pytest.mark.parametrize("extension", [".wav", ".flac", ".ogg"])
-def test_a_remark_is_read_back_and_is_no_sound(tmp_path, voice, extension):
+def test_embedded_remark_is_read_back_and_leaves_the_audio_unchanged(tmp_path, voice, extension):
     path = tmp_path / f"clip{extension}"
     path.write_bytes(encoding.encoded(voice, RATE, extension, "made from é 123"))
     assert audio.remark(str(path)) == "made from é 123"
@@ -654,7 +652,7 @@ def test_a_remark_is_read_back_and_is_no_sound(tmp_path, voice, extension):
 
 
 @pytest.mark.parametrize("extension", [".wav", ".flac"])
-def test_samples_of_16_bits_are_written_as_they_were_read(tmp_path, extension):
+def test_16_bit_samples_survive_writing_and_louder_ones_are_clipped(tmp_path, extension):
     samples = np.random.default_rng(0).integers(-32768, 32768, (500, 2)).astype(np.float32) / 32768
     encoding.write(tmp_path / f"x{extension}", samples, RATE)
     np.testing.assert_array_equal(audio.decode(str(tmp_path / f"x{extension}"), Cut(RATE, "stereo")).T, samples)

@@ -60,7 +60,7 @@ def refused(*words: object, says: str) -> Outcome:
 # The rows
 
 
-def test_copies_stand_below_their_parents_with_what_was_drawn(voices):
+def test_copies_follow_their_parents_and_record_the_drawn_effects(voices):
     held = augmented(voices, "--copies", 2, *CHAIN, "--seed", 7)
     parents = manifest_io.read(str(voices))
     names = manifest.column(parents, "clip")
@@ -76,7 +76,7 @@ def test_copies_stand_below_their_parents_with_what_was_drawn(voices):
         assert {name: row[name] for name in same} == {name: parent[name] for name in same}
 
 
-def test_clip_copy_and_seed_alone_decide_what_is_drawn(voices, tmp_path):
+def test_drawn_numbers_depend_only_on_clip_copy_number_and_seed(voices, tmp_path):
     base = augmented(voices, "--copies", 2, *CHAIN)
     names = [row for row in base.values() if not row.get("parent")]
     backwards = save(names[::-1], tmp_path / "back.jsonl")
@@ -88,7 +88,7 @@ def test_clip_copy_and_seed_alone_decide_what_is_drawn(voices, tmp_path):
     assert len(set(chains(base).values())) == len(chains(base))
 
 
-def test_another_effect_changes_nothing_of_what_the_others_draw(voices):
+def test_adding_an_effect_does_not_change_draws_of_other_effects(voices):
     def noise(*words):
         return [
             one for text in chains(augmented(voices, *words)).values() for one in json.loads(text)["effects"]
@@ -98,7 +98,7 @@ def test_another_effect_changes_nothing_of_what_the_others_draw(voices):
     assert noise("--noise", "5:25") == noise("--noise", "5:25", "--pitch", "-1:1", "--polarity", "--crop", "0.9")
 
 
-def test_rows_that_are_held_out_unusable_or_copies_are_not_multiplied(voices, tmp_path):
+def test_held_out_unusable_and_copied_rows_get_no_copies(voices, tmp_path):
     table = [row for row in augmented(voices, "--gain", 1).values() if not row.get("parent")]
     for row, split in zip(table, ["train", "dev", "test", None] * len(table), strict=False):
         row["split"] = split
@@ -113,7 +113,7 @@ def test_rows_that_are_held_out_unusable_or_copies_are_not_multiplied(voices, tm
     assert not [clip for clip in again if clip.count("#") > 1]
 
 
-def test_what_anybody_called_test_or_dev_is_never_multiplied(voices, tmp_path):
+def test_rows_of_any_test_or_dev_split_spelling_get_no_copies(voices, tmp_path):
     table = [row for row in augmented(voices, "--gain", 1).values() if not row.get("parent")]
     words = ("Training", "Test", " VAL ", "validation", "testing", "devel", "eval", "")
     for row, word in zip(table, words * len(table), strict=False):
@@ -127,7 +127,7 @@ def test_what_anybody_called_test_or_dev_is_never_multiplied(voices, tmp_path):
     assert {row["split"] for row in made.values()} == {"train", None}
 
 
-def test_copies_are_named_past_files_that_are_called_as_they_would_be(voices, tmp_path):
+def test_copy_names_avoid_existing_clip_names(voices, tmp_path):
     names = ("take", "take#1", "take#3", "take#12345678901234567890")
     table = manifest_io.read(str(voices)).slice(0, len(names))
     manifest_io.write(manifest.with_column(table, "clip", list(names)), str(tmp_path / "m.parquet"), "parquet")
@@ -136,14 +136,14 @@ def test_copies_are_named_past_files_that_are_called_as_they_would_be(voices, tm
     assert (len(held), made) == (3 * len(names), {"take#4", "take#5"})
 
 
-def test_nothing_left_to_copy_is_one_line(voices, tmp_path):
+def test_manifest_with_nothing_to_copy_is_a_one_line_error(voices, tmp_path):
     table = [row | {"split": "test"} for row in augmented(voices, "--gain", 1).values()]
     done = sertool("augment", save(table, tmp_path / "m.jsonl"), "--gain", 1)
     assert done.code == 1
     assert "no row of" in done.line
 
 
-def test_copies_never_leak_through_the_splits_that_index_makes(voices, tmp_path):
+def test_copies_never_leak_across_splits_made_by_index(voices, tmp_path):
     for how in (["--split", "speaker:50/25/25"], ["--folds", "3"]):
         place = tmp_path / f"{how[0][2:]}.parquet"
         assert sertool("augment", voices, "--copies", 2, "--gain", "-3:3", "-o", tmp_path / "a.parquet").code == 0
@@ -159,21 +159,21 @@ def test_copies_never_leak_through_the_splits_that_index_makes(voices, tmp_path)
     assert b"LEAK  parent: 1 in more than one part" in told.out
 
 
-def test_copies_do_not_claim_their_parents_features(voices, tmp_path):
+def test_copies_do_not_inherit_their_parents_feature_shards(voices, tmp_path):
     sertool("featurize", voices, "--rms", "-o", tmp_path / "f")
     held = augmented(tmp_path / "f" / "manifest.parquet", "--gain", 3)
     assert all(row.get("rms_shard") is None and row.get("rms_rows") is None for row in copies(held).values())
     assert all(row["rms_shard"] for row in held.values() if not row.get("parent"))
 
 
-def test_drawing_needs_no_torch(voices):
+def test_drawing_effects_does_not_import_torch(voices):
     code = "import sys; from sertool import cli; code = cli.run(sys.argv[1:]); assert 'torch' not in sys.modules, 1"
     words = ["augment", str(voices), "--copies", "2", *CHAIN, "--reverb", "0.3", "--recipe", "acnt", "-f", "csv"]
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-def test_the_same_command_again_touches_nothing(voices, tmp_path):
+def test_repeated_augment_command_touches_no_file(voices, tmp_path):
     line = ("augment", voices, "--noise", "10:30", "-o", tmp_path / "m.parquet")
     assert sertool(*line).code == 0
     before = ages(tmp_path)
@@ -181,7 +181,7 @@ def test_the_same_command_again_touches_nothing(voices, tmp_path):
     assert ages(tmp_path) == before
 
 
-def test_one_copy_is_said_to_be_one(voices, tmp_path):
+def test_single_copy_is_counted_in_the_singular(voices, tmp_path):
     clip = next((voices.parent / "clips").rglob("*.wav"))
     line = ("augment", clip, "--gain", 1, "--write", tmp_path / "s", "-f", "csv")
     assert "would append 1 copy of 1 clip to 1 row, and" in sertool(*line, "--dry-run").err
@@ -192,7 +192,7 @@ def test_one_copy_is_said_to_be_one(voices, tmp_path):
     assert f"\n1 copy in {tmp_path / 's'} (1 written now)" in said
 
 
-def test_a_dry_run_says_how_many_and_writes_nothing(voices, tmp_path):
+def test_dry_run_counts_the_copies_and_writes_nothing(voices, tmp_path):
     done = sertool("augment", voices, "--copies", 3, "--gain", 1, "-o", tmp_path / "m.parquet", "--dry-run")
     count = len(manifest_io.read(str(voices)))
     assert done.line == f"would append {3 * count} copies of {count} clips to {count} rows"
@@ -202,7 +202,7 @@ def test_a_dry_run_says_how_many_and_writes_nothing(voices, tmp_path):
 # What featurize makes of them
 
 
-def test_featurize_hears_the_copies_as_a_file_of_them_would_sound(voices, tmp_path):
+def test_featurize_renders_copies_like_their_written_files(voices, tmp_path):
     chain = ("--gain", "-9:-3", "--polarity", "--low-pass", "3000", "--shift", "-0.05:0.05")
     sertool("augment", voices, *chain, "-o", tmp_path / "rows.parquet")
     sertool("augment", voices, *chain, "--write", tmp_path / "sound", "--as", "wav", "-o", tmp_path / "files.parquet")
@@ -216,7 +216,7 @@ def test_featurize_hears_the_copies_as_a_file_of_them_would_sound(voices, tmp_pa
     assert all(not np.array_equal(held[clip], held[f"{clip}#1"]) for clip in plain)
 
 
-def test_copies_beyond_full_scale_are_written_as_featurize_makes_them(voices, tmp_path):
+def test_wav_copies_beyond_full_scale_match_the_copies_featurize_renders(voices, tmp_path):
     chain = ("augment", voices, "--gain", "20:20")
     sertool(*chain, "-o", tmp_path / "rows.parquet")
     done = sertool(*chain, "--write", tmp_path / "sound", "--as", "wav", "-o", tmp_path / "files.parquet")
@@ -235,7 +235,7 @@ def test_copies_within_full_scale_are_wav_files_of_16_bits(voices, tmp_path):
     assert {soundfile.info(path).subtype for path in (tmp_path / "s").rglob("*.wav")} == {"PCM_16"}
 
 
-def test_copies_beyond_full_scale_are_turned_down_in_flac_with_a_word(voices, tmp_path):
+def test_flac_copies_beyond_full_scale_are_turned_down_with_a_warning(voices, tmp_path):
     line = ("augment", voices, "--gain", "20:20", "--write", tmp_path / "s", "-o", tmp_path / "m.parquet")
     first, again = sertool(*line), sertool(*line)
     said = filter(None, manifest.column(manifest_io.read(str(tmp_path / "m.parquet")), "augmentation"))
@@ -249,7 +249,7 @@ def test_copies_beyond_full_scale_are_turned_down_in_flac_with_a_word(voices, tm
 
 
 @pytest.mark.parametrize("kind", ["wav", "flac"])
-def test_a_damaged_file_beyond_full_scale_is_written_again_with_the_same_bytes(voices, tmp_path, kind):
+def test_damaged_copy_beyond_full_scale_is_rewritten_with_identical_bytes(voices, tmp_path, kind):
     line = ("augment", voices, "--gain", 30, "--write", tmp_path / "s", "--as", kind, "-o", tmp_path / "m.parquet")
     sertool(*line)
     whole = snapshot(tmp_path / "s")
@@ -261,7 +261,7 @@ def test_a_damaged_file_beyond_full_scale_is_written_again_with_the_same_bytes(v
     assert snapshot(tmp_path / "s") == whole
 
 
-def test_a_copy_is_the_same_whatever_the_order_the_jobs_and_the_parts(voices, tmp_path, monkeypatch):
+def test_features_of_copies_do_not_depend_on_order_jobs_or_parts(voices, tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "CLIPS", 5)
     sertool("augment", voices, *CHAIN, "--copies", 2, "--reverb", "0.1:0.3", "-o", tmp_path / "m.parquet")
     many = tmp_path / "m.parquet"
@@ -312,7 +312,7 @@ def far(one: np.ndarray, other: np.ndarray) -> int:
     "how", [{}, {"channels": "stereo", "remove_dc": True}, {"trim": 30.0, "seconds": 1.0, "fit": "random"}]
 )
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
-def test_copies_made_together_sound_as_those_made_alone_in_any_order(voices, tmp_path, how, device, monkeypatch):
+def test_batched_copies_equal_copies_made_alone_in_any_order(voices, tmp_path, how, device, monkeypatch):
     clips = copied_clips(voices, tmp_path, *EVERY, "--copies", 2)
     engine = engine_of(device, **how)
     alone = {clip.name: decoding.decoded(clip, engine.extraction.wave) for clip in clips}
@@ -324,7 +324,7 @@ def test_copies_made_together_sound_as_those_made_alone_in_any_order(voices, tmp
         assert far(once[clip], again[clip]) <= 4
 
 
-def test_effects_that_do_not_fit_on_the_device_are_applied_to_half_the_copies(voices, tmp_path, monkeypatch):
+def test_batch_is_halved_when_effects_run_out_of_device_memory(voices, tmp_path, monkeypatch):
     clips = copied_clips(voices, tmp_path, *CHAIN)
     engine = engine_of(remove_dc=True)
     whole, sizes, apply = heard(engine, clips), [], effects.applied_together
@@ -341,7 +341,7 @@ def test_effects_that_do_not_fit_on_the_device_are_applied_to_half_the_copies(vo
     assert all(far(whole[clip], halved[clip]) <= 1 for clip in whole)
 
 
-def test_a_copy_that_cannot_be_made_leaves_its_neighbours_alone(voices, tmp_path):
+def test_failed_copy_does_not_affect_other_copies_in_its_batch(voices, tmp_path):
     noise = tmp_path / "noise.wav"
     encoding.write(noise, np.random.default_rng(0).normal(0, 0.1, 8000).astype(np.float32), 16_000)
     clips = [clip for clip in copied_clips(voices, tmp_path, *CHAIN) if clip.augmentation][:5]
@@ -359,7 +359,7 @@ def test_a_copy_that_cannot_be_made_leaves_its_neighbours_alone(voices, tmp_path
                for rows, clip in zip(made, clips, strict=True) if not rows.issue)  # fmt: skip
 
 
-def test_a_noise_that_was_moved_is_to_be_restored_or_drawn_again(voices, tmp_path):
+def test_missing_background_noise_file_is_an_error_with_a_remedy(voices, tmp_path):
     (tmp_path / "noises").mkdir()
     encoding.write(tmp_path / "noises" / "a.wav", np.random.default_rng(0).normal(0, 0.1, 8000), 16_000)
     sertool("augment", voices, "--background", tmp_path / "noises", "-o", tmp_path / "m.parquet")
@@ -370,7 +370,7 @@ def test_a_noise_that_was_moved_is_to_be_restored_or_drawn_again(voices, tmp_pat
     assert "noises/a.wav is not there (no such file): restore it, or run augment again" in done.line
 
 
-def test_other_numbers_make_only_their_own_shards_anew(voices, tmp_path, monkeypatch):
+def test_new_draws_rebuild_only_the_shards_of_the_copies(voices, tmp_path, monkeypatch):
     count = len(manifest_io.read(str(voices)))
     monkeypatch.setattr(shards, "CLIPS", count)
     for seed in (0, 1):
@@ -389,7 +389,7 @@ def test_verify_agrees_on_copies(voices, tmp_path):
 # Sound
 
 
-def test_written_copies_are_files_whose_rows_say_so(voices, tmp_path):
+def test_manifest_rows_describe_the_written_copies(voices, tmp_path):
     line = ("augment", voices, "--copies", 2, "--tempo", "0.7:0.9", "--write", tmp_path / "s", "-f", "jsonl")
     held = [json.loads(row) for row in sertool(*line).out.splitlines()]
     made = [row for row in held if row.get("parent")]
@@ -404,7 +404,7 @@ def test_written_copies_are_files_whose_rows_say_so(voices, tmp_path):
         assert row["sample_rate"] == parent["sample_rate"]
 
 
-def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_bytes(voices, tmp_path):
+def test_resumed_run_writes_only_missing_copies_with_identical_bytes(voices, tmp_path):
     line = ("augment", voices, *CHAIN, "--write", tmp_path / "s", "--as", "wav", "-o", tmp_path / "m.parquet")
     assert sertool(*line).code == 0
     whole, before = snapshot(tmp_path / "s"), ages(tmp_path / "s")
@@ -434,7 +434,7 @@ sys.exit(cli.run(sys.argv[1:]))
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("how", "code"), [("SIGKILL", -9), pytest.param("SIGINT", 130, marks=pytest.mark.slow)])
-def test_of_a_run_that_is_killed_what_has_its_name_is_whole(how, code, voices, tmp_path):
+def test_killed_run_leaves_only_complete_copies_and_resumes_identically(how, code, voices, tmp_path):
     chain = (*CHAIN, "--copies", 2, "--write", tmp_path / "s", "--as", "wav")
     words = list(map(str, ("augment", voices, *chain, "-o", tmp_path / "m.parquet", "-j", 2)))
     done = subprocess.run([sys.executable, "-c", KILLED.format(how=how), *words], capture_output=True, check=False)
@@ -450,7 +450,7 @@ def test_of_a_run_that_is_killed_what_has_its_name_is_whole(how, code, voices, t
     assert snapshot(tmp_path / "again") == snapshot(tmp_path / "s")
 
 
-def test_of_a_few_long_copies_those_that_are_done_have_their_names(voices, tmp_path, monkeypatch):
+def test_long_copies_are_published_in_small_groups(voices, tmp_path, monkeypatch):
     monkeypatch.setattr(rendering, "GROUP_SECONDS", 3.0)
     named, groups = rendering.name_together, []
     monkeypatch.setattr(rendering, "name_together", lambda paths: (groups.append(len(paths)), named(paths)))
@@ -461,7 +461,7 @@ def test_of_a_few_long_copies_those_that_are_done_have_their_names(voices, tmp_p
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_full_disk_keeps_the_copies_that_are_whole_and_nothing_else(voices, tmp_path, monkeypatch, jobs):
+def test_full_disk_leaves_only_complete_copies(voices, tmp_path, monkeypatch, jobs):
     monkeypatch.setattr(rendering, "BATCH_COPIES", 2)
     write = rendering.write_beside
 
@@ -481,7 +481,7 @@ def test_a_full_disk_keeps_the_copies_that_are_whole_and_nothing_else(voices, tm
 
 
 @pytest.mark.slow
-def test_in_any_number_of_parts_and_jobs_the_bytes_and_the_rows_are_the_same(voices, tmp_path, monkeypatch):
+def test_written_copies_and_rows_do_not_depend_on_parts_or_jobs(voices, tmp_path, monkeypatch):
     monkeypatch.setattr(rendering, "BATCH_COPIES", 2)  # so that forks have work
     chain = ("augment", voices, *CHAIN, "--reverb", "0.1:0.3", "--copies", 2, "--as", "flac")
     assert sertool(*chain, "--write", tmp_path / "whole", "-o", tmp_path / "whole.parquet", "-j", 1).code == 0
@@ -504,7 +504,7 @@ def test_in_any_number_of_parts_and_jobs_the_bytes_and_the_rows_are_the_same(voi
     assert "(0 written now)" in sertool(*chain, "--write", tmp_path / "s3", "-o", tmp_path / "m.parquet").err
 
 
-def test_written_copies_that_were_moved_back_are_known_again(voices, tmp_path):
+def test_changed_timestamps_of_written_copies_do_not_rebuild_features(voices, tmp_path):
     line = ("augment", voices, "--gain", 1, "--write", tmp_path / "s", "-o", tmp_path / "m.parquet")
     features = ("featurize", tmp_path / "m.parquet", "--rms", "-o", tmp_path / "f")
     assert sertool(*line).code == sertool(*features).code == 0
@@ -517,12 +517,12 @@ def test_written_copies_that_were_moved_back_are_known_again(voices, tmp_path):
     assert all(row["digest"] == audio.probe(row["path"]).digest for row in made)
 
 
-def test_a_part_of_what_is_not_written_is_refused(voices, tmp_path):
+def test_part_without_write_or_out_of_range_is_refused(voices, tmp_path):
     refused(voices, "--gain", 1, "--part", "1/2", says="--part goes with --write")
     refused(voices, "--gain", 1, "--write", tmp_path / "s", "--part", "3/2", says="--part takes K/N with K from 1 to N")
 
 
-def test_a_damaged_file_is_written_again(voices, tmp_path):
+def test_damaged_or_empty_copy_is_rewritten(voices, tmp_path):
     line = ("augment", voices, "--gain", 1, "--write", tmp_path / "s", "--as", "wav", "-o", tmp_path / "m.parquet")
     sertool(*line)
     whole = snapshot(tmp_path / "s")
@@ -533,7 +533,7 @@ def test_a_damaged_file_is_written_again(voices, tmp_path):
     assert snapshot(tmp_path / "s") == whole
 
 
-def test_files_of_other_numbers_or_of_another_sound_are_not_kept(voices, tmp_path):
+def test_new_seed_or_changed_source_audio_rewrites_copies(voices, tmp_path):
     shutil.copytree(voices.parent / "clips", tmp_path / "clips")
     sertool("index", tmp_path / "clips", "-o", tmp_path / "clips.parquet")
     line = (
@@ -562,7 +562,7 @@ def test_a_file_of_another_version_is_not_kept(voices, tmp_path, monkeypatch, mo
     assert rendering._copy_digest(clip) != before
 
 
-def test_a_copy_of_a_file_that_is_gone_has_an_issue(voices, tmp_path):
+def test_copy_of_a_missing_file_is_marked_vanished(voices, tmp_path):
     shutil.copytree(voices.parent / "clips", tmp_path / "clips")
     sertool("index", tmp_path / "clips", "-o", tmp_path / "clips.parquet")
     next((tmp_path / "clips").rglob("*.wav")).unlink()
@@ -573,7 +573,7 @@ def test_a_copy_of_a_file_that_is_gone_has_an_issue(voices, tmp_path):
     assert manifest.column(manifest_io.read(str(tmp_path / "m.parquet")), "issue").count("vanished") == 1
 
 
-def test_a_folder_of_noises_that_cannot_be_listed_is_told(make, shut):
+def test_unlistable_background_folder_is_reported_once(make, shut):
     folder = make("x/sad/1.wav", "noises/near/1.wav", "noises/far/1.wav")
     shut.add("far")
     done = sertool("augment", folder / "x", "--background", folder / "noises", "-f", "jsonl")
@@ -581,7 +581,7 @@ def test_a_folder_of_noises_that_cannot_be_listed_is_told(make, shut):
     assert done.err.count(f"cannot look into {folder / 'noises/far'}: ") == 1
 
 
-def test_a_folder_that_cannot_be_listed_fails_a_strict_one(make, shut):
+def test_unlistable_folder_fails_a_strict_run(make, shut):
     folder = make("x/sad/1.wav", "x/angry/1.wav")
     line = ("augment", folder / "x", "--gain", 1, "-f", "jsonl", "--strict")
     assert sertool(*line).code == 0
@@ -592,14 +592,14 @@ def test_a_folder_that_cannot_be_listed_fails_a_strict_one(make, shut):
     assert len(done.out.splitlines()) == 2
 
 
-def test_loud_copies_are_not_cut_off(tmp_path, make):
+def test_loud_copies_are_not_clipped(tmp_path, make):
     folder = make("x/a/1.wav")
     sertool("augment", folder / "x", "--gain", 40, "--write", tmp_path / "s", "-o", tmp_path / "m.parquet")
     (path,) = (tmp_path / "s").rglob("*.flac")
     assert "clipped" not in audio.probe(str(path)).notes
 
 
-def test_no_clip_id_leads_out_of_the_folder(tmp_path, make):
+def test_copies_stay_inside_the_output_folder_for_any_clip_id(tmp_path, make):
     folder = make("x/1.wav", "x/2.wav")
     table = [
         {"clip": "../../out", "path": str(folder / "x" / "1.wav")},
@@ -619,7 +619,7 @@ def test_no_clip_id_leads_out_of_the_folder(tmp_path, make):
     assert [path.name[:6] for path in (tmp_path / "u").iterdir() if path.suffix == ".flac"] == ["out#1-"] * 2
 
 
-def test_no_manifest_loses_its_copies_to_another_that_writes_to_the_same_folder(voices, tmp_path):
+def test_runs_into_one_folder_never_overwrite_each_others_copies(voices, tmp_path):
     made = {}
     for name, chain in {"noise": ("--noise", 20), "gain": ("--gain", -20), "again": ("--noise", 20)}.items():
         done = sertool("augment", voices, *chain, "--write", tmp_path / "s", "-o", tmp_path / f"{name}.parquet")
@@ -634,7 +634,7 @@ def test_no_manifest_loses_its_copies_to_another_that_writes_to_the_same_folder(
     assert all(Path(path).read_bytes() == data for held in made.values() for path, data in held.items())
 
 
-def test_two_at_work_in_one_folder_are_refused(voices, tmp_path):
+def test_concurrent_run_in_the_same_folder_is_refused(voices, tmp_path):
     from sertool.system import locks
 
     with locks.folder_lock(tmp_path / "s", wait=False):
@@ -643,7 +643,7 @@ def test_two_at_work_in_one_folder_are_refused(voices, tmp_path):
     assert "another sertool is at work" in done.line
 
 
-def test_a_copy_whose_samples_are_no_numbers_is_set_aside_without_a_warning_of_pythons(make, tmp_path):
+def test_copy_with_non_finite_samples_is_set_aside_without_python_warnings(make, tmp_path):
     clip = make("angry/1.wav", "angry/2.wav") / "angry" / "1.wav"
     huge = np.random.default_rng(0).normal(0, 1e30, 16_000).astype(np.float32)
     soundfile.write(clip, huge, 16_000, format="WAV", subtype="FLOAT")
@@ -661,7 +661,7 @@ def test_a_copy_whose_samples_are_no_numbers_is_set_aside_without_a_warning_of_p
     assert f"cannot draw angry/1: {clip} is not-finite (its samples are so large" in drawn.err
 
 
-def test_listening_and_looking_take_an_audio_file(voices, tmp_path):
+def test_listen_and_plot_accept_an_audio_file(voices, tmp_path):
     clip = next((voices.parent / "clips").rglob("*.wav"))
     done = sertool("augment", clip, "--copies", 2, "--pitch", "2:4", "--reverb", "0.3", "--listen", tmp_path / "l")
     assert (done.code, done.out) == (0, b"")
@@ -675,7 +675,7 @@ def test_listening_and_looking_take_an_audio_file(voices, tmp_path):
     refused(clip, "--noise", 5, "--plot", tmp_path / "p.gif", "-q", says="choose a name that ends in .png")
 
 
-def test_examples_are_of_the_copies_made_now(voices, tmp_path):
+def test_plot_shows_a_newly_made_copy_instead_of_an_existing_one(voices, tmp_path):
     first, *_ = manifest_io.read(str(voices)).column("clip").to_pylist()
     once = sertool("augment", voices, "--gain", 3, "-o", tmp_path / "once.parquet")
     assert once.code == 0, once.err
@@ -683,7 +683,7 @@ def test_examples_are_of_the_copies_made_now(voices, tmp_path):
     assert f"drew {first} and {first}#2 in" in drawn.err
 
 
-def test_a_copy_without_its_parent_is_no_example(make, tmp_path):
+def test_listen_and_plot_skip_copies_without_their_parent(make, tmp_path):
     make("a.wav", "b.wav")
     held = [{"clip": "a#1", "parent": "a"}, {"clip": "b", "parent": None}]
     orphaned = save([row | {"path": str(tmp_path / f"{row['clip'][0]}.wav")} for row in held], tmp_path / "m.jsonl")
@@ -693,7 +693,7 @@ def test_a_copy_without_its_parent_is_no_example(make, tmp_path):
     assert sorted(path.name for path in (tmp_path / "l").iterdir()) == ["b#1.wav", "b.wav"]
 
 
-def test_examples_replace_examples_and_no_recording(make, tmp_path):
+def test_listen_replaces_its_own_examples_and_never_other_recordings(make, tmp_path):
     make("1.wav", "2.wav")
     lines = [{"clip": name, "path": str(tmp_path / f"{name}.wav")} for name in "12"]
     line = (save(lines, tmp_path / "m.jsonl"), "--gain", -6, "-q", "--listen")
@@ -709,13 +709,13 @@ def test_examples_replace_examples_and_no_recording(make, tmp_path):
     (("--plot", "p.png", "-o", "m.parquet", "-f", "csv"), "--plot draws and stops: leave out --out and --format"),
     (("--as", "wav"), "--as goes with --write"), (("--as", "flac", "--listen", "l"), "--as goes with --write"),
 ])  # fmt: skip
-def test_what_would_not_be_written_is_refused(voices, tmp_path, monkeypatch, words, says):
+def test_conflicting_output_options_are_refused(voices, tmp_path, monkeypatch, words, says):
     monkeypatch.chdir(tmp_path)
     refused(voices, "--gain", 1, *words, says=says)
     assert not any(tmp_path.iterdir())
 
 
-def test_writing_leaves_torch_its_threads(voices, tmp_path):
+def test_writing_copies_keeps_the_torch_thread_count(voices, tmp_path):
     torch.set_num_threads(3)
     try:
         assert sertool("augment", voices, "--gain", 3, "--write", tmp_path / "s", "-f", "csv").code == 0
@@ -724,14 +724,14 @@ def test_writing_leaves_torch_its_threads(voices, tmp_path):
         torch.set_num_threads(1)
 
 
-def test_clips_of_like_names_are_heard_apart(make, tmp_path):
+def test_listen_writes_separate_files_for_similar_clip_names(make, tmp_path):
     make("two/happy/a b.wav", "two/happy/a-b.wav")
     done = sertool("augment", tmp_path / "two", "--gain", 3, "--listen", tmp_path / "l")
     assert done.code == 0, done.err
     assert len(list((tmp_path / "l").glob("*.wav"))) == 4
 
 
-def test_a_copy_has_none_of_the_answers_for_its_parent(tmp_path):
+def test_copies_do_not_inherit_their_parents_predictions(tmp_path):
     said = {"predicted": "sad", "p_sad": 0.9, "top": "sad 0.9", "protocol": "loso", "adapted": "enrolled", "run": "r"}
     held = save([{"clip": "a", "path": "a.wav", "emotion": "sad", "confidence": 0.9, **said}], tmp_path / "a.jsonl")
     _, copy = augmented(held, "--gain", 3).values()
@@ -742,13 +742,13 @@ def test_a_copy_has_none_of_the_answers_for_its_parent(tmp_path):
 
 
 @pytest.mark.parametrize("name", effect_chains.RECIPES)
-def test_recipes_have_names(name, voices):
+def test_named_recipe_applies_exactly_its_effects(name, voices):
     held = chains(augmented(voices, "--recipe", name))
     asked = effect_chains.RECIPES[name].keys() - {"about", "copies"}
     assert {one["effect"] for text in held.values() for one in json.loads(text)["effects"]} == asked
 
 
-def test_a_recipe_of_ones_own_is_what_the_options_would_be(voices, tmp_path):
+def test_recipe_file_equals_the_same_options_and_options_override_it(voices, tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(
         'copies = 2\npitch = [-2, 2]\npolarity = true\n[noise]\nsnr = [10, 30]\ncolour = "pink"\nshare = 0.5\n'
@@ -768,7 +768,7 @@ def test_false_in_a_recipe_switches_an_effect_off(voices, tmp_path):
     assert augmented(voices, "--recipe", path, "--noise", 9) == augmented(voices, "--gain", 3, "--noise", 9)
 
 
-def test_a_share_is_the_share_of_the_copies(voices):
+def test_share_is_the_fraction_of_copies_an_effect_changes(voices):
     held = chains(augmented(voices, "--copies", 40, "--gain", 3, "--polarity", "--share", "gain=0.25"))
     drawn = [[one["effect"] for one in json.loads(text)["effects"]] for text in held.values()]
     assert np.mean(["gain" in names for names in drawn]) == pytest.approx(0.25, abs=0.05)
@@ -776,7 +776,7 @@ def test_a_share_is_the_share_of_the_copies(voices):
     assert any(names == [] for names in drawn)
 
 
-def test_shares_of_some_effects_and_of_all_others_may_stand_in_any_order(voices):
+def test_general_and_per_effect_shares_combine_in_any_order(voices):
     words = (voices, "--gain", 3, "--polarity", "--share")
     first, last = augmented(*words, "gain=1", "--share", 0), augmented(*words, 0, "--share", "gain=1")
     assert first == last
@@ -787,14 +787,14 @@ SPARING = {name: held.facts["SHARE"] for name, held in catalogue.entries("effect
 
 
 @pytest.mark.parametrize("name", SPARING)
-def test_help_and_the_list_say_which_share_of_the_copies_an_effect_happens_to(name):
+def test_help_and_list_show_the_default_share_of_an_effect(name):
     option = re.search(rf"^  --{name} .*?(?=^  --|^$)", sertool("augment", "--help").out.decode(), re.M | re.S)[0]
     assert f"{SPARING[name]:g} of the copies" in " ".join(option.split())
     line = next(line for line in sertool("augment", "--list").out.decode().splitlines() if f"--{name} " in line)
     assert f" {SPARING[name]:g} " in line
 
 
-def test_copies_that_nothing_happened_to_are_counted(voices):
+def test_copies_without_any_effect_are_counted_in_the_summary(voices):
     done = sertool("augment", voices, "--gain", 3, "--copies", 5, "--share", 0.5, "-f", "jsonl")
     texts = [json.loads(line).get("augmentation") for line in done.out.decode().splitlines()]
     untouched = texts.count('{"effects":[]}')
@@ -803,7 +803,7 @@ def test_copies_that_nothing_happened_to_are_counted(voices):
     assert "nothing happens" not in sertool("augment", voices, "--gain", 3, "-f", "jsonl").err
 
 
-def test_effects_happen_in_the_order_that_help_has(voices):
+def test_effects_are_applied_in_the_order_of_the_help(voices):
     words = [f"--{name}" for name in catalogue.names("effects")]
     text = sertool("augment", "--help").out.decode()
     places = {word: text.index(f"  {word} ") for word in words}
@@ -820,7 +820,7 @@ def test_the_list_has_every_effect_and_recipe():
         assert word in text
 
 
-def test_the_list_has_the_names_by_which_a_recipe_calls_settings():
+def test_list_shows_the_recipe_names_of_all_settings():
     lines = sertool("augment", "--list").out.decode().splitlines()
     for word, entry in catalogue.entries("effects").items():
         line = next(line for line in lines if f"--{word} " in line)
@@ -866,7 +866,7 @@ def test_usage_errors_are_one_line_with_the_choices(voices, tmp_path):
         ("copies = 3", "no effect is asked for"),
     ],
 )
-def test_a_recipe_that_makes_no_sense_is_one_line(text, says, voices, tmp_path):
+def test_invalid_recipe_is_a_one_line_error(text, says, voices, tmp_path):
     path = tmp_path / "bad.toml"
     path.write_text(text)
     refused(voices, "--recipe", path, says=says)

@@ -91,7 +91,7 @@ def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_every_bad_file_is_set_aside_by_its_name_and_nothing_else_is(zoo):
+def test_every_bad_file_and_no_good_file_is_set_aside(zoo):
     expected = {name: issue for name, (_, issue) in FILES.items()} | {
         "fifo.wav": "unreadable", "socket.wav": "unreadable", "dead link.wav": "vanished", "own link.wav": "unreadable",
     }  # fmt: skip
@@ -102,7 +102,7 @@ def test_every_bad_file_is_set_aside_by_its_name_and_nothing_else_is(zoo):
         assert f" {kind} " in done.err
 
 
-def test_a_process_says_no_more_than_the_summary_of_bad_files(zoo, tmp_path):
+def test_index_prints_nothing_beyond_the_summary_of_bad_files(zoo, tmp_path):
     command = [sys.executable, "-W", "error", "-m", "sertool", "index", zoo, "-o", tmp_path / "a.parquet"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0
@@ -112,7 +112,7 @@ def test_a_process_says_no_more_than_the_summary_of_bad_files(zoo, tmp_path):
 
 
 @pytest.mark.parametrize("extension", ["wav", "flac", "ogg", "opus", "mp3"])
-def test_cut_at_any_tenth_a_file_is_never_usable(tmp_path, extension):
+def test_file_cut_at_any_tenth_is_never_usable(tmp_path, extension):
     kinds = {
         "ogg": ("OGG", "VORBIS"),
         "opus": ("OGG", "OPUS"),
@@ -131,7 +131,7 @@ def test_cut_at_any_tenth_a_file_is_never_usable(tmp_path, extension):
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "tsv", "jsonl"])
-def test_any_name_goes_through_any_format(tmp_path, kind):
+def test_any_file_name_survives_any_manifest_format(tmp_path, kind):
     folder = tmp_path / "names"
     (folder / "sad").mkdir(parents=True)
     names = [*(f"{name}.wav" for name in NAMES), os.fsdecode(b"latin-\xe9.wav"), os.fsdecode(b"\xff\xfe.wav")]
@@ -150,7 +150,7 @@ def test_any_name_goes_through_any_format(tmp_path, kind):
     assert "\x07" not in done.err
 
 
-def test_folders_that_are_no_text_name_speakers_and_emotions(tmp_path):
+def test_undecodable_folder_names_yield_speakers_and_emotions(tmp_path):
     emotion, speaker = os.fsdecode(b"w\xfctend"), os.fsdecode(b"J\xf6rg")
     for count in range(2):
         folder = tmp_path / "names" / speaker / (emotion, "sad")[count]
@@ -164,7 +164,7 @@ def test_folders_that_are_no_text_name_speakers_and_emotions(tmp_path):
     assert set(held.column("speaker").to_pylist()) == {"names:J\\udcf6rg"}
 
 
-def test_names_that_are_no_text_come_from_lists_too(tmp_path):
+def test_undecodable_file_names_are_accepted_from_stdin_lists(tmp_path):
     names = [tmp_path / os.fsdecode(b"\xff.wav"), tmp_path / "two\nlines.wav", tmp_path / "plain.wav"]
     for count, name in enumerate(names):
         encoding.write(name, np.random.default_rng(count).normal(0, 0.1, 3200), 16_000)
@@ -174,7 +174,7 @@ def test_names_that_are_no_text_come_from_lists_too(tmp_path):
     assert "set aside" not in done.err
 
 
-def test_a_path_of_four_thousand_characters_is_a_path_and_one_of_more_is_told(tmp_path, monkeypatch):
+def test_path_of_4000_characters_is_indexed_and_a_longer_one_is_reported(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     while len(os.getcwd()) < 3800:
         os.mkdir("d" * 150)
@@ -192,7 +192,7 @@ def test_a_path_of_four_thousand_characters_is_a_path_and_one_of_more_is_told(tm
     assert (len(row["path"]), row["samples"], row["issue"]) == (4000, 8000, None)
 
 
-def test_an_argument_of_four_thousand_characters_is_refused(tmp_path):
+def test_overlong_path_argument_is_refused(tmp_path):
     for name in ("x" * 4000, "x" * 4000 + ".wav", "/".join(["x"] * 2000)):
         done = sertool("index", name)
         assert done.code in (1, 2)
@@ -239,7 +239,7 @@ def closed() -> Iterator[Path]:
         (folder / "private").chmod(0o700)
 
 
-def test_what_may_not_be_read_is_set_aside_or_told(closed):
+def test_unreadable_files_are_set_aside_and_unreadable_folders_reported(closed):
     def look() -> int:
         done = sertool("index", closed, "-f", "jsonl")
         issues = {Path(row["path"]).name: row.get("issue") for row in map(json.loads, done.out.splitlines())}
@@ -259,7 +259,7 @@ def test_what_may_not_be_read_is_set_aside_or_told(closed):
     assert as_nobody(refuse) == 0
 
 
-def test_why_the_first_clip_cannot_be_read_stands_in_the_summary(tmp_path):
+def test_summary_explains_why_the_first_clip_is_unreadable(tmp_path):
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "rate.wav").write_bytes(sound(rate=1000))
     done = sertool("index", tmp_path / "odd", "-f", "jsonl")
@@ -271,7 +271,7 @@ def test_why_the_first_clip_cannot_be_read_stands_in_the_summary(tmp_path):
     assert "2 unreadable     odd/a: not a regular file\n" in done.err
 
 
-def test_a_manifest_that_may_not_be_read_or_written_is_named(closed):
+def test_manifest_without_read_or_write_permission_is_a_one_line_error(closed):
     manifest_io.write(manifest.from_columns({"clip": ["a"], "path": ["/a"]}), str(closed / "a.parquet"), "parquet")
 
     def write() -> int:
@@ -288,7 +288,7 @@ def test_a_manifest_that_may_not_be_read_or_written_is_named(closed):
     assert as_nobody(read) == 0
 
 
-def test_what_is_complete_in_a_folder_that_may_not_be_written_is_left_as_it_is(closed):
+def test_read_only_folder_allows_complete_output_and_refuses_new_work(closed):
     (closed / "sad" / "closed.wav").unlink()
     sertool("index", closed / "sad" / "open.wav", "-o", closed / "a.parquet")
     features = ("featurize", closed / "a.parquet", "--rms", "-o", closed / "f", "-f", "csv")
@@ -310,7 +310,7 @@ def test_what_is_complete_in_a_folder_that_may_not_be_written_is_left_as_it_is(c
 # Files that come and go
 
 
-def test_a_file_that_vanishes_between_listing_and_looking_is_an_issue(make, monkeypatch):
+def test_file_that_vanishes_before_it_is_probed_gets_an_issue(make, monkeypatch):
     folder = make("x/sad/1.wav", "x/sad/2.wav")
     look = audio.probe
 
@@ -324,7 +324,7 @@ def test_a_file_that_vanishes_between_listing_and_looking_is_an_issue(make, monk
     assert "2 vanished       x/sad/1: the file is not there: restore it, name where it lies now" in done.err
 
 
-def test_a_folder_that_vanishes_while_it_is_walked_is_told(make, monkeypatch):
+def test_folder_that_vanishes_during_the_walk_is_reported(make, monkeypatch):
     folder = make("x/sad/1.wav", "x/angry/2.wav")
     scandir = os.scandir
 
@@ -366,7 +366,7 @@ def parquet(**columns: object) -> bytes:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("door", ["file", "pipe"])
-def test_what_is_no_manifest_is_one_line(tmp_path, data, says, code, door):
+def test_invalid_manifest_is_a_one_line_error(tmp_path, data, says, code, door):
     (tmp_path / "a.parquet").write_bytes(data)
     done = sertool("index", tmp_path / "a.parquet") if door == "file" else sertool("index", stdin=data)
     assert (done.code, done.out) == (code, b"")
@@ -374,12 +374,12 @@ def test_what_is_no_manifest_is_one_line(tmp_path, data, says, code, door):
 
 
 @pytest.mark.parametrize("path", [{}, {"path": pa.nulls(1, pa.string())}, {"path": [""]}])
-def test_a_clip_without_a_path_has_vanished(tmp_path, path):
+def test_clip_without_a_path_counts_as_vanished(tmp_path, path):
     done = sertool("featurize", "--mel", "-o", tmp_path / "features", stdin=parquet(clip=["a"], **path))
     assert (done.code, "1 vanished" in done.err) == (1, True), done.err
 
 
-def test_a_manifest_of_nonsense_numbers_does_no_harm(tmp_path):
+def test_manifest_with_nonsense_values_never_crashes_index(tmp_path):
     data = parquet(
         clip=["a", "b"], path=["/nowhere/a.wav", "/nowhere/b.wav"], start=[float("nan"), -1e308],
         duration=[float("inf"), -1.0],
@@ -390,7 +390,7 @@ def test_a_manifest_of_nonsense_numbers_does_no_harm(tmp_path):
         assert done.code in (0, 1)
 
 
-def test_nonsense_places_in_real_files_are_set_aside(tree, tmp_path):
+def test_clips_with_invalid_start_or_duration_are_set_aside(tree, tmp_path):
     real = str(next(tree.rglob("*.wav")))
     length = soundfile.info(real).duration
     starts = [float("nan"), -1e308, float("inf"), 1e300, length, length - 1e-6, 0.0, 0.0, 0.0]
@@ -406,14 +406,14 @@ def test_nonsense_places_in_real_files_are_set_aside(tree, tmp_path):
 
 
 @pytest.mark.parametrize("tenth", range(1, 10))
-def test_a_pipe_that_was_cut_is_refused_by_every_reader(tree, tenth):
+def test_truncated_manifest_on_stdin_is_refused(tree, tenth):
     whole = sertool("index", tree, "-q").out
     done = sertool("index", "--split", "speaker", stdin=whole[: len(whole) * tenth // 10])
     assert (done.code, done.out) == (1, b"")
     assert "stdin: not readable as parquet: it was cut off or altered" in done.line
 
 
-def test_a_full_disk_is_told(tree):
+def test_full_disk_is_reported(tree):
     if not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full here")
     command = f"{sys.executable} -m sertool index {tree} -f csv > /dev/full"

@@ -27,7 +27,7 @@ def rng(seed: int = 1) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_nothing_asked_changes_nothing() -> None:
+def test_default_settings_leave_batches_unchanged() -> None:
     assert torch.equal(batch_changes.changed(rows(), LENGTHS, only(), rng()), rows())
 
 
@@ -35,14 +35,14 @@ def test_nothing_asked_changes_nothing() -> None:
     "changes", [EVERYTHING, only(time_masks=3), only(column_masks=1), only(shift=0.9), only(noise=1.0),
                 only(gain=3.0)]
 )  # fmt: skip
-def test_behind_a_clip_it_stays_zero_and_the_same_numbers_are_drawn(changes: Changes) -> None:
+def test_padding_stays_zero_and_changes_are_reproducible_from_the_seed(changes: Changes) -> None:
     made = batch_changes.changed(rows(), LENGTHS, changes, rng())
     assert all(not one[n:].any() for one, n in zip(made, LENGTHS.tolist(), strict=True))
     assert torch.equal(made, batch_changes.changed(rows(), LENGTHS, changes, rng()))
     assert not torch.equal(made, batch_changes.changed(rows(), LENGTHS, changes, rng(2)))
 
 
-def test_a_shift_rolls_each_clip_within_itself() -> None:
+def test_shift_rolls_each_clip_within_its_own_length() -> None:
     made = batch_changes.changed(rows(), LENGTHS, only(shift=0.5), rng())
     for before, after, length in zip(rows(), made, LENGTHS.tolist(), strict=True):
         rolls = [
@@ -63,7 +63,7 @@ def test_noise_gain_and_shift_are_as_large_as_asked_and_of_either_sign() -> None
     assert {*shifted[:, 0, 0].tolist()} == {0, 1, 2, 8, 9}
 
 
-def test_bars_are_as_wide_as_asked_at_most_and_whole() -> None:
+def test_time_mask_is_contiguous_and_no_wider_than_requested() -> None:
     made = batch_changes.changed(rows(), LENGTHS, only(time_masks=1, time_width=6), rng())
     for one, length in zip(made, LENGTHS.tolist(), strict=True):
         covered = (one[:length] == 0).all(dim=1)
@@ -72,7 +72,7 @@ def test_bars_are_as_wide_as_asked_at_most_and_whole() -> None:
         assert not (one[:length][~covered] == 0).any()
 
 
-def test_every_place_of_a_clip_is_covered_now_and_then() -> None:
+def test_time_masks_can_cover_every_frame_of_a_clip() -> None:
     lengths, many = torch.full((4000,), 10), torch.ones(4000, 10, 1)
     made = batch_changes.changed(many, lengths, only(time_masks=1, time_width=4), rng())
     share = (made == 0).float().mean(0)[:, 0]
@@ -80,21 +80,21 @@ def test_every_place_of_a_clip_is_covered_now_and_then() -> None:
     assert share.max() < 0.4
 
 
-def test_a_share_of_the_clips_has_bars() -> None:
+def test_mask_share_is_the_fraction_of_masked_clips() -> None:
     lengths, many = torch.full((4000,), 10), torch.ones(4000, 10, 6)
     made = batch_changes.changed(many, lengths, only(column_masks=1, column_width=5, mask_share=0.5), rng())
     barred = float((made == 0).flatten(1).any(dim=1).float().mean())
     assert 0.36 < barred < 0.47  # half of them, of which one bar in six has no width
 
 
-def test_bars_cover_both_channels_of_a_spectrogram_alike() -> None:
+def test_column_masks_cover_both_channels_of_a_spectrogram_alike() -> None:
     changes = only(column_masks=2, column_width=3)
     made = batch_changes.changed(torch.ones(4, 10, 16), torch.full((4,), 10), changes, rng(), 2)
     assert torch.equal(made[:, :, :8], made[:, :, 8:])
     assert float(made.mean()) < 1
 
 
-def test_mixup_is_a_weighted_mean_as_long_as_the_longer() -> None:
+def test_mixup_is_a_weighted_mean_with_the_longer_clips_length() -> None:
     partner = torch.tensor([1, 0, 3, 2])
     made, lengths = batch_changes.Mixup(0.3, partner).of_frames(rows(), LENGTHS)
     torch.testing.assert_close(made, 0.3 * rows() + 0.7 * rows()[partner])

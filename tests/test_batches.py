@@ -25,7 +25,7 @@ def whole(held: Store, clip: int) -> np.ndarray:
     return np.concatenate(held.views[clip], axis=1).astype(np.float32)
 
 
-def test_a_batch_holds_each_clips_rows_and_zeros_behind_them() -> None:
+def test_batch_holds_each_clips_rows_padded_with_zeros() -> None:
     held = store()
     rows, lengths = held.take(np.array([2, 1, 4]))
     assert rows.shape == (3, 7, 5)
@@ -35,7 +35,7 @@ def test_a_batch_holds_each_clips_rows_and_zeros_behind_them() -> None:
         assert not one[length:].any()
 
 
-def test_resident_rows_equal_those_from_the_shards() -> None:
+def test_device_resident_rows_equal_rows_read_from_shards() -> None:
     mapped, resident = store(), batches._resident(store())
     for clips in ([0], [4, 2, 2], [0, 1, 2, 3, 4]):
         (one, lengths), (other, same) = (held.take(np.array(clips)) for held in (mapped, resident))
@@ -43,7 +43,7 @@ def test_resident_rows_equal_those_from_the_shards() -> None:
         assert torch.equal(lengths, same)
 
 
-def test_every_clip_is_in_one_batch_of_an_epoch() -> None:
+def test_each_epoch_puts_every_clip_in_exactly_one_batch() -> None:
     clips, lengths = np.arange(100, 1100), np.random.default_rng(1).integers(1, 500, 1000)
     made = batches.shuffled(clips, lengths, 16, np.random.default_rng(2))
     assert sorted(np.concatenate(made).tolist()) == clips.tolist()
@@ -54,20 +54,20 @@ def test_every_clip_is_in_one_batch_of_an_epoch() -> None:
     assert all(np.array_equal(one, other) for one, other in zip(made, again, strict=True))
 
 
-def test_clips_are_examined_each_once_and_in_order_of_length() -> None:
+def test_evaluation_batches_cover_each_clip_once_in_order_of_length() -> None:
     lengths = np.random.default_rng(1).integers(1, 50, 37)
     made = list(batches.in_order(lengths, 8))
     assert sorted(np.concatenate(made).tolist()) == list(range(37))
     assert (np.diff(lengths[np.concatenate(made)]) >= 0).all()
 
 
-def test_clips_examined_together_are_not_padded_to_one_that_is_far_longer() -> None:
+def test_evaluation_batches_separate_clips_of_very_different_lengths() -> None:
     lengths = np.array([5, 900, 3, 100, 70, 129, 2, 1, 300, 128])
     made = [lengths[places].tolist() for places in batches.in_order(lengths, 4)]
     assert made == [[1, 2, 3, 5], [70, 100, 128, 129], [300], [900]]
 
 
-def test_scaled_rows_have_mean_0_and_deviation_1_and_stay_zero_behind_a_clip() -> None:
+def test_scaled_rows_have_zero_mean_unit_deviation_and_zero_padding() -> None:
     held = store()
     scaling = row_scaling.of_clips(held, np.arange(5), "corpus")
     rows, lengths = held.take(np.arange(5))
@@ -90,7 +90,7 @@ def test_each_clip_is_scaled_by_its_own_group() -> None:
     }  # fmt: skip
 
 
-def test_rows_that_are_moved_are_a_strangers_as_they_were_and_a_speakers_like_everybodys() -> None:
+def test_moved_scaling_keeps_unknown_speakers_and_maps_known_ones_to_the_corpus() -> None:
     held = store()
     mean, deviation = torch.tensor([[1.0] * 5, [4.0] * 5]), torch.tensor([[2.0] * 5, [3.0] * 5])
     rows, lengths = held.take(np.array([4, 0]))
@@ -99,7 +99,7 @@ def test_rows_that_are_moved_are_a_strangers_as_they_were_and_a_speakers_like_ev
     torch.testing.assert_close(second[:3], (rows[1, :3] - 4) / 3 * 2 + 1)
 
 
-def test_a_column_that_never_changes_stays_finite() -> None:
+def test_constant_column_is_scaled_to_zero() -> None:
     held = store()
     for parts in held.views:
         parts[0][:] = 3
@@ -109,9 +109,7 @@ def test_a_column_that_never_changes_stays_finite() -> None:
 
 
 @pytest.mark.parametrize(("mean", "deviation"), [(1e-7, 1e-8), (0.0, 1e-20), (1.0, 1e-5), (1e3, 0.1), (-1e8, 1e4)])
-def test_a_column_that_changes_by_more_than_rounding_is_scaled_however_small_it_is(
-    mean: float, deviation: float
-) -> None:
+def test_column_with_tiny_but_real_variation_is_scaled(mean: float, deviation: float) -> None:
     rows = np.random.default_rng(0).normal(mean, deviation, (400, 1)).astype(np.float32)
     held = Store([[rows[:300]], [rows[300:]]], np.array([300, 100]), 1, torch.device("cpu"), {}, [])
     scaled = row_scaling.of_clips(held, [0, 1], "corpus").apply(*held.take(np.array([0])))[0, :300]
@@ -122,7 +120,7 @@ def test_a_column_that_changes_by_more_than_rounding_is_scaled_however_small_it_
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e-7, 1e3])
-def test_a_column_that_changes_by_rounding_alone_stays_as_it_is(value: float) -> None:
+def test_column_that_varies_only_by_rounding_is_not_scaled(value: float) -> None:
     rows = np.float32(value) * (1 + np.random.default_rng(0).choice([-1, 0, 1], (2000, 1)) * np.float32(1e-7))
     held = Store([[rows]] * 3, np.full(3, 2000), 1, torch.device("cpu"), {}, [])
     assert row_scaling.of_clips(held, range(3), "corpus").deviation == 1
@@ -130,7 +128,7 @@ def test_a_column_that_changes_by_rounding_alone_stays_as_it_is(value: float) ->
 
 
 @pytest.mark.parametrize("mode", ["none", "corpus"])
-def test_choosing_then_mapping_columns_is_one_map(mode: str) -> None:
+def test_column_selection_and_mapping_compose_into_one_map(mode: str) -> None:
     held, numbers = store(), np.random.default_rng(3)
     scaling = row_scaling.of_clips(held, np.arange(5), mode)
     chosen, offset, matrix = np.eye(5)[:, [4, 0, 2]], numbers.normal(size=3), numbers.normal(size=(3, 2))
@@ -140,7 +138,7 @@ def test_choosing_then_mapping_columns_is_one_map(mode: str) -> None:
     np.testing.assert_allclose(mapped.apply(rows, lengths)[0].numpy(), step, atol=1e-5)
 
 
-def test_columns_of_rows_that_are_not_scaled_are_mapped_where_the_rows_lie() -> None:
+def test_unscaled_rows_are_mapped_on_their_own_device() -> None:
     device = torch.device("meta")
     mapped = Scaling().then(np.zeros(5), np.eye(5)[:, :2], device)
     rows = mapped.apply(torch.zeros((1, 7, 5), device=device), torch.tensor([7]))

@@ -8,7 +8,7 @@ def history(*uars: float) -> list[dict]:
     return [{"dev_uar": uar, "dev_loss": 0.0, "loss": 0.0} for uar in uars]
 
 
-def test_a_course_has_the_median_of_the_epochs_and_of_the_shares_that_plateau_left() -> None:
+def test_course_takes_median_epochs_and_median_plateau_learning_rate_shares() -> None:
     settings = Settings(schedule="plateau", plateau_patience=0, plateau_factor=0.5)
     early, late = history(0.5, 0.1, 0.1, 0.1), history(0.1, 0.2, 0.3, 0.4)
     assert choosing.course([late], settings) == (1, 1, 1, 1)

@@ -38,7 +38,7 @@ def process(*arguments: object, **settings: object) -> subprocess.CompletedProce
 # What it says of itself.
 
 
-def test_the_console_script_and_the_module_are_the_same():
+def test_module_run_with_python_m_prints_the_version():
     done = process("--version")
     assert (done.returncode, done.stdout.decode().strip()) == (0, f"sertool {__version__}")
 
@@ -52,7 +52,7 @@ def test_every_command_has_help_with_examples_and_a_line_in_the_list(command):
     assert done.out == sertool(command, "-h").out
 
 
-def test_no_command_is_a_help_on_stderr_and_a_failure():
+def test_missing_command_prints_help_on_stderr_and_fails():
     done = sertool()
     assert (done.code, done.out) == (2, b"")
     assert "Usage:" in done.err
@@ -68,7 +68,7 @@ def test_help_shows_input_first_and_options_last():
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_an_option_that_commands_share_has_one_name_and_one_meaning(command):
+def test_shared_options_have_the_same_names_in_every_command(command):
     shared = {"-o": "--out", "-f": "--format", "-j": "--jobs", "-q": "--quiet", "-v": "--verbose", "-h": "--help"}
     made = cli.cli.get_command(click.Context(cli.cli), command)
     for parameter in made.params:
@@ -81,7 +81,7 @@ def test_an_option_that_commands_share_has_one_name_and_one_meaning(command):
 
 @posix
 @pytest.mark.parametrize("command", COMMANDS)
-def test_no_option_takes_a_number_that_is_none(command):
+def test_nan_and_infinity_are_refused_by_every_numeric_option(command):
     made = cli.cli.get_command(click.Context(cli.cli), command)
     numbers = [one for one in made.params if one.type.name in ("x", "float", "float range")]
     for one in numbers:
@@ -121,7 +121,7 @@ def test_every_error_is_one_line_and_an_exit_code(monkeypatch, error, code, said
     (["index", "x", "--check", "some"], "'none', 'header', 'full'"), (["featurize", "x", "-j", "0"], "0"),
     (["featurize", "x", "--mell"], "--mel"), (["index", "no/such/folder"], "no/such/folder"),
 ])  # fmt: skip
-def test_wrong_usage_is_exit_code_2_and_prints_the_choices(words, said):
+def test_wrong_usage_exits_with_code_2_and_explains_the_error(words, said):
     done = sertool(*words)
     assert (done.code, done.out) == (2, b"")
     assert said in done.line
@@ -150,7 +150,7 @@ def test_others_names_stand_for_options_that_some_command_has():
 
 
 @pytest.mark.parametrize("command", ["index", "predict"])
-def test_an_option_without_its_word_names_the_help_of_its_command(command):
+def test_option_without_its_argument_points_to_the_commands_help(command):
     assert sertool(command, "x", "-o").line == (
         f"sertool: Option '-o' requires an argument (see `sertool {command} --help`)"
     )
@@ -159,11 +159,11 @@ def test_an_option_without_its_word_names_the_help_of_its_command(command):
 @pytest.mark.parametrize(("command", "shown"), [
     ("predict", "--adapt speaker "), ("train", "--adapt speaker "), ("index", "--group parent-folder "),
 ])  # fmt: skip
-def test_a_word_that_is_the_only_one_is_shown_as_what_has_to_be_given(command, shown):
+def test_help_shows_the_only_choice_of_an_option_as_its_value(command, shown):
     assert f"  {shown}" in sertool(command, "--help").out.decode()
 
 
-def test_a_file_that_begins_like_an_option_is_told_from_one(tmp_path, monkeypatch):
+def test_existing_file_named_like_an_option_gets_its_own_hint(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where `sertool predict *` is typed
     assert "No such option" in sertool("predict", "-x.wav").line
     Path("-x.wav").touch()
@@ -171,7 +171,7 @@ def test_a_file_that_begins_like_an_option_is_told_from_one(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("words", [["index"], ["featurize", "--mel"], ["augment", "--telephone"], ["predict"]])
-def test_how_paths_on_stdin_end_is_refused_where_none_are_read(words, tmp_path):
+def test_null_separator_option_is_refused_without_paths_on_stdin(words, tmp_path):
     (tmp_path / "x.wav").touch()
     done = sertool(*words, tmp_path / "x.wav", "-0")
     assert (done.code, done.out) == (2, b"")
@@ -181,7 +181,7 @@ def test_how_paths_on_stdin_end_is_refused_where_none_are_read(words, tmp_path):
 @pytest.mark.parametrize("words", [
     ["index", "x"], ["augment", "x", "--telephone"], ["featurize", "x", "--mel"], ["train", "x"], ["eval", "x"],
 ], ids=lambda words: words[0])  # fmt: skip
-def test_an_output_of_the_wrong_kind_is_refused_before_anything_is_read(words, tmp_path):
+def test_output_path_of_the_wrong_kind_is_refused_before_reading_input(words, tmp_path):
     place = tmp_path / "out.parquet"
     wants_folder = words[0] in ("featurize", "train")
     place.touch() if wants_folder else place.mkdir()
@@ -190,14 +190,14 @@ def test_an_output_of_the_wrong_kind_is_refused_before_anything_is_read(words, t
     assert (done.code, done.out, said in done.line) == (2, b"", True)
 
 
-def test_text_from_outside_cannot_move_the_cursor():
+def test_control_characters_in_messages_are_escaped():
     done = sertool("index", "no\x1b[2J\nfolder\x9b")
     assert "\\x1b[2J\\x0afolder\\x9b" in done.line
 
 
 @posix
 @pytest.mark.parametrize("begun", [False, True])
-def test_an_interrupt_is_one_line_and_exit_code_130(voices, tmp_path, begun):
+def test_interrupt_prints_one_line_and_exits_with_code_130(voices, tmp_path, begun):
     words = [sys.executable, "-m", "sertool", "featurize", voices, "--pitch", "--msf", "-o", tmp_path / "f"]
     running = subprocess.Popen(map(str, words), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     time.sleep(0.3)
@@ -272,7 +272,7 @@ def write_voice(path: Path) -> Path:
     "featurize --help | head -1", "featurize --list | head -2", "index voices -f csv | head -1", "--help | head -1",
     "index voices | head -c 10",
 ])  # fmt: skip
-def test_a_reader_that_leaves_is_quiet(voices, tmp_path, line):
+def test_closed_output_pipe_ends_the_program_quietly(voices, tmp_path, line):
     shutil.copytree(voices.parent / "clips", tmp_path / "voices")
     shutil.copy(voices, tmp_path)
     words = ["bash", "-c", f"{sys.executable} -m sertool {line} >seen; echo ${{PIPESTATUS[0]}} >code"]
@@ -289,7 +289,7 @@ def environment() -> dict[str, str]:
 
 @posix
 @pytest.mark.parametrize("words", ["--help", "featurize --list", "index -q voices", "index -q voices -f csv"])
-def test_a_full_stdout_is_one_line_and_a_failure(voices, tmp_path, words):
+def test_full_stdout_device_prints_one_line_and_fails(voices, tmp_path, words):
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full")
     shutil.copytree(voices.parent / "clips", tmp_path / "voices")
@@ -304,7 +304,7 @@ def test_a_full_stdout_is_one_line_and_a_failure(voices, tmp_path, words):
 @posix
 @pytest.mark.parametrize("words", ["--help", "index -q voices", "index -q voices -f csv", "index --list"])
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_what_stdout_takes_in_part_is_one_line_and_a_failure(voices, tmp_path, words, unbuffered):
+def test_partial_write_to_stdout_prints_one_line_and_fails(voices, tmp_path, words, unbuffered):
     shutil.copytree(voices.parent / "clips", tmp_path / "voices")
     line = f"ulimit -f 1; exec {sys.executable} -m sertool {words} >taken"
     done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, check=False,
@@ -315,7 +315,7 @@ def test_what_stdout_takes_in_part_is_one_line_and_a_failure(voices, tmp_path, w
 
 @pytest.mark.skipif(sys.platform != "linux", reason="pipes of a known size")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_pipe_that_would_not_block_gets_everything_all_the_same(unbuffered):
+def test_non_blocking_pipe_receives_the_complete_output(unbuffered):
     import fcntl
 
     reader, writer = os.pipe()
@@ -338,7 +338,7 @@ def test_a_pipe_that_would_not_block_gets_everything_all_the_same(unbuffered):
 
 @posix
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_do_no_harm_but_that_data_is_lost(voices, tmp_path, closed):
+def test_closed_streams_cause_failure_only_when_data_is_lost(voices, tmp_path, closed):
     shutil.copytree(voices.parent / "clips", tmp_path / "voices")
     command, lost = f"{sys.executable} -m sertool index voices -q", ">&-" in closed.split()
     line = f"{command} {closed}; echo $? >code; {command} -o clips.csv {closed}; echo $? >>code"
@@ -350,7 +350,7 @@ def test_closed_streams_do_no_harm_but_that_data_is_lost(voices, tmp_path, close
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_what_stdout_says_is_utf_8_whatever_the_machine_speaks(voices, tmp_path, encoding):
+def test_stdout_is_utf_8_under_any_environment_encoding(voices, tmp_path, encoding):
     shutil.copytree(voices.parent / "clips", tmp_path / "Größe")
     settings = {**environment(), "PYTHONIOENCODING": encoding}
     done = process("index", "Größe", "-f", "table", cwd=tmp_path, env=settings)
@@ -371,14 +371,14 @@ def test_an_empty_stdin_is_one_clear_error():
 
 @posix
 @pytest.mark.parametrize("words", [["featurize", "--mel"], ["index"]])
-def test_no_input_on_a_terminal_is_a_hint_and_not_a_hang(words):
+def test_missing_input_on_a_terminal_prints_a_hint_instead_of_hanging(words):
     code, seen = on_terminal(*words)
     assert code == 2
     assert "--help" in seen
 
 
 @posix
-def test_a_terminal_gets_a_table_a_bar_and_never_binary(voices, tmp_path):
+def test_terminal_gets_a_table_and_progress_bar_and_never_binary(voices, tmp_path):
     code, seen = on_terminal("featurize", voices, "--rms", "-o", tmp_path / "f")
     assert code == 0
     assert "PAR1" not in seen
@@ -390,7 +390,7 @@ def test_a_terminal_gets_a_table_a_bar_and_never_binary(voices, tmp_path):
 
 
 @posix
-def test_quiet_is_quiet(voices, tmp_path):
+def test_quiet_option_silences_all_messages(voices, tmp_path):
     code, seen = on_terminal("index", voices, "-q", "-o", tmp_path / "m.parquet")
     assert (code, seen) == (0, "")
     assert sertool("featurize", voices, "--rms", "-o", tmp_path / "f", "-q").err == ""
@@ -425,7 +425,7 @@ def on_terminal(*arguments: object) -> tuple[int, str]:
     (float, None, None, ["-3", "0"], ["nan", "inf"]),
     (int, 1, None, ["1", str(2**63 - 1)], ["9" * 20, "9" * 400]),
 ])  # fmt: skip
-def test_numbers_are_within_limits_and_finite(kind, low, high, good, bad):
+def test_numeric_options_accept_only_finite_numbers_within_limits(kind, low, high, good, bad):
     number = options.Number(kind, low, high)
     assert [number.convert(text, None, None) for text in good] == [kind(text) for text in good]
     for text in bad:
@@ -433,12 +433,12 @@ def test_numbers_are_within_limits_and_finite(kind, low, high, good, bad):
             number.convert(text, None, None)
 
 
-def test_words_complete_after_a_comma():
+def test_shell_completion_works_after_a_comma():
     words = options.Words(lambda: ["mean", "median", "std"])
     assert [item.value for item in words.shell_complete(None, None, "std,me")] == ["std,mean", "std,median"]
 
 
-def test_talk_survives_a_stderr_that_is_closed(monkeypatch):
+def test_messages_to_a_closed_stderr_do_not_crash(monkeypatch):
     class Closed:
         def write(self, _: str) -> None:
             raise ValueError("I/O operation on closed file")
@@ -452,7 +452,7 @@ def test_talk_survives_a_stderr_that_is_closed(monkeypatch):
 
 @pytest.mark.usefixtures("small_encoders")
 @pytest.mark.parametrize("line", examples("sertool", "index", "augment", "featurize"))
-def test_the_examples_of_the_help_do_what_they_say(example_folder, tmp_path, monkeypatch, line):
+def test_help_examples_of_index_augment_and_featurize_run_successfully(example_folder, tmp_path, monkeypatch, line):
     shutil.copytree(example_folder, tmp_path / "example_folder")
     monkeypatch.chdir(tmp_path / "example_folder")
     done = shell(line)

@@ -59,7 +59,7 @@ def clips(lengths: list[int]) -> SimpleNamespace:
 
 
 @torch.no_grad()
-def test_untrained_blocks_are_at_no_distance_from_the_reference_and_others_are() -> None:
+def test_untrained_blocks_have_zero_distance_to_the_reference_and_others_do_not() -> None:
     data = clips([30, 9])
     untrained = encoder()
     reference = consistency.reference(untrained, data, "float32")
@@ -81,7 +81,7 @@ def test_a_clips_distance_does_not_depend_on_its_batch_mates() -> None:
 
 
 @torch.no_grad()
-def test_a_column_that_hardly_varies_counts_as_much_as_others() -> None:
+def test_low_variance_columns_weigh_as_much_as_others() -> None:
     """Each is measured in what it varies by: twice the frames' values, twice the spread, and the same difference."""
     generator = torch.Generator().manual_seed(0)
     outputs, wanted = (torch.randn(2, 8, 6, generator=generator) for _ in range(2))
@@ -94,14 +94,14 @@ def test_a_column_that_hardly_varies_counts_as_much_as_others() -> None:
     torch.testing.assert_close(found(scale), found(torch.ones(6)), atol=1e-3, rtol=1e-3)
 
 
-def test_a_copy_stands_for_its_clip_if_both_are_there_and_as_long() -> None:
+def test_copies_are_paired_with_present_originals_of_equal_length() -> None:
     names = {"clip": ["a", "a#1", "a#2", "b#1"], "parent": [None, "a", "a", "b"]}
     found = consistency.original_of(manifest.from_columns(names), np.array([5, 5, 4, 5]), np.arange(4))
     assert found.tolist() == [0, 0, -1, -1]
 
 
 @pytest.mark.parametrize(("parent", "length"), [(None, 5), ("a", 4)])
-def test_without_a_copy_as_long_as_its_clip_there_is_nothing_to_learn(parent: str | None, length: int) -> None:
+def test_training_without_copies_of_equal_length_is_refused(parent: str | None, length: int) -> None:
     table = manifest.from_columns({"clip": ["a", "c"], "parent": [None, parent]})
     with pytest.raises(SertoolError, match="none train: run `sertool augment`"):
         consistency.original_of(table, np.array([5, length]), np.arange(2))
@@ -115,7 +115,9 @@ def test_training_brings_copies_closer_to_their_clips(run: Path) -> None:
 
 @pytest.mark.usefixtures("small_encoders")
 @pytest.mark.slow
-def test_what_was_taught_serves_as_an_encoder_that_noise_changes_less(run: Path, table: Path, tmp_path: Path) -> None:
+def test_trained_encoder_is_less_sensitive_to_noise_than_the_published_one(
+    run: Path, table: Path, tmp_path: Path
+) -> None:
     own = [
         row
         for row in manifest_io.read(str(table)).select(["clip", "parent", "split"]).to_pylist()
@@ -137,7 +139,7 @@ def test_what_was_taught_serves_as_an_encoder_that_noise_changes_less(run: Path,
 
 
 @pytest.mark.slow
-def test_the_rest_of_the_loss_is_for_the_labels(table: Path, tmp_path: Path) -> None:
+def test_labels_affect_training_only_when_steady_is_below_1(table: Path, tmp_path: Path) -> None:
     """With none of it for labels, other labels make no difference to the blocks; with some, they do."""
     held = manifest_io.read(str(table))
     swapped = [{"neutral": "angry", "angry": "neutral"}[word] for word in manifest.column(held, "emotion")]
@@ -163,14 +165,16 @@ def test_the_rest_of_the_loss_is_for_the_labels(table: Path, tmp_path: Path) -> 
         (("-m", "svm", "--steady", 1), "--steady is for networks"),
     ],
 )
-def test_what_cannot_be_taught_so_is_refused(table: Path, tmp_path: Path, words: tuple[object, ...], said: str) -> None:
+def test_options_incompatible_with_consistency_training_are_refused(
+    table: Path, tmp_path: Path, words: tuple[object, ...], said: str
+) -> None:
     done = sertool("train", table, *words, "-o", tmp_path / "run")
     assert done.code == 2
     assert said in done.line
 
 
 @pytest.mark.slow
-def test_blocks_that_follow_published_ones_take_rows_without_scaling(table: Path, tmp_path: Path) -> None:
+def test_pretrained_whisper_blocks_default_to_unscaled_rows(table: Path, tmp_path: Path) -> None:
     words = ("-m", "whisper", "--set", "layers=2", "--set", "tune=2", "--epochs", 1)
     for more, scaling in (((), "none"), (("--scale", "corpus"), "corpus")):
         done = sertool("train", table, *words, *more, "-o", tmp_path / scaling)

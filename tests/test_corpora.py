@@ -30,7 +30,7 @@ EXAMPLES = [(name, path) for name in NAMES for path in corpora.load(name).EXAMPL
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_facts_are_there_and_readable_without_running_the_file(name):
+def test_corpus_facts_are_complete_and_readable_without_running_the_file(name):
     entry = catalogue.entries("corpora")[name]
     for fact, kind in FACTS.items():
         assert type(entry.facts[fact]) is kind, fact
@@ -49,7 +49,7 @@ def test_citation_is_one_bibtex_entry(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_emotions_are_what_labels_mean_and_canonical(name):
+def test_corpus_emotions_match_its_labels_and_are_canonical(name):
     corpus = corpora.load(name)
     assert set(corpus.EMOTIONS) == set(corpus.LABELS.values())
     assert len(set(corpus.EMOTIONS)) == len(corpus.EMOTIONS)
@@ -57,7 +57,7 @@ def test_emotions_are_what_labels_mean_and_canonical(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_corpus_file_is_light(name):
+def test_corpus_file_imports_only_the_standard_library_and_errors(name):
     tree = ast.parse(Path(corpora.load(name).__file__).read_text(encoding="utf-8"))
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
@@ -66,7 +66,7 @@ def test_a_corpus_file_is_light(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_side_tables_and_enrich_come_together(name):
+def test_side_tables_and_enrich_are_defined_together(name):
     corpus = corpora.load(name)
     tables = getattr(corpus, "SIDE_TABLES", ())
     assert bool(tables) == hasattr(corpus, "enrich")
@@ -74,7 +74,7 @@ def test_side_tables_and_enrich_come_together(name):
 
 
 @pytest.mark.parametrize(("name", "path"), EXAMPLES)
-def test_an_example_says_what_it_should(name, path):
+def test_example_path_parses_to_its_documented_row(name, path):
     corpus = corpora.load(name)
     row = corpus.parse(PurePosixPath(path))
     assert row == corpus.EXAMPLES[path]
@@ -86,7 +86,7 @@ def test_an_example_says_what_it_should(name, path):
 
 
 @pytest.mark.parametrize(("name", "path"), EXAMPLES)
-def test_neither_extension_nor_platform_matters(name, path):
+def test_parsing_ignores_file_extension_and_platform(name, path):
     parse, expected = corpora.load(name).parse, corpora.load(name).EXAMPLES[path]
     for extension in (".wav", ".WAV", ".flac", ".ogg", ".mp3", ".opus"):
         assert parse(PurePosixPath(path).with_suffix(extension)) == expected
@@ -117,12 +117,12 @@ OWN = [
 
 
 @pytest.mark.parametrize("path", OWN)
-def test_names_of_ones_own_are_not_claimed(path):
+def test_ordinary_file_names_are_claimed_by_no_corpus(path):
     assert [name for name in NAMES if corpora.load(name).parse(PurePosixPath(path)) is not None] == []
     assert corpora.recognise([Path(path)]) == [None]
 
 
-def test_keys_tell_clips_of_one_corpus_apart():
+def test_keys_distinguish_speakers_and_ignore_the_folder_layout():
     emovdb, savee = corpora.load("emovdb"), corpora.load("savee")
     keys = {emovdb.parse(PurePosixPath(f"/d/{who}/Angry/anger_1-28_0001.wav"))["key"] for who in emovdb.VOICES}
     assert len(keys) == 4
@@ -132,7 +132,7 @@ def test_keys_tell_clips_of_one_corpus_apart():
     assert emovdb.parse(PurePosixPath(sorted_layout)) == emovdb.parse(PurePosixPath(openslr))
 
 
-def test_ravdess_and_asvp_esd_do_not_meet():
+def test_ravdess_and_asvp_esd_names_never_overlap():
     for count in range(1, 16):
         path = PurePosixPath("/x/" + "-".join(["03", "01", "02", "01", "01", "01", "02", "01", *["01"] * 7][:count]))
         claims = [name for name in NAMES if corpora.load(name).parse(path) is not None]
@@ -150,17 +150,17 @@ def owners(paths, only=None):
     return [found and found[0] for found in corpora.recognise(paths, only)]
 
 
-def test_nothing_is_nothing():
+def test_recognising_no_paths_returns_nothing():
     assert corpora.recognise([]) == []
 
 
-def test_several_corpora_under_one_root():
+def test_several_corpora_under_one_root_are_recognised():
     paths = [Path(f"/all/{name}{path}") for name, path in EXAMPLES]
     random.Random(0).shuffle(paths)
     assert owners(paths) == [path.parts[2] for path in paths]
 
 
-def test_a_stray_file_does_not_flip_a_folder():
+def test_stray_files_do_not_change_the_corpus_of_a_folder():
     folder = actors(40)
     strays = [folder[0].with_name("noise.wav"), folder[0].with_name("DC_a01.wav"), folder[0].with_name("03a01Fa.wav")]
     for position in (0, 1, 20, 43):
@@ -169,28 +169,28 @@ def test_a_stray_file_does_not_flip_a_folder():
         assert owners(paths) == ["cremad" if path in folder else None for path in paths]
 
 
-def test_a_stray_file_beside_a_single_clip_does_not_hide_it():
+def test_stray_file_does_not_hide_a_single_corpus_clip():
     clip = actors(1)[0]
     assert owners([clip, clip.with_name("noise.wav")]) == ["cremad", None]
 
 
-def test_a_folder_of_ones_own_is_not_claimed_for_one_name():
+def test_single_corpus_like_name_does_not_claim_an_ordinary_folder():
     own = [Path(f"/data/own/take {index}.wav") for index in range(30)]
     assert owners([*own, Path("/data/own/DC_a01.wav")]) == [None] * 31
     assert owners([Path("/data/own/DC_a01.wav"), *own]) == [None] * 31
 
 
-def test_two_corpora_in_one_folder_leave_it_to_the_larger():
+def test_folder_with_two_corpora_belongs_to_the_larger():
     mixed = actors(20, "/data/all") + [Path(f"/data/all/03-01-06-01-02-01-{actor:02d}.wav") for actor in range(1, 11)]
     assert owners(mixed) == ["cremad"] * 20 + [None] * 10
 
 
-def test_folders_are_judged_apart():
+def test_folders_are_recognised_independently():
     paths = [*actors(3, "/data/a"), Path("/data/b/noise.wav"), *actors(3, "/data/c")]
     assert owners(paths) == ["cremad"] * 3 + [None] + ["cremad"] * 3
 
 
-def test_only_forces_the_corpus():
+def test_only_argument_forces_the_corpus():
     own = [Path(f"/data/own/take {index}.wav") for index in range(30)]
     assert owners([*own, Path("/data/own/DC_a01.wav")], "savee") == [None] * 30 + ["savee"]
     assert owners(actors(3), "savee") == [None] * 3
@@ -204,7 +204,7 @@ def test_an_unknown_corpus_is_refused_with_the_choices(name):
         assert "\n" not in str(raised.value)
 
 
-def test_a_file_is_read_once_by_its_corpus_and_a_sample_by_each(monkeypatch):
+def test_paths_are_parsed_once_and_only_a_sample_by_every_corpus(monkeypatch):
     calls = []
     for name in NAMES:
         corpus = corpora.load(name)
@@ -233,7 +233,7 @@ def written(tmp_path, **texts):
     return tables
 
 
-def test_cremad_tells_who_acted(tmp_path):
+def test_cremad_adds_actor_demographics(tmp_path):
     rows = clips("1001_DFA_ANG_XX", "1001_IEO_SAD_HI", "1047_DFA_ANG_XX", "1002_DFA_ANG_XX")
     text = DEMOGRAPHICS + '1047,22,"Female","Unknown","Hispanic"\r\n'
     corpora.load("cremad").enrich(rows, written(tmp_path, VideoDemographics=text))
@@ -264,7 +264,7 @@ def test_cremad_counts_votes_by_modality(tmp_path):
     assert rows[3] == {"stem": "1002_DFA_ANG_XX"}
 
 
-def test_cremad_without_tables_stays_as_it_is():
+def test_cremad_rows_without_tables_are_unchanged():
     rows = clips("1001_DFA_ANG_XX")
     corpora.load("cremad").enrich(rows, {})
     assert rows == clips("1001_DFA_ANG_XX")
@@ -294,7 +294,7 @@ def test_a_vanished_table_is_an_error_that_names_it(tmp_path):
                 corpora.load(name).enrich(clips("1001_DFA_ANG_XX"), {table: tmp_path / table})
 
 
-def test_emodb_tells_how_listeners_judged(tmp_path):
+def test_emodb_adds_recognition_and_naturalness_ratings(tmp_path):
     path = tmp_path / "erkennung.txt"
     path.write_bytes(
         b"Nr.\tSatz\terkannt\tnatuerlich\n"
@@ -323,7 +323,7 @@ def real_rows(name):
 @pytest.mark.parametrize(
     ("name", "count", "speakers"), [("cremad", 5884, 72), ("ravdess", 1200, 20), ("tess", 1400, 1), ("emodb", 411, 8)]
 )
-def test_every_clip_of_a_real_corpus_is_understood(name, count, speakers):
+def test_every_clip_of_a_real_corpus_is_parsed(name, count, speakers):
     rows = real_rows(name)
     assert len(rows) == count
     assert len({row["speaker"] for row in rows}) == speakers
@@ -338,7 +338,7 @@ def test_the_real_tess_has_one_odd_name():
 
 
 @pytest.mark.corpora
-def test_the_real_votes_have_the_majorities_that_the_corpus_published():
+def test_cremad_vote_majorities_match_the_published_summary():
     rows, cremad, results = real_rows("cremad"), corpora.load("cremad"), REAL / "cremad" / "processedResults"
     tables = {"tabulatedVotes.csv": results / "tabulatedVotes.csv"}
     cremad.enrich(rows, tables | {"VideoDemographics.csv": REAL / "cremad" / "VideoDemographics.csv"})
@@ -353,7 +353,7 @@ def test_the_real_votes_have_the_majorities_that_the_corpus_published():
 
 
 @pytest.mark.corpora
-def test_the_real_judgements_of_emodb_cover_every_clip():
+def test_emodb_listener_ratings_cover_every_real_clip():
     rows = real_rows("emodb")
     corpora.load("emodb").enrich(rows, {"erkennung.txt": REAL / "emodb" / "erkennung.txt"})
     assert all(0 <= row["natural"] <= 100 and 0 <= row["recognised"] <= 100 for row in rows)

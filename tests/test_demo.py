@@ -41,7 +41,7 @@ def shown(tmp_path_factory) -> tuple[Path, str]:
 
 
 @pytest.mark.slow
-def test_the_demo_shows_the_whole_pipe(shown):
+def test_demo_shows_every_step_from_index_to_predict(shown):
     where, text = shown
     words = re.findall(r"^(?:\$ |  \| )sertool (\w+)", text, flags=re.MULTILINE)
     assert words == ["index", "featurize", "augment", "featurize", "train", "eval", "predict"]
@@ -52,7 +52,7 @@ def test_the_demo_shows_the_whole_pipe(shown):
 
 
 @pytest.mark.slow
-def test_the_lines_that_it_prints_can_be_pasted(shown, tmp_path):
+def test_printed_demo_commands_can_be_pasted_and_give_the_same_answers(shown, tmp_path):
     where, text = shown
     lines = commands(text)
     assert len(lines) == 4
@@ -69,14 +69,14 @@ def test_the_lines_that_it_prints_can_be_pasted(shown, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_demo_can_be_run_again(shown):
+def test_repeated_demo_prints_the_same_output(shown):
     where, text = shown
     again = shell(f'sertool demo -o "{FOLDER}"', where)
     assert re.sub(r"# \d+ s", "", again) == re.sub(r"# \d+ s", "", text)
 
 
 @pytest.mark.slow
-def test_what_the_demo_shows_is_learned_and_cannot_be_guessed(shown, tmp_path):
+def test_demo_score_is_high_and_falls_with_shuffled_labels(shown, tmp_path):
     where, _ = shown
 
     def uar(path: Path) -> float:
@@ -93,7 +93,7 @@ def test_what_the_demo_shows_is_learned_and_cannot_be_guessed(shown, tmp_path):
     assert uar(tmp_path / "run" / "predictions.parquet") < 0.4
 
 
-def test_voices_that_lie_there_stay_as_they_are_whatever_the_seed_so_that_the_demo_runs_again(tmp_path, monkeypatch):
+def test_existing_demo_voices_are_kept_and_another_seed_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(demonstration, "SPEAKERS", 1)
     monkeypatch.setattr(demonstration, "SENTENCES", 1)
     monkeypatch.setattr(demonstration, "_type", lambda _line: None)
@@ -109,7 +109,7 @@ def test_voices_that_lie_there_stay_as_they_are_whatever_the_seed_so_that_the_de
     assert len(voices) == 4 + len(demonstration.EXTRA_EMOTIONS)
 
 
-def test_a_line_that_fails_ends_the_demo_with_its_name(tmp_path, monkeypatch):
+def test_failing_command_stops_the_demo_and_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(demonstration, "SPEAKERS", 1)
     monkeypatch.setattr(demonstration, "SENTENCES", 1)
     done = sertool("demo", "-o", tmp_path / "d")

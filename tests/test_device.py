@@ -26,11 +26,11 @@ def faults(line: str) -> int:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps memory as it likes")
-def test_memory_that_is_kept_is_not_asked_for_again():
+def test_kept_memory_is_not_requested_from_the_system_again():
     usual = faults("import ctypes; ctypes.pythonapi.mallopt(-1, 131072)")
     assert faults("kept = device.memory_kept(); kept.__enter__()") < 100 < usual
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps memory as it likes")
-def test_memory_is_kept_no_longer_than_it_pays():
+def test_memory_is_released_after_the_context_ends():
     assert faults("with device.memory_kept(): pass") > 100

@@ -20,7 +20,7 @@ def noise(samples: int, seed: int = 0) -> torch.Tensor:
 
 @pytest.mark.parametrize("edges", ["zeros", "reflect"])
 @pytest.mark.parametrize("samples", [1, 2, 5, 300, 5000])
-def test_a_waveform_goes_on_beyond_its_ends_as_numpy_pads(samples: int, edges: str) -> None:
+def test_waveform_padding_equals_numpy_pad(samples: int, edges: str) -> None:
     wave = noise(samples)
     padded = np.pad(wave.numpy(), (700, 900), mode=reference.MODES[edges])
     assert np.array_equal(dsp.padded_slice(wave, -700, samples + 900, edges).numpy(), padded)
@@ -29,7 +29,7 @@ def test_a_waveform_goes_on_beyond_its_ends_as_numpy_pads(samples: int, edges: s
 @pytest.mark.parametrize("framing", [dsp.Framing(), dsp.Framing(400, 160, edges="reflect"), dsp.Framing(511, 100)])
 @pytest.mark.parametrize("center", [True, False])
 @pytest.mark.parametrize("samples", [1, 511, 2048, 20011])
-def test_frames_are_the_same_in_one_piece_and_in_runs(framing: dsp.Framing, center: bool, samples: int) -> None:
+def test_frames_are_identical_whole_and_in_runs(framing: dsp.Framing, center: bool, samples: int) -> None:
     framing = dsp.Framing(framing.n_fft, framing.hop, center=center, edges=framing.edges)
     wave = noise(samples)
     whole = framing.cut(wave)
@@ -46,18 +46,18 @@ def test_windows_are_periodic_and_centred(window: str, length: int | None) -> No
 
 
 @pytest.mark.parametrize("wrong", [{"n_fft": 1}, {"hop": 0}, {"win_length": 4096}, {"win_length": 0}])
-def test_a_framing_that_makes_no_sense_is_refused(wrong: dict[str, int]) -> None:
+def test_invalid_framing_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(UsageError):
         dsp.Framing(**wrong)
 
 
 @pytest.mark.parametrize("wrong", [{"fmin": 9000}, {"fmax": 9000.0}, {"bands": 0}, {"fmin": 500, "fmax": 400}])
-def test_a_mel_scale_that_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
+def test_invalid_mel_scale_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError):
         dsp.MelScale(**wrong).weights(RATE, 2048)
 
 
-def test_views_of_frames_equal_their_definitions() -> None:
+def test_spectral_views_of_frames_equal_their_definitions() -> None:
     wave, framing = noise(20000), dsp.Framing()
     frames = next(framing.runs(wave, 1000))
     magnitude = np.abs(reference.stft(wave.numpy(), framing))
@@ -67,7 +67,7 @@ def test_views_of_frames_equal_their_definitions() -> None:
     assert np.allclose(frames.centre, (magnitude * np.arange(1025)).sum(axis=1) / magnitude.sum(axis=1), rtol=1e-5)
 
 
-def test_a_view_is_made_once_for_equal_keys() -> None:
+def test_mel_spectrum_is_computed_once_for_equal_settings() -> None:
     frames = next(dsp.Framing().runs(noise(4000), 1000))
     banks = [dsp.MelBank(SimpleNamespace(bands=40), RATE, 2048) for _ in range(2)]
     assert frames.mel_decibels(banks[0]) is frames.mel_decibels(banks[1])
@@ -75,13 +75,13 @@ def test_a_view_is_made_once_for_equal_keys() -> None:
 
 
 @pytest.mark.parametrize("scale", [dsp.MelScale(), dsp.MelScale(30, 300, 4000, True, "none"), dsp.MelScale(100)])
-def test_a_banded_product_equals_the_dense_one(scale: dsp.MelScale) -> None:
+def test_banded_filter_bank_product_equals_the_dense_product(scale: dsp.MelScale) -> None:
     weights, power = scale.weights(RATE, 512), noise(9 * 257).square().view(9, 257)
     banded = dsp.Bank(weights)(power)
     assert torch.allclose(banded.double(), power.double() @ torch.from_numpy(weights).T, rtol=1e-5, atol=1e-9)
 
 
-def test_mel_scales_are_inverted() -> None:
+def test_mel_to_hz_inverts_hz_to_mel() -> None:
     hz = np.array([0.0, 50.0, 999.0, 1000.0, 1001.0, 7999.0])
     for htk in (False, True):
         assert np.allclose(dsp.mel_to_hz(dsp.hz_to_mel(hz, htk), htk), hz)
@@ -104,7 +104,7 @@ def test_chroma_weights_agree_with_librosa(rate: int, n_fft: int, bins: int, tun
 
 
 @pytest.mark.parametrize("tuning", [-0.4, -0.05, 0.0, 0.2, 0.45])
-def test_the_tuning_of_a_chord_is_found(tuning: float) -> None:
+def test_tuning_of_a_chord_is_estimated(tuning: float) -> None:
     seconds = np.arange(RATE) / RATE
     tones = 880.0 * 2 ** ((np.array([0, 4, 7, 12]) + tuning) / 12)
     wave = torch.from_numpy(np.sin(2 * np.pi * tones[:, None] * seconds).sum(axis=0).astype(np.float32)) / 8
@@ -127,7 +127,7 @@ def test_peaks_and_tuning_agree_with_librosa() -> None:
         assert pitch_classes.common_tuning(found, 12) == known
 
 
-def test_silence_and_a_rate_without_audible_peaks_have_no_tuning() -> None:
+def test_silence_and_very_low_rates_give_a_valid_tuning() -> None:
     for rate, wave in ((RATE, torch.zeros(4000)), (200, noise(4000)), (320, noise(4000))):
         chroma = pitch_classes.Chroma(rate, 2048, 12, None)
         found = chroma.survey(next(dsp.Framing().runs(wave, 1000)))
@@ -151,7 +151,7 @@ class Loudest(nn.Module):
 
 
 @pytest.mark.parametrize("kept", [0, 10_000])
-def test_a_feature_may_look_at_the_whole_clip_first(monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
+def test_feature_can_survey_the_whole_clip_before_computing_rows(monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
     monkeypatch.setattr(dsp, "RUN", 5)
     monkeypatch.setattr(dsp, "KEPT", kept)
     waves = [noise(900), noise(333, 1)]
@@ -161,13 +161,13 @@ def test_a_feature_may_look_at_the_whole_clip_first(monkeypatch: pytest.MonkeyPa
     assert all(torch.equal(one, two["loudest"]) for one, two in zip(alone, packed, strict=True))
 
 
-def test_neighbours_go_together_in_order_and_never_beyond_the_limit() -> None:
+def test_neighbours_are_grouped_in_order_up_to_the_size_limit() -> None:
     held = list(parts.neighbours([4, 4, 4, 25, 3, 7, 1], float, 10))
     assert held == [[4, 4], [4], [25], [3, 7], [1]]
     assert list(parts.neighbours([], float, 10)) == []
 
 
-def test_a_strided_waveform_counts_as_any_other() -> None:
+def test_strided_waveform_gives_the_same_features_as_a_contiguous_one() -> None:
     stereo = noise(12000).view(6000, 2)
     features = {"loudest": Loudest()}
     strided, packed = dsp.compute(features, stereo[:, 0]), dsp.compute(features, stereo[:, 0].contiguous())

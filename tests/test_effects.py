@@ -94,7 +94,7 @@ def alike(one, other, name=""):
 
 @pytest.mark.parametrize("name", ENTRIES)
 class TestContract:
-    def test_it_says_what_it_is_and_where_it_stands(self, name):
+    def test_effect_has_a_title_a_unique_place_and_documented_settings(self, name):
         entry = ENTRIES[name]
         places = [other.facts["PLACE"] for other in ENTRIES.values()]
         assert entry.title
@@ -104,11 +104,11 @@ class TestContract:
             if setting.kind == "Range":
                 assert setting.low <= setting.default[0] <= setting.default[1] <= setting.high
 
-    def test_help_knows_the_settings_that_it_has(self, name, noises):
+    def test_catalogue_lists_exactly_the_settings_of_the_effect(self, name, noises):
         settings = settings_of(name, noises)
         assert [held.name for held in ENTRIES[name].settings] == (list(asdict(settings)) if settings else [])
 
-    def test_what_is_drawn_is_plain_within_bounds_and_the_generators_alone(self, name, noises):
+    def test_draws_are_reproducible_within_bounds_and_json_serialisable(self, name, noises):
         bounds = {held.name: held.default for held in ENTRIES[name].settings if held.kind == "Range"}
         for seed in range(20):
             numbers = drawn(name, noises, seed)
@@ -118,7 +118,7 @@ class TestContract:
                 low, high = bounds[setting]
                 assert low - 0.09 <= numbers[setting] <= high + 0.09  # ratios are rounded to what resamples quickly
 
-    def test_nothing_but_the_drawn_numbers_decides_the_sound(self, name, noises):
+    def test_sound_depends_only_on_the_drawn_numbers(self, name, noises):
         numbers, wave = drawn(name, noises), voice()
         kept = wave.clone()
         made = []
@@ -134,7 +134,7 @@ class TestContract:
         assert torch.equal(before, torch.random.get_rng_state())
 
     @pytest.mark.parametrize("samples", [RATE, 9_999])
-    def test_a_channel_does_not_depend_on_the_other(self, name, samples, noises):
+    def test_channels_are_processed_independently(self, name, samples, noises):
         numbers = drawn(name, noises, 3)
         one, other = voice(samples), voice(samples, 1) * 0.1
         both = apply(name, torch.stack([one, other]), numbers)
@@ -144,7 +144,7 @@ class TestContract:
             assert (flat - together).abs().max() < 1e-5
             assert torch.equal(apply(name, alone[None], numbers)[0], flat)
 
-    def test_it_is_as_long_as_before_and_finite(self, name, noises):
+    def test_effect_keeps_the_length_and_stays_finite(self, name, noises):
         for seed in range(5):
             made = apply(name, voice()[None], drawn(name, noises, seed))
             assert made.dtype == torch.float32
@@ -152,7 +152,7 @@ class TestContract:
             assert name in CHANGES_LENGTH or made.shape == (1, RATE)
 
     @pytest.mark.parametrize("samples", [1, 7, 300, 801])
-    def test_short_clips_are_taken(self, name, samples, noises):
+    def test_short_clips_are_accepted(self, name, samples, noises):
         for seed in range(4):
             made = apply(name, voice(samples)[None], drawn(name, noises, seed))
             assert made.shape[1] >= 1
@@ -163,7 +163,7 @@ class TestContract:
         assert bool(apply(name, torch.zeros(1, 4000), drawn(name, noises)).isfinite().all())
 
     @pytest.mark.parametrize("sides", [1, 2])
-    def test_many_clips_at_once_sound_as_each_alone_whatever_their_company(self, name, sides, noises):
+    def test_batched_clips_sound_the_same_as_single_clips(self, name, sides, noises):
         waves = [torch.stack([voice(samples, seed) for seed in range(sides)]) for samples in LENGTHS]
         chains = [[{"effect": name, **drawn(name, noises, seed)}] for seed in range(len(waves))]
         alone = [effects.applied(wave, RATE, effects.text(chain)) for wave, chain in zip(waves, chains, strict=True)]
@@ -176,7 +176,7 @@ class TestContract:
         assert all(torch.equal(*pair) for pair in zip(waves, kept, strict=True))
 
     @pytest.mark.parametrize("count", [1, 4])
-    def test_a_gpus_clips_stay_there(self, name, count, noises):
+    def test_clips_on_a_gpu_stay_on_the_gpu(self, name, count, noises):
         """On a GPU that has no memory and does not compute, but refuses what lies elsewhere."""
         if name == "codec":
             pytest.skip("codecs run on the CPU, which needs values")
@@ -191,7 +191,7 @@ class TestContract:
             stretching._filters.cache_clear()
 
     @pytest.mark.gpu
-    def test_a_gpu_makes_the_same_sound(self, name, noises):
+    def test_gpu_and_cpu_make_the_same_sound(self, name, noises):
         waves = [voice(samples, samples)[None] for samples in LENGTHS]
         chains = [[{"effect": name, **drawn(name, noises, seed)}] for seed in range(len(waves))]
         made = together([wave.cuda() for wave in waves], chains)
@@ -214,7 +214,7 @@ def test_pitch_moves_the_pitch_and_keeps_the_length(semitones):
 
 @pytest.mark.parametrize("by", [Fraction(100, 87), Fraction(87, 100), Fraction(9, 8), Fraction(1, 2), Fraction(2)])
 @pytest.mark.parametrize("rate", [RATE, 44_100])
-def test_pitch_shifting_without_angles_equals_torch_pitch_shift(by, rate):
+def test_pitch_shifting_agrees_with_torch_pitch_shift(by, rate):
     """The slow twin, with frames for speech and the ratio in place of the rates."""
     size = stretching.frame(rate)
     wave = torch.stack([voice(), voice(seed=1) * 0.1])
@@ -228,7 +228,7 @@ def test_pitch_shifting_without_angles_equals_torch_pitch_shift(by, rate):
 
 @pytest.mark.parametrize("by", [Fraction(93, 100), Fraction(9, 8), Fraction(1, 2), Fraction(4)])
 @pytest.mark.parametrize("block", [1, 7, 50])
-def test_hours_are_stretched_block_by_block_as_in_one(by, block, monkeypatch):
+def test_blockwise_time_stretch_equals_stretching_in_one_piece(by, block, monkeypatch):
     wave = torch.stack([voice(30_001), voice(30_001, 1)])
     whole = stretching.time_stretched(wave, RATE, by)
     monkeypatch.setattr(stretching, "BLOCK_FRAMES", block)
@@ -236,13 +236,13 @@ def test_hours_are_stretched_block_by_block_as_in_one(by, block, monkeypatch):
 
 
 @pytest.mark.parametrize("by", [Fraction(100, 87), Fraction(87, 100), Fraction(3, 2), Fraction(1, 4), Fraction(4)])
-def test_the_product_resamples_as_torchaudios_convolution(by):
+def test_matrix_product_resampling_agrees_with_torchaudio(by):
     for wave in (voice(9_999), torch.stack([voice(), voice(seed=1)]), voice(1)):
         twin = resample(wave, by.numerator, by.denominator)
         assert torch.allclose(stretching.resampled_by(wave, by), twin, atol=1e-6)
 
 
-def test_clips_are_stretched_together_each_at_its_own_pace():
+def test_batched_time_stretch_equals_stretching_each_clip_alone():
     paces = [Fraction(*pair) for pair in ((1, 4), (9, 8), (1, 1), (4, 1), (87, 100), (1, 2), (3, 1), (99, 100))]
     waves = [
         torch.stack([voice(samples, 1), voice(samples, 2)]) for samples in (9000, 1, 700, 12_001, 5000, 129, 16, 2)
@@ -255,7 +255,7 @@ def test_clips_are_stretched_together_each_at_its_own_pace():
 
 @pytest.mark.parametrize("octaves", [0.05, 2.0, 8.0])
 @pytest.mark.parametrize("hz", [10.0, 997.0, 7990.0, 100_000.0])
-def test_filters_have_the_taps_of_torch_audiomentations(hz, octaves):
+def test_filter_kernels_agree_with_torch_audiomentations(hz, octaves):
     wave = voice(12_345)[None]
     band = filters.band_pass_kernel(RATE, hz, octaves)
     pairs = [
@@ -268,7 +268,7 @@ def test_filters_have_the_taps_of_torch_audiomentations(hz, octaves):
         assert (filters.filtered([wave], [taps])[0] - twin).abs().max() < 1e-5
 
 
-def test_the_recorded_semitones_are_those_that_are_applied():
+def test_recorded_semitones_equal_the_applied_semitones():
     module = effects.load("pitch")
     for seed in range(200):
         numbers = module.draw(rng(seed), module.Settings((-7.0, 7.0)))
@@ -279,7 +279,7 @@ def test_the_recorded_semitones_are_those_that_are_applied():
 
 @pytest.mark.parametrize(("name", "moves"), [("tempo", False), ("speed", True)])
 @pytest.mark.parametrize("rate", [0.5, 0.9, 1.1, 1.7])
-def test_tempo_changes_the_length_and_speed_the_pitch_as_well(name, moves, rate):
+def test_tempo_changes_only_the_length_and_speed_changes_pitch_too(name, moves, rate):
     made = apply(name, tone(440), {"rate": rate})
     assert len(made) == pytest.approx(RATE / rate, abs=2)
     assert pitch_of(made) == pytest.approx(440 * (rate if moves else 1), rel=0.005)
@@ -287,7 +287,7 @@ def test_tempo_changes_the_length_and_speed_the_pitch_as_well(name, moves, rate)
 
 @pytest.mark.parametrize("colour", ["white", "pink", "brown", "blue", "violet"])
 @pytest.mark.parametrize("snr", [-5.0, 20.0])
-def test_noise_lies_as_far_below_the_clip_as_was_drawn(snr, colour):
+def test_noise_is_added_at_the_drawn_snr(snr, colour):
     wave = voice()
     made = apply("noise", wave, {"snr": snr, "colour": colour, "seed": 7})
     assert decibels(wave) - decibels(made - wave) == pytest.approx(snr, abs=0.05)
@@ -295,7 +295,7 @@ def test_noise_lies_as_far_below_the_clip_as_was_drawn(snr, colour):
 
 @pytest.mark.parametrize("name", ["noise", "background"])
 @pytest.mark.parametrize("rate", [22_050, 48_000])
-def test_a_noise_heard_at_16_khz_lies_where_it_was_drawn_whatever_the_rate_it_was_added_at(name, rate, noises):
+def test_noise_has_the_drawn_snr_after_resampling_to_16_khz(name, rate, noises):
     wave = resample(torch.stack([voice(), voice(seed=1)]), RATE, rate)
     numbers = drawn(name, noises, snr=(10.0, 10.0))
     made = effects.applied(wave, rate, effects.text([{"effect": name, **numbers}]))
@@ -305,26 +305,26 @@ def test_a_noise_heard_at_16_khz_lies_where_it_was_drawn_whatever_the_rate_it_wa
 
 
 @pytest.mark.parametrize(("colour", "slope"), [("white", 0), ("pink", -3), ("brown", -6), ("blue", 3), ("violet", 6)])
-def test_coloured_noise_falls_or_rises_as_its_colour_does(colour, slope):
+def test_coloured_noise_has_the_spectral_slope_of_its_colour(colour, slope):
     module = effects.load("noise")
     power = np.abs(np.fft.rfft(module.coloured(1, 1 << 18, module.SLOPES[colour]))) ** 2
     bands = [10 * np.log10(power[1 << k : 2 << k].mean()) for k in range(9, 17)]
     assert np.diff(bands) == pytest.approx([slope] * 7, abs=0.6)
 
 
-def test_any_colour_is_each_of_them():
+def test_any_colour_draws_every_noise_colour():
     module = effects.load("noise")
     found = {module.draw(rng(seed), module.Settings(colour="any"))["colour"] for seed in range(60)}
     assert found == set(module.SLOPES)
 
 
-def test_peak_noise_has_the_deviation_that_was_drawn():
+def test_peak_noise_has_the_drawn_deviation():
     wave = voice()
     made = apply("peak_noise", wave, {"level": 0.035, "seed": 1})
     assert float((made - wave).std()) == pytest.approx(0.035 * float(wave.abs().max()), rel=0.02)
 
 
-def test_background_noise_is_the_file_at_the_drawn_level(noises):
+def test_background_adds_the_noise_file_at_the_drawn_snr(noises):
     wave = voice()
     numbers = {**sounds.draw_file(rng(), noises), "at": 0.5, "snr": 10.0}
     added = apply("background", wave, numbers) - wave
@@ -333,7 +333,7 @@ def test_background_noise_is_the_file_at_the_drawn_level(noises):
     assert np.corrcoef(added.numpy(), other)[0, 1] > 0.999
 
 
-def test_a_short_noise_is_repeated_and_both_files_are_drawn(noises):
+def test_every_noise_file_is_drawn_and_short_ones_are_repeated(noises):
     found = {sounds.draw_file(rng(seed), noises)["file"].rpartition("/")[2] for seed in range(20)}
     assert found == {"long.wav", "short.wav"}
     short = next(path for path in sounds.files(noises) if path.endswith("short.wav"))
@@ -343,13 +343,13 @@ def test_a_short_noise_is_repeated_and_both_files_are_drawn(noises):
     assert np.allclose(held[:1000], held[length : length + 1000], atol=0.02)
 
 
-def test_what_macos_lays_beside_files_is_never_drawn(tmp_path):
+def test_macos_resource_fork_files_are_never_drawn(tmp_path):
     encoding.write(tmp_path / "hum.wav", np.ones(800, np.float32) / 4, RATE)
     (tmp_path / "._hum.wav").write_bytes(b"\0\5\x16\7")
     assert sounds.files(str(tmp_path)) == (str(tmp_path / "hum.wav"),)
 
 
-def test_a_noise_that_is_another_by_now_is_refused(noises):
+def test_changed_or_missing_noise_file_is_refused(noises):
     numbers = {**sounds.draw_file(rng(), noises), "at": 0.0, "snr": 10.0}
     with pytest.raises(SertoolError, match="is not the sound that was drawn"):
         apply("background", voice(), numbers | {"digest": "0" * 32})
@@ -357,7 +357,7 @@ def test_a_noise_that_is_another_by_now_is_refused(noises):
         apply("background", voice(), numbers | {"file": "/nowhere/x.wav"})
 
 
-def test_an_impulse_changes_nothing_and_an_echo_comes_when_it_should(tmp_path):
+def test_impulse_response_adds_its_echo_without_delaying_the_direct_sound(tmp_path):
     response = np.zeros(4000, np.float32)
     response[100], response[1700] = 0.9, 0.45
     encoding.write(tmp_path / "echo.wav", response, RATE)
@@ -372,7 +372,7 @@ def test_an_impulse_changes_nothing_and_an_echo_comes_when_it_should(tmp_path):
 
 
 @pytest.mark.parametrize("seconds", [0.2, 0.8])
-def test_reverberation_falls_by_60_db_in_the_drawn_time(seconds):
+def test_reverberation_decays_by_60_db_in_the_drawn_time(seconds):
     room = effects.load("reverb").sound(0, RATE, {"seconds": seconds, "direct": 3.0, "seed": 5})
     tail = np.square(room[1:].astype(np.float64))
     left = 10 * np.log10(np.cumsum(tail[::-1])[::-1] / tail.sum())
@@ -391,20 +391,20 @@ def test_reverberation_falls_by_60_db_in_the_drawn_time(seconds):
         ("telephone", {"low": 300, "high": 3400, "bits": 8}, (600, 2500), (60, 6000)),
     ],
 )
-def test_filters_keep_and_take_what_they_say(name, numbers, kept, lost):
+def test_filters_pass_and_reject_the_expected_frequencies(name, numbers, kept, lost):
     for hz in kept:
         assert abs(decibels(apply(name, tone(hz), numbers)[3000:-3000]) - decibels(tone(hz))) < 1.0
     for hz in lost:
         assert decibels(apply(name, tone(hz), numbers)[3000:-3000]) - decibels(tone(hz)) < -20
 
 
-def test_edges_beyond_what_the_rate_holds_are_no_error():
+def test_filter_edges_above_the_nyquist_frequency_are_accepted():
     assert torch.equal(filters.low_passed(voice(), RATE, 9000.0), voice())
     assert decibels(filters.high_passed(voice(), RATE, 9000.0)) < -40
     assert bool(filters.band(voice(), RATE, 20_000.0, 1.0).isfinite().all())
 
 
-def test_clipping_cuts_peaks_and_leaves_the_rest():
+def test_clipping_limits_peaks_and_leaves_other_samples_unchanged():
     wave = voice()
     made = apply("clipping", wave, {"db": 6.0})
     most = wave.abs().max() * 10 ** (-6 / 20)
@@ -416,7 +416,7 @@ def test_clipping_cuts_peaks_and_leaves_the_rest():
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 44_100])
 @pytest.mark.parametrize("kind", ["opus", "mp3"])
-def test_a_codec_leaves_less_at_a_lower_rate_and_none_of_it_late(kind, rate):
+def test_codec_degrades_more_at_lower_bitrates_and_adds_no_delay(kind, rate):
     wave = voice(2 * rate).numpy()
     low, high = (encoding.coded(wave, rate, kind, kbps) for kbps in (8, 64))
     assert np.corrcoef(wave, high)[0, 1] > max(0.95, np.corrcoef(wave, low)[0, 1])
@@ -424,7 +424,7 @@ def test_a_codec_leaves_less_at_a_lower_rate_and_none_of_it_late(kind, rate):
     assert abs((int(lags.argmax()) + rate) % (2 * rate) - rate) <= rate / 2_000
 
 
-def test_the_telephone_is_coarse_but_loud_as_before():
+def test_telephone_quantises_to_8_bits_and_keeps_the_level():
     made = apply("telephone", tone(1000), {"low": 300, "high": 3400, "bits": 8})
     assert len(made.unique()) <= 256
     assert decibels(made) == pytest.approx(decibels(tone(1000)), abs=0.2)
@@ -435,7 +435,7 @@ def test_gain_and_polarity_are_exact():
     assert torch.equal(apply("polarity", voice(), {}), -voice())
 
 
-def test_a_shift_moves_the_clip_with_silence_or_around():
+def test_shift_fills_with_silence_or_wraps_around():
     wave = torch.arange(1.0, 11.0)
     half = {"by": 0.2, "unit": "length"}
     assert apply("shift", wave, half | {"wrap": False}).tolist() == [0, 0, *range(1, 9)]
@@ -445,14 +445,14 @@ def test_a_shift_moves_the_clip_with_silence_or_around():
     assert apply("shift", wave, {"by": 5.0, "unit": "length", "wrap": False}).tolist() == [0.0] * 10
 
 
-def test_a_crop_is_a_part_in_silence():
+def test_crop_keeps_one_part_and_silences_the_rest():
     wave = voice() + 1.0
     made = apply("crop", wave, {"keep": 0.5, "of": 0.25, "at": 1.0})
     assert torch.equal(made[8000:], wave[2000:10_000])
     assert not made[:8000].any()
 
 
-def test_splicing_takes_out_as_much_as_was_drawn():
+def test_splice_removes_the_drawn_duration_with_smooth_joins():
     made = apply("splice", voice() + 1.0, {"pieces": [[0.1, 0.05], [0.6, 0.1]]})
     assert int((made == 0).sum()) == round(0.15 * RATE)
     smooth = apply("splice", tone(5) * 0 + 1.0, {"pieces": [[0.5, 0.05]]})[: RATE - 800]
@@ -462,7 +462,7 @@ def test_splicing_takes_out_as_much_as_was_drawn():
 # The chain
 
 
-def test_effects_happen_one_after_another_and_a_written_sound_is_left_alone():
+def test_effects_are_applied_in_sequence_and_never_to_written_copies():
     chain = effects.text([{"effect": "gain", "db": 6.0}, {"effect": "polarity"}])
     made = effects.applied(voice(), RATE, chain)
     assert torch.allclose(made, -voice() * 10**0.3)
@@ -470,7 +470,7 @@ def test_effects_happen_one_after_another_and_a_written_sound_is_left_alone():
     assert torch.equal(effects.applied(voice(), RATE, None), voice())
 
 
-def test_chains_of_any_order_and_length_are_followed_each_to_its_end(noises):
+def test_batched_effect_chains_equal_chains_applied_to_single_clips(noises):
     names = list(ENTRIES)
     waves, chains = [], []
     for seed in range(12):
@@ -507,7 +507,7 @@ def test_chains_of_any_order_and_length_are_followed_each_to_its_end(noises):
         ),
     ],
 )
-def test_an_augmentation_that_makes_no_sense_is_one_line(text, says):
+def test_invalid_augmentation_record_is_a_one_line_error(text, says):
     with pytest.raises(SertoolError, match=says):
         effects.applied(voice(), RATE, text)
     with pytest.raises(SertoolError, match=says):

@@ -75,20 +75,20 @@ def defined(wave: torch.Tensor, layers: str = "all") -> np.ndarray:
 # What an encoder computes
 
 
-def test_layers_are_named_by_number_ranges_and_lists() -> None:
+def test_layers_are_parsed_from_numbers_ranges_and_lists() -> None:
     assert encoders.parse_layers("all", 3) == (0, 1, 2, 3)
     assert encoders.parse_layers("0,2-3, 2", 3) == (0, 2, 3)
     assert encoders.spelled((0, 1, 2, 4, 6, 7)) == "0-2,4,6-7"
 
 
 @pytest.mark.parametrize("text", ["", "4", "3-1", "x", "-1", "1,,2", "1-"])
-def test_layers_that_are_not_there_are_refused_with_those_that_are(text: str) -> None:
+def test_invalid_layers_are_refused_with_the_available_ones(text: str) -> None:
     with pytest.raises(UsageError, match="layers 0 to 3"):
         encoders.parse_layers(text, 3)
 
 
 @pytest.mark.parametrize("frames", [1, 1500, 1501, 2000, 2801, 90_000])
-def test_windows_keep_every_frame_once_and_have_company_on_either_side(frames: int) -> None:
+def test_windows_keep_every_frame_once_with_context_on_both_sides(frames: int) -> None:
     cuts = encoders.windows(frames, 1500, 100)
     kept = [place for _, _, begin, end in cuts for place in range(begin, end)]
     assert kept == list(range(frames))
@@ -98,7 +98,7 @@ def test_windows_keep_every_frame_once_and_have_company_on_either_side(frames: i
         assert last - end >= 100 or last == end == frames
 
 
-def test_the_log_mel_is_as_librosa_has_it() -> None:
+def test_log_mel_agrees_with_librosa() -> None:
     librosa = pytest.importorskip("librosa")
     wave = speech(20_011)
     for bands in (80, 128):
@@ -110,19 +110,19 @@ def test_the_log_mel_is_as_librosa_has_it() -> None:
         assert np.abs(whisper.LogMel(bands)(wave).numpy() - known.T).max() < 1e-4
 
 
-def test_a_clip_has_a_frame_for_every_50th_of_a_second(small: Path) -> None:
+def test_encoder_gives_50_frames_per_second(small: Path) -> None:
     for samples, frames in ((1, 1), (320, 1), (480, 2), (16_000, 50), (16_319, 51)):
         assert made([speech(samples)])[0].shape == (frames, 4 * 32)
 
 
-def test_layers_alone_are_columns_of_all_of_them(small: Path) -> None:
+def test_single_layers_equal_columns_of_all_layers(small: Path) -> None:
     wave = speech(9_000)
     whole = made([wave])[0].reshape(-1, 4, 32)
     assert np.array_equal(made([wave], "2")[0], whole[:, 2])
     assert np.array_equal(made([wave], "0,3")[0], whole[:, [0, 3]].reshape(len(whole), -1))
 
 
-def test_a_long_clip_is_cut_where_nobody_can_tell(small: Path) -> None:
+def test_windowed_long_clip_agrees_with_the_definition(small: Path) -> None:
     """Windows see other positions, but the definition is cut alike; what lies before the first border is as alone."""
     wave = speech(16_000 * 65)
     found, known = made([wave], "3")[0], defined(wave, "3")
@@ -137,7 +137,7 @@ def network_and_mels(lengths: list[int]) -> tuple[whisper.Network, list[torch.Te
 
 
 @torch.inference_mode()
-def test_padding_and_company_change_nothing(small: Path) -> None:
+def test_padding_and_other_clips_in_a_batch_change_nothing(small: Path) -> None:
     network, mels = network_and_mels([121, 7, 200, 1])
     lengths = torch.tensor([len(mel) for mel in mels])
     padded = torch.full((4, 230, 80), 3.0)
@@ -159,7 +159,7 @@ def test_blocks_run_from_any_layer_to_any_other(small: Path) -> None:
         assert torch.allclose(run[-1], layers[last], atol=1e-5)
 
 
-def test_a_network_learns_from_a_layer_on(small: Path) -> None:
+def test_only_blocks_after_the_starting_layer_receive_gradients(small: Path) -> None:
     network, (mel,) = network_and_mels([90])
     with torch.no_grad():
         second = network(mel[None])[2]
@@ -170,7 +170,7 @@ def test_a_network_learns_from_a_layer_on(small: Path) -> None:
 
 
 @pytest.mark.parametrize(("precision", "least"), [("bf16", 0.9995), ("int8", 0.999)])
-def test_fewer_bits_are_close_and_the_stream_stays_float32(small: Path, precision: str, least: float) -> None:
+def test_bf16_and_int8_outputs_are_close_and_remain_float32(small: Path, precision: str, least: float) -> None:
     wave = speech(30_000)
     exact, quick = made([wave])[0], made([wave], precision=precision)[0]
     assert quick.dtype == np.float32
@@ -185,7 +185,7 @@ def cosine(one: np.ndarray, other: np.ndarray) -> float:
 # On the command line
 
 
-def test_featurize_stores_layers_and_says_how_they_were_made(small: Path, voices: Path, tmp_path: Path) -> None:
+def test_featurize_stores_layers_and_records_their_settings(small: Path, voices: Path, tmp_path: Path) -> None:
     done = sertool("featurize", voices, "--whisper", "base", "--layers", "1-3", "--precision", "float32",
                    "--verify", "4", "-o", tmp_path / "f")  # fmt: skip
     assert done.code == 0, done.err
@@ -199,7 +199,9 @@ def test_featurize_stores_layers_and_says_how_they_were_made(small: Path, voices
     assert not any(str(small) in str(value) for value in head.values())
 
 
-def test_statistics_come_one_after_another_each_with_all_layers(small: Path, voices: Path, tmp_path: Path) -> None:
+def test_statistics_columns_are_grouped_by_statistic_across_all_layers(
+    small: Path, voices: Path, tmp_path: Path
+) -> None:
     for words, place in (((), "frames"), (("--stats", "mean,std"), "stats")):
         done = sertool("featurize", voices, "--whisper", "base", *words, "--dtype", "float32", "-o", tmp_path / place)
         assert done.code == 0, done.err
@@ -212,7 +214,7 @@ def test_statistics_come_one_after_another_each_with_all_layers(small: Path, voi
         assert np.allclose(row.reshape(2, -1)[0], frames[clip].mean(axis=0), atol=1e-4)
 
 
-def test_statistics_that_two_encoders_call_alike_have_names_of_their_own(
+def test_statistics_of_two_encoders_have_distinct_column_names(
     small_encoders: Path, voices: Path, tmp_path: Path
 ) -> None:
     words = ("--whisper", "base", "--ssl", "wavlm-base-plus", "--layers", "1", "--rms", "--stats", "mean")
@@ -223,14 +225,14 @@ def test_statistics_that_two_encoders_call_alike_have_names_of_their_own(
     assert {"whisper_layer1_0_mean", "ssl_layer1_0_mean", "rms_mean"} <= {*names}
 
 
-def test_auto_is_recorded_as_what_it_came_to(small: Path, voices: Path, tmp_path: Path) -> None:
+def test_automatic_settings_are_recorded_as_resolved_values(small: Path, voices: Path, tmp_path: Path) -> None:
     assert sertool("featurize", voices, "--whisper", "base", "-o", tmp_path / "f").code == 0
     record = provenance.of(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["whisper"]
     assert record["settings"]["precision"] in ("bf16", "float32")
     assert record["settings"]["layers"] == "0-3"
 
 
-def test_bytes_do_not_depend_on_jobs_or_on_the_other_clips(
+def test_encoder_features_do_not_depend_on_jobs_or_other_clips(
     small: Path, voices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(extract, "SLOW_CLIPS", 2)  # enough batches for forks
@@ -244,13 +246,13 @@ def test_bytes_do_not_depend_on_jobs_or_on_the_other_clips(
         assert np.array_equal(held, everyone[clip])
 
 
-def test_another_rate_is_refused_in_one_line(small: Path, voices: Path, tmp_path: Path) -> None:
+def test_sample_rate_other_than_16_khz_is_refused(small: Path, voices: Path, tmp_path: Path) -> None:
     done = sertool("featurize", voices, "--whisper", "base", "--rate", "8000", "-o", tmp_path / "f")
     assert done.code == 2
     assert "16,000 Hz" in done.line
 
 
-def test_recorded_settings_alone_make_the_features_again(small: Path, voices: Path, tmp_path: Path) -> None:
+def test_recorded_settings_suffice_to_reproduce_the_features(small: Path, voices: Path, tmp_path: Path) -> None:
     words = ("--whisper", "base", "--layers", "2", "--stats", "mean")
     assert sertool("featurize", voices, *words, "-o", tmp_path / "f").code == 0
     table = manifest_io.read(str(tmp_path / "f" / "manifest.parquet"))
@@ -260,7 +262,7 @@ def test_recorded_settings_alone_make_the_features_again(small: Path, voices: Pa
     assert np.array_equal(again, rows(tmp_path / "f", "whisper")[clip.name])
 
 
-def test_bf16_is_left_to_hardware_that_has_it(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bf16_is_used_only_on_hardware_that_supports_it(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = features.settings("whisper", {"precision": "bf16"})
     extraction = Extraction(shaping.Wave(), {"whisper": settings})
     for has, kind in ((True, torch.bfloat16), (False, torch.float32)):
@@ -274,9 +276,7 @@ def test_bf16_is_left_to_hardware_that_has_it(small: Path, monkeypatch: pytest.M
 
 
 @torch.inference_mode()
-def test_batches_for_other_devices_give_what_each_clip_gives_alone(
-    small: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_batched_encoding_equals_encoding_each_clip_alone(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = whisper.Encoder("base", (0, 3))
     mels = [torch.randn(length, 80) for length in (50, 301, 2, 50, 999, 1)]
     for pack in (whisper.PACK, 100):
@@ -285,7 +285,7 @@ def test_batches_for_other_devices_give_what_each_clip_gives_alone(
             assert torch.allclose(alone, together, atol=1e-4)
 
 
-def test_frames_of_many_layers_are_cut_into_more_shards(
+def test_more_layers_produce_more_shards(
     small: Path, voices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shard_plan, "BYTES", 100_000.0)
@@ -308,7 +308,7 @@ def other(cache: Path, **changes: object) -> Path:
     return path
 
 
-def test_shards_of_other_weights_do_not_mix(small: Path, voices: Path, tmp_path: Path) -> None:
+def test_shards_of_different_weights_are_never_mixed(small: Path, voices: Path, tmp_path: Path) -> None:
     words = ("featurize", voices, "--whisper", "base", "-o", tmp_path / "f")
     assert sertool(*words).code == 0
     done = sertool(*words, "--weights", other(tmp_path))
@@ -317,7 +317,7 @@ def test_shards_of_other_weights_do_not_mix(small: Path, voices: Path, tmp_path:
     assert "--overwrite" in done.line
 
 
-def test_features_of_other_weights_are_not_made_by_mistake(small: Path, tmp_path: Path) -> None:
+def test_features_of_custom_weights_require_the_same_weights_again(small: Path, tmp_path: Path) -> None:
     pretrained_weights.use_file(other(tmp_path))
     known = features.resolve_settings("whisper", features.settings("whisper", {}), "cpu", 16_000)
     pretrained_weights._registered.pop(known.weights)  # as in another process
@@ -329,7 +329,7 @@ def test_features_of_other_weights_are_not_made_by_mistake(small: Path, tmp_path
     assert features.load("whisper").Feature(known, 16_000).encoder.weights == known.weights
 
 
-def test_weights_are_known_by_their_numbers_whatever_file_they_come_in(small: Path, tmp_path: Path) -> None:
+def test_weights_have_the_same_digest_in_any_file_format(small: Path, tmp_path: Path) -> None:
     state = whisper_state()
     with open(tmp_path / "w.safetensors", "wb") as stream:
         named = {name: (str(t.numpy().dtype), tuple(t.shape), [t.numpy()]) for name, t in state.items()}
@@ -342,7 +342,7 @@ def test_weights_are_known_by_their_numbers_whatever_file_they_come_in(small: Pa
         assert whisper.tensors("base", 3)[0] == known, name
 
 
-def test_weights_in_half_the_bits_are_read_as_they_are(small: Path, tmp_path: Path) -> None:
+def test_bfloat16_weights_read_alike_from_both_file_formats(small: Path, tmp_path: Path) -> None:
     state = {name: tensor.bfloat16() for name, tensor in whisper_state().items()}
     torch.save(state, tmp_path / "w.pt")
     save_file(
@@ -356,7 +356,7 @@ def test_weights_in_half_the_bits_are_read_as_they_are(small: Path, tmp_path: Pa
     assert tensorfile.read(tmp_path / "w.safetensors")[1]["mask"].tolist() == [True, False]
 
 
-def test_a_kind_of_numbers_that_is_not_read_is_named(tmp_path: Path) -> None:
+def test_unsupported_tensor_type_is_refused_by_name(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(3, dtype=torch.float8_e4m3fn)}, tmp_path / "w.safetensors")
     with pytest.raises(SertoolError, match=r"w\.safetensors: it holds 'F8_E4M3', .* as F32 or BF16"):
         tensorfile.read(tmp_path / "w.safetensors")
@@ -371,7 +371,7 @@ def retrained() -> dict[str, np.ndarray]:
     return {name: tensor.numpy() for name, tensor in (before | own | {"head.1.bias": torch.zeros(4)}).items()}
 
 
-def test_an_encoder_comes_out_of_the_model_file_that_trained_it_on(small: Path, tmp_path: Path) -> None:
+def test_encoder_is_restored_from_the_model_file_that_fine_tuned_it(small: Path, tmp_path: Path) -> None:
     known, _ = whisper.tensors("base", 3)
     pretrained_weights._registered.clear()
     path = saved_as_model(retrained(), tmp_path)
@@ -379,7 +379,7 @@ def test_an_encoder_comes_out_of_the_model_file_that_trained_it_on(small: Path, 
     assert whisper.tensors("base", 3)[0] == known
 
 
-def test_a_model_file_that_lacks_part_of_its_encoder_is_one_line(small: Path, tmp_path: Path) -> None:
+def test_model_file_with_an_incomplete_encoder_is_a_one_line_error(small: Path, tmp_path: Path) -> None:
     held = {name: value for name, value in retrained().items() if "query_key_value.weight" not in name}
     pretrained_weights.use_file(saved_as_model(held, tmp_path))
     pretrained_weights._registered.clear()
@@ -387,7 +387,7 @@ def test_a_model_file_that_lacks_part_of_its_encoder_is_one_line(small: Path, tm
         whisper.tensors("base", 3)
 
 
-def test_an_encoder_comes_out_of_a_model_file_in_8_bits(small: Path, tmp_path: Path) -> None:
+def test_encoder_is_restored_from_an_8_bit_model_file(small: Path, tmp_path: Path) -> None:
     _, state = whisper.tensors("base", 3)
     kept = quantization.rounded({f"{WITHIN}{name}": tensor.numpy() for name, tensor in state.items()})
     assert any(array.dtype == np.int8 for array in kept.values())
@@ -396,7 +396,7 @@ def test_an_encoder_comes_out_of_a_model_file_in_8_bits(small: Path, tmp_path: P
         assert (tensor - state[name]).abs().max() <= state[name].abs().max() / 127 / 2 + 1e-7, name
 
 
-def test_a_scale_that_does_not_fit_its_numbers_is_one_line(small: Path, voices: Path, tmp_path: Path) -> None:
+def test_mismatched_quantisation_scale_is_a_one_line_error(small: Path, voices: Path, tmp_path: Path) -> None:
     _, state = whisper.tensors("base", 3)
     kept = quantization.rounded({name: tensor.numpy() for name, tensor in state.items()})
     kept["encoder.conv1.weight" + quantization.SCALE] = np.ones(3, np.float32)
@@ -413,7 +413,7 @@ def saved_as_model(held: dict[str, np.ndarray], folder: Path) -> Path:
     return path
 
 
-def test_tensors_that_somebody_holds_need_no_file(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_registered_weights_need_no_file(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = {
         name: tensor.float() for name, tensor in whisper_state(seed=7).items() if name in whisper.shapes("base", 2)
     }
@@ -448,7 +448,9 @@ def test_weights_are_fetched_once_and_checked(publisher: play.Server, voices: Pa
     assert snapshot(tmp_path / "one" / "whisper") == snapshot(tmp_path / "two" / "whisper")
 
 
-def test_a_dry_run_fetches_nothing_and_says_what_would_be(publisher: play.Server, voices: Path, tmp_path: Path) -> None:
+def test_dry_run_downloads_nothing_and_announces_the_download(
+    publisher: play.Server, voices: Path, tmp_path: Path
+) -> None:
     words = ("featurize", voices, "--whisper", "base", "-o", tmp_path / "f")
     done = sertool(*words, "--dry-run")
     assert (done.code, done.out) == (0, b"")
@@ -460,7 +462,7 @@ def test_a_dry_run_fetches_nothing_and_says_what_would_be(publisher: play.Server
     assert "would make 0 of" in sertool(*words, "--dry-run").line
 
 
-def test_a_cut_download_is_continued(publisher: play.Server) -> None:
+def test_interrupted_download_is_resumed(publisher: play.Server) -> None:
     publisher.things[address(publisher)].faults.extend([play.cut(50_000), None])
     whisper.tensors("base", 3)
     assert publisher.asked[-1].headers["Range"] == "bytes=50000-"
@@ -474,7 +476,7 @@ def test_a_cut_download_is_continued(publisher: play.Server) -> None:
         (lambda thing: thing.faults.append(play.silent), ""),
     ],
 )
-def test_what_cannot_be_fetched_is_a_line_that_says_which_file_to_put_where(
+def test_failed_download_is_one_line_with_instructions_for_manual_placement(
     publisher: play.Server, voices: Path, tmp_path: Path, spoil: Callable[[play.Thing], object], said: str
 ) -> None:
     spoil(publisher.things[address(publisher)])
@@ -486,7 +488,7 @@ def test_what_cannot_be_fetched_is_a_line_that_says_which_file_to_put_where(
     assert not (tmp_path / "f").exists()
 
 
-def test_a_file_in_the_cache_that_is_another_is_refused(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_file_with_a_wrong_digest_is_refused(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = hashlib.sha256(b"").hexdigest()
     monkeypatch.setitem(whisper.SIZES["base"], "sha256", wrong)
     with pytest.raises(SertoolError, match="remove it") as refusal:
@@ -525,7 +527,7 @@ def spoilt(path: Path, kind: str) -> None:
     ["hostile", "hostile in a checkpoint", "no tensors", "another size", "whole numbers", "a block short", "empty",
      "cut", "text"],
 )  # fmt: skip
-def test_a_file_that_is_no_such_weights_is_one_line_and_nothing_of_it_is_run(
+def test_invalid_weights_file_is_refused_in_one_line_without_executing_code(
     small: Path, voices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -542,7 +544,7 @@ def test_a_file_that_is_no_such_weights_is_one_line_and_nothing_of_it_is_run(
     [("w.pt", "another size", "[64, 80, 3] in it, not [32, 80, 3]"), ("w.pt", "whole numbers", "whole numbers"),
      ("w.safetensors", "cut", "no safetensors file")],
 )  # fmt: skip
-def test_what_is_wrong_with_weights_is_said(small: Path, tmp_path: Path, name: str, kind: str, says: str) -> None:
+def test_invalid_weights_error_states_the_cause(small: Path, tmp_path: Path, name: str, kind: str, says: str) -> None:
     spoilt(tmp_path / name, kind)
     pretrained_weights.use_file(tmp_path / name)
     with pytest.raises(SertoolError) as refusal:
@@ -550,13 +552,13 @@ def test_what_is_wrong_with_weights_is_said(small: Path, tmp_path: Path, name: s
     assert says in str(refusal.value)
 
 
-def test_a_file_with_fewer_blocks_does_where_fewer_are_asked_for(small: Path, voices: Path, tmp_path: Path) -> None:
+def test_weights_with_fewer_blocks_suffice_for_lower_layers(small: Path, voices: Path, tmp_path: Path) -> None:
     spoilt(tmp_path / "w.pt", "a block short")
     words = ("--whisper", "base", "--weights", tmp_path / "w.pt", "--layers", "0-2")
     assert sertool("featurize", voices, *words, "-o", tmp_path / "f").code == 0
 
 
-def test_what_is_for_encoders_is_refused_without_one(small: Path, voices: Path, tmp_path: Path) -> None:
+def test_encoder_options_are_refused_without_an_encoder(small: Path, voices: Path, tmp_path: Path) -> None:
     for words in (("--weights", "w.pt"), ("--layers", "2"), ("--precision", "bf16")):
         done = sertool("featurize", voices, "--mel", *words, "-o", tmp_path / "f")
         assert (done.code, "--whisper base" in done.line) == (2, True)
@@ -574,7 +576,7 @@ def layers_of(model: str, wave: torch.Tensor, precision: str = "float32", layers
 
 
 @pytest.mark.parametrize("model", SSL)
-def test_each_kind_of_self_taught_encoder_is_as_torchaudio_has_it(small: Path, model: str) -> None:
+def test_self_supervised_encoders_agree_with_torchaudio(small: Path, model: str) -> None:
     for samples in (1, 400, 16_321, 16_000 * 40):
         wave = speech(samples)
         known = features.load("ssl").definition(wave.numpy(), 16_000, features.settings("ssl", {"model": model}))
@@ -584,7 +586,7 @@ def test_each_kind_of_self_taught_encoder_is_as_torchaudio_has_it(small: Path, m
 
 
 @pytest.mark.parametrize("model", SSL)
-def test_a_self_taught_encoder_hears_a_clip_to_its_end(small: Path, model: str) -> None:
+def test_self_supervised_encoder_includes_samples_after_the_last_frame(small: Path, model: str) -> None:
     wave = speech(400 + 320 * 40 + 319)
     wave[-319:] = torch.randn(319, generator=torch.Generator().manual_seed(0))  # in no frame
     network = ssl.network(model, 3, ssl.tensors(model, 3)[1]).eval()
@@ -596,7 +598,9 @@ def test_a_self_taught_encoder_hears_a_clip_to_its_end(small: Path, model: str) 
 
 @pytest.mark.parametrize(("precision", "least"), [("bf16", 0.9995), ("int8", 0.999)])
 @pytest.mark.parametrize("model", SSL)
-def test_a_self_taught_encoder_in_fewer_bits_is_close(small: Path, model: str, precision: str, least: float) -> None:
+def test_self_supervised_encoder_in_bf16_or_int8_is_close_to_float32(
+    small: Path, model: str, precision: str, least: float
+) -> None:
     exact, quick = (layers_of(model, speech(40_000), kind) for kind in ("float32", precision))
     assert quick.dtype == np.float32
     assert not np.array_equal(exact, quick)
@@ -604,14 +608,14 @@ def test_a_self_taught_encoder_in_fewer_bits_is_close(small: Path, model: str, p
 
 
 @pytest.mark.parametrize("model", SSL)
-def test_layers_of_a_self_taught_encoder_are_columns_of_all_of_them(small: Path, model: str) -> None:
+def test_single_layers_of_self_supervised_encoders_equal_columns_of_all_layers(small: Path, model: str) -> None:
     whole = layers_of(model, speech(9_000)).reshape(-1, 4, 32)
     for layer in (0, 2):
         assert np.allclose(layers_of(model, speech(9_000), layers=str(layer)), whole[:, layer], atol=1e-5)
 
 
 @pytest.mark.parametrize("model", SSL)
-def test_self_taught_encoders_are_asked_for_by_name(small: Path, voices: Path, tmp_path: Path, model: str) -> None:
+def test_self_supervised_encoders_are_selected_by_name(small: Path, voices: Path, tmp_path: Path, model: str) -> None:
     words = ("featurize", voices, "--ssl", model, "--layers", "1-2", "--precision", "float32", "--verify", "3")
     done = sertool(*words, "-o", tmp_path / "f")
     assert done.code == 0, done.err
@@ -622,7 +626,9 @@ def test_self_taught_encoders_are_asked_for_by_name(small: Path, voices: Path, t
 
 
 @pytest.mark.parametrize("model", SSL)
-def test_what_torchaudio_saves_today_are_the_weights_that_it_published(small: Path, tmp_path: Path, model: str) -> None:
+def test_weights_saved_by_current_torchaudio_equal_the_published_weights(
+    small: Path, tmp_path: Path, model: str
+) -> None:
     known, state = ssl.tensors(model, 3)
     today = ssl.network(model, 3, state).state_dict()
     assert today.keys() != state.keys()
@@ -631,7 +637,9 @@ def test_what_torchaudio_saves_today_are_the_weights_that_it_published(small: Pa
     assert ssl.tensors(model, 3)[0] == known
 
 
-def test_both_kinds_of_encoders_stand_beside_each_other(small: Path, voices: Path, tmp_path: Path) -> None:
+def test_whisper_and_self_supervised_encoders_combine_with_separate_layers(
+    small: Path, voices: Path, tmp_path: Path
+) -> None:
     words = ("--whisper", "base", "--ssl", "wavlm-base-plus", "--mel", "--layers", "1", "--whisper-layers", "2")
     done = sertool("featurize", voices, *words, "-o", tmp_path / "f")
     assert done.code == 0, done.err
@@ -666,7 +674,7 @@ def test_weights_without_a_published_digest_are_pinned_at_the_first_download(
 
 
 @pytest.mark.parametrize("name", catalogue.entries("encoders"))
-def test_an_encoder_says_what_it_is_without_being_run(name: str) -> None:
+def test_encoder_facts_are_complete_and_readable_without_running_the_file(name: str) -> None:
     facts = catalogue.entries("encoders")[name].facts
     assert facts["URL"].startswith("https://")
     for size in facts["SIZES"].values():
@@ -676,7 +684,7 @@ def test_an_encoder_says_what_it_is_without_being_run(name: str) -> None:
 
 
 @pytest.mark.parametrize("model", catalogue.entries("encoders")["ssl"].facts["SIZES"])
-def test_what_is_said_of_a_self_taught_encoder_is_what_torchaudio_has(model: str) -> None:
+def test_self_supervised_encoder_facts_agree_with_torchaudio(model: str) -> None:
     facts = catalogue.entries("encoders")["ssl"].facts["SIZES"][model]
     bundle = getattr(impl, facts["bundle"])
     with torch.device("meta"):
@@ -689,7 +697,7 @@ def test_what_is_said_of_a_self_taught_encoder_is_what_torchaudio_has(model: str
 
 
 @pytest.mark.parametrize("size", catalogue.entries("encoders")["whisper"].facts["SIZES"])
-def test_the_number_of_parameters_is_as_said(size: str) -> None:
+def test_whisper_parameter_count_matches_its_documented_facts(size: str) -> None:
     facts = catalogue.entries("encoders")["whisper"].facts["SIZES"][size]
     with torch.device("meta"):
         network = whisper.Network(facts["bands"], facts["width"], facts["heads"], facts["layers"])
@@ -735,7 +743,7 @@ def test_the_real_encoder_in_bf16_has_a_cosine_of_9995_to_float32() -> None:
 @pytest.mark.corpora
 @pytest.mark.skipif(not REAL.is_file() or not CORPORA.is_dir(), reason="the real encoder is not here")
 @pytest.mark.usefixtures("real_encoder")
-def test_the_real_encoder_is_as_defined_and_fits_float16() -> None:
+def test_real_encoder_agrees_with_its_definition_and_fits_float16() -> None:
     for wave in clips(3):
         (found,), known = made([wave]), defined(wave)
         found, known = (held.reshape(-1, 7, 512) for held in (found, known))

@@ -48,7 +48,7 @@ def made(tmp_path_factory) -> Path:
     return folder
 
 
-def test_the_makefile_makes_what_is_missing_and_then_nothing(made):
+def test_makefile_builds_missing_targets_and_then_nothing(made):
     assert (made / "report.html").read_text(encoding="utf-8").count("runs/") >= 2
     assert "up to date" in run(made, "make", "FEATURES=mel rms").stdout
     (made / "runs" / "rms" / "predictions.parquet").unlink()
@@ -57,7 +57,7 @@ def test_the_makefile_makes_what_is_missing_and_then_nothing(made):
     assert "features/pitch" in run(made, "make", "-n").stdout
 
 
-def test_what_stays_as_it_is_is_not_asked_for_again_after_that(made):
+def test_makefile_is_up_to_date_again_after_touched_sources(made):
     """A manifest that is written again with the same rows, such as by another `sertool index`."""
     for touched in ("clips.parquet", "corpora"):
         os.utime(made / touched)
@@ -65,7 +65,7 @@ def test_what_stays_as_it_is_is_not_asked_for_again_after_that(made):
         assert "up to date" in run(made, "make", "FEATURES=mel rms").stdout
 
 
-def test_the_night_answers_for_what_is_new_and_makes_up_for_one_that_failed(made, tmp_path):
+def test_nightly_script_answers_new_clips_and_recovers_after_a_failed_night(made, tmp_path):
     (tmp_path / "nightly.sh").write_text(example("sh"))
     first, second = sorted((made / "corpora").rglob("*.wav"))[:2]
     (tmp_path / "inbox" / "monday").mkdir(parents=True)

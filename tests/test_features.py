@@ -94,7 +94,7 @@ def needed(name: str) -> float:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_file_describes_itself_without_being_run(name: str) -> None:
+def test_feature_facts_and_settings_are_complete_and_documented(name: str) -> None:
     entry = catalogue.entries("features")[name]
     module = features.load(name)
     assert 10 < len(entry.title) < 115
@@ -106,13 +106,13 @@ def test_a_file_describes_itself_without_being_run(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("signal", SIGNALS)
-def test_the_fast_way_equals_the_definition(name: str, signal: str) -> None:
+def test_fast_features_agree_with_their_definitions(name: str, signal: str) -> None:
     assert share_that_agrees(rows_of(name, SIGNALS[signal]), defined(name, SIGNALS[signal])) >= needed(name)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("signal", EDGES)
-def test_silence_and_a_single_sample_are_as_defined(name: str, signal: str) -> None:
+def test_silence_and_a_single_sample_agree_with_the_definitions(name: str, signal: str) -> None:
     rows, known = rows_of(name, EDGES[signal]), defined(name, EDGES[signal])
     assert rows.shape == known.shape
     assert np.isfinite(rows).all()
@@ -120,14 +120,14 @@ def test_silence_and_a_single_sample_are_as_defined(name: str, signal: str) -> N
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_columns_name_what_a_row_holds(name: str) -> None:
+def test_every_feature_column_has_a_unique_name(name: str) -> None:
     feature, _ = made(name)
     rows = dsp.compute({name: feature}, torch.from_numpy(SIGNALS["hiss"]))[name]
     assert rows.shape[1] == len(feature.columns) == len(set(feature.columns))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_length_of_runs_does_not_change_the_answer(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_features_do_not_depend_on_the_run_length(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     wave = SIGNALS["a low voice"]
     whole = rows_of(name, wave)
     monkeypatch.setattr(dsp, "RUN", 7)
@@ -140,7 +140,7 @@ def everything() -> dict[str, Any]:
     return {name: made(name)[0] for name in NAMES}
 
 
-def test_a_clip_has_the_same_bits_alone_and_in_any_company() -> None:
+def test_features_are_bit_identical_in_any_order_and_combination() -> None:
     waves = [torch.from_numpy(wave) for wave in SIGNALS.values()]
     together = everything()
     first = [dsp.compute(together, wave) for wave in waves]
@@ -151,7 +151,7 @@ def test_a_clip_has_the_same_bits_alone_and_in_any_company() -> None:
             assert torch.equal(one[name], dsp.compute({name: made(name)[0]}, wave)[name])
 
 
-def test_packed_clips_equal_single_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_features_of_packed_clips_agree_with_single_clips(monkeypatch: pytest.MonkeyPatch) -> None:
     waves = [torch.from_numpy(wave) for wave in (*SIGNALS.values(), *EDGES.values())]
     alone = [dsp.compute(everything(), wave) for wave in waves]
     for pack in (dsp.PACK, 20):
@@ -189,13 +189,13 @@ CHANGED = [
 
 
 @pytest.mark.parametrize(("name", "settings"), CHANGED)
-def test_the_fast_way_equals_the_definition_with_other_settings(name: str, settings: dict[str, Any]) -> None:
+def test_fast_features_agree_with_their_definitions_with_other_settings(name: str, settings: dict[str, Any]) -> None:
     for wave in (SIGNALS["a high voice"], SIGNALS["shorter than a frame"]):
         assert share_that_agrees(rows_of(name, wave, **settings), defined(name, wave, **settings)) >= needed(name)
 
 
 @pytest.mark.parametrize("frames", range(1, 12))
-def test_a_clip_of_any_number_of_frames_has_slopes(frames: int) -> None:
+def test_deltas_are_defined_for_any_number_of_frames(frames: int) -> None:
     wave, settings = speech(1 + 512 * (frames - 1)), {"deltas": 2, "count": 5}
     rows = rows_of("mfcc", wave, **settings)
     assert rows.shape == (frames, 15)
@@ -204,25 +204,25 @@ def test_a_clip_of_any_number_of_frames_has_slopes(frames: int) -> None:
 
 
 @pytest.mark.parametrize("level", [0.0, 0.3])
-def test_what_never_changes_has_no_slope(level: float) -> None:
+def test_constant_signal_has_zero_deltas(level: float) -> None:
     rows = rows_of("mfcc", np.full(RATE, level, np.float32), deltas=2, center=False)
     assert rows[0, 0] == rows[-1, 0] != 0
     assert not rows[:, 20:].any()
 
 
 @pytest.mark.parametrize("n_fft", range(16, 32))
-def test_flatness_is_defined_by_frames_of_any_length(n_fft: int) -> None:
+def test_flatness_agrees_with_its_definition_for_any_frame_length(n_fft: int) -> None:
     wave, settings = SIGNALS["a high voice"], {"n_fft": n_fft, "hop": 16}
     assert share_that_agrees(rows_of("flatness", wave, **settings), defined("flatness", wave, **settings)) == 1.0
 
 
 @pytest.mark.parametrize(("rate", "bands"), [(8000, 5), (16000, 6), (44100, 6), (300, 1)])
-def test_contrast_has_as_many_octaves_as_begin_below_half_the_rate(rate: int, bands: int) -> None:
+def test_contrast_has_only_octaves_that_begin_below_nyquist(rate: int, bands: int) -> None:
     feature, _ = made("contrast", rate)
     assert len(feature.columns) == bands + 1 - (rate == 300)
 
 
-def test_a_valley_that_float32_would_bury_is_found_in_float64() -> None:
+def test_contrast_finds_valleys_below_float32_precision() -> None:
     seconds = np.arange(RATE) / RATE
     tone = (0.9 * np.sin(2 * np.pi * 500 * seconds)).astype(np.float32)
     hiss = np.random.default_rng(0).standard_normal(RATE) * 1e-6
@@ -247,7 +247,7 @@ def test_a_valley_that_float32_would_bury_is_found_in_float64() -> None:
         ("whisper", {"weights": 1}),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_refused_in_one_line(name: str, wrong: dict[str, Any]) -> None:
+def test_invalid_setting_is_refused_in_one_line(name: str, wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError) as refusal:
         made(name, **wrong)
     assert "\n" not in str(refusal.value)
@@ -320,7 +320,7 @@ def test_features_agree_with_librosa(signal: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_silence_and_a_single_sample_are_as_in_librosa() -> None:
+def test_silence_and_a_single_sample_agree_with_librosa() -> None:
     for wave in EDGES.values():
         for name, settings, answer in counterparts(wave):
             if "deltas" not in settings:

@@ -25,7 +25,7 @@ def names(folder: Path) -> list[str]:
 # Whole or absent.
 
 
-def test_a_file_appears_only_when_it_is_whole(tmp_path):
+def test_file_appears_only_when_it_is_complete(tmp_path):
     with files.atomic_write(tmp_path / "a" / "b.txt") as stream:
         stream.write(b"half")
         assert not (tmp_path / "a" / "b.txt").exists()
@@ -35,7 +35,7 @@ def test_a_file_appears_only_when_it_is_whole(tmp_path):
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SertoolError])
-def test_a_file_that_is_given_up_leaves_the_old_one(tmp_path, error):
+def test_aborted_write_leaves_the_old_file_unchanged(tmp_path, error):
     (tmp_path / "a").write_bytes(b"old")
     with pytest.raises(error):
         give_up(tmp_path / "a", error)
@@ -52,7 +52,7 @@ def give_up(path: Path, error: type[BaseException] | OSError, *, salvage: bool =
 @pytest.mark.parametrize(
     ("cause", "raised"), [(KeyboardInterrupt, Interrupted), (SertoolError("failed"), SertoolError)]
 )
-def test_work_that_ends_early_leaves_what_is_worth_something_beside_the_old_one(cause, raised, tmp_path):
+def test_interrupted_salvage_write_keeps_partial_and_old_file(cause, raised, tmp_path):
     path = tmp_path / "rows.csv"
     path.write_bytes(b"old")
     with pytest.raises(raised, match=r"lies in .*rows\.csv\.part"):
@@ -82,20 +82,20 @@ def handling(name, handler):
 
 @posix
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_what_a_job_queue_or_a_terminal_ends_leaves_as_much_as_an_interrupt(tmp_path, name):
+def test_sigterm_and_sighup_keep_the_partial_file_like_an_interrupt(tmp_path, name):
     with handling(name, signal.SIG_DFL), pytest.raises(Interrupted):
         end_by(name, tmp_path / "rows.csv")
     assert (tmp_path / "rows.csv.part").read_bytes() == b"new"
 
 
 @posix
-def test_what_was_to_outlive_its_terminal_does(tmp_path):
+def test_ignored_sighup_does_not_interrupt_writing(tmp_path):
     with handling("SIGHUP", signal.SIG_IGN):
         end_by("SIGHUP", tmp_path / "rows.csv")
     assert names(tmp_path) == ["rows.csv"]
 
 
-def test_what_an_interrupt_left_goes_once_the_file_is_whole(tmp_path):
+def test_partial_file_is_removed_after_a_complete_salvage_write(tmp_path):
     (tmp_path / "rows.csv.part").write_bytes(b"half")
     with pytest.raises(ValueError, match="lost"), files.atomic_write(tmp_path / "rows.csv", salvage=True):
         raise ValueError("lost")
@@ -108,7 +108,7 @@ def test_what_an_interrupt_left_goes_once_the_file_is_whole(tmp_path):
     assert names(tmp_path) == ["rows.csv"]
 
 
-def test_a_full_disk_leaves_what_is_worth_something_beside_the_old_one(tmp_path):
+def test_full_disk_keeps_written_partial_data_beside_the_old_file(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"old")
     full = OSError(errno.ENOSPC, "No space left on device")
@@ -121,7 +121,7 @@ def test_a_full_disk_leaves_what_is_worth_something_beside_the_old_one(tmp_path)
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace", "chmod"])
-def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path, monkeypatch, call):
+def test_full_disk_leaves_the_old_file_and_is_reported(tmp_path, monkeypatch, call):
     (tmp_path / "a").write_bytes(b"old")
 
     def full(*_: object) -> None:
@@ -155,7 +155,7 @@ def test_a_file_is_touched_if_any_of_its_sources_is_newer(tmp_path, ages, is_tou
     assert ((tmp_path / "made").stat().st_mtime > 5) == is_touched
 
 
-def test_what_may_not_be_touched_keeps_its_age(tmp_path, monkeypatch):
+def test_file_without_touch_permission_keeps_its_timestamp(tmp_path, monkeypatch):
     def denied(*_: object) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
@@ -167,7 +167,7 @@ def test_what_may_not_be_touched_keeps_its_age(tmp_path, monkeypatch):
     assert (tmp_path / "made").stat().st_mtime == len("made")
 
 
-def test_what_cannot_be_written_is_one_clear_error(tmp_path):
+def test_unwritable_path_is_a_clear_error(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "file" / "a", tmp_path / "folder", tmp_path / ("long" * 100)):
@@ -176,7 +176,7 @@ def test_what_cannot_be_written_is_one_clear_error(tmp_path):
 
 
 @posix
-def test_a_file_gets_the_usual_rights(tmp_path):
+def test_new_file_gets_the_default_permissions(tmp_path):
     with files.atomic_write(tmp_path / "a") as stream:
         stream.write(b"x")
     (tmp_path / "b").write_bytes(b"x")
@@ -185,7 +185,7 @@ def test_a_file_gets_the_usual_rights(tmp_path):
 
 @posix
 @pytest.mark.parametrize("mode", [0o600, 0o664, 0o444])
-def test_a_file_that_is_replaced_keeps_its_rights(tmp_path, mode):
+def test_replaced_file_keeps_its_permissions(tmp_path, mode):
     (tmp_path / "a").write_bytes(b"older")
     (tmp_path / "a").chmod(mode)
     with files.atomic_write(tmp_path / "a") as stream:
@@ -198,7 +198,7 @@ def test_a_file_that_is_replaced_keeps_its_rights(tmp_path, mode):
 
 
 @posix
-def test_a_link_stays_a_link_and_what_it_points_to_is_replaced(tmp_path):
+def test_writing_to_a_symlink_replaces_its_target_and_keeps_the_link(tmp_path):
     (tmp_path / "there").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "there" / "a")
     with files.atomic_write(tmp_path / "link") as stream:
@@ -208,7 +208,7 @@ def test_a_link_stays_a_link_and_what_it_points_to_is_replaced(tmp_path):
 
 
 @posix
-def test_a_link_to_a_pipe_is_written_to_as_process_substitution_has_it():
+def test_dev_fd_path_of_a_pipe_is_written_to():
     reading, writing = os.pipe()
     with files.atomic_write(Path(f"/dev/fd/{writing}")) as stream:
         stream.write(b"new")
@@ -234,13 +234,13 @@ def test_a_device_or_a_pipe_is_written_to_and_never_replaced(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a" * 255, "\u2764" * 80, ".hidden"])
-def test_any_name_that_the_file_system_takes_is_taken(tmp_path, name):
+def test_any_valid_file_name_can_be_written(tmp_path, name):
     with files.atomic_write(tmp_path / name) as stream:
         stream.write(b"x")
     assert names(tmp_path) == [name]
 
 
-def test_what_killed_runs_left_of_a_file_is_swept_and_nothing_else(tmp_path):
+def test_sweep_removes_only_partial_files_of_the_given_file(tmp_path):
     for name in (".a.txt.123.part", ".a.txt.4_5.part", ".b.txt.6.part", "a.txt", "a.part", ".a.txt.rc"):
         (tmp_path / name).write_bytes(b"x")
     files.sweep(tmp_path / "a.txt")
@@ -248,7 +248,7 @@ def test_what_killed_runs_left_of_a_file_is_swept_and_nothing_else(tmp_path):
     files.sweep(tmp_path / "nowhere" / "a.txt")
 
 
-def test_who_writes_a_file_removes_what_killed_runs_left_of_it_and_nothing_that_is_still_written(tmp_path):
+def test_writing_removes_stale_partial_files_but_not_those_in_use(tmp_path):
     (tmp_path / ".a.txt.123.part").write_bytes(b"half")
     with files.atomic_write(tmp_path / "a.txt") as first:
         first.write(b"first")
@@ -263,7 +263,7 @@ def test_who_writes_a_file_removes_what_killed_runs_left_of_it_and_nothing_that_
 # One at a time.
 
 
-def test_a_folder_has_one_writer(tmp_path):
+def test_second_writer_of_a_folder_is_refused(tmp_path):
     with (
         locks.folder_lock(tmp_path, wait=False),
         pytest.raises(SertoolError, match="--wait"),
@@ -274,14 +274,14 @@ def test_a_folder_has_one_writer(tmp_path):
         pass
 
 
-def test_parts_share_a_folder_unless_they_are_the_same(tmp_path):
+def test_different_parts_may_share_a_folder_and_equal_parts_may_not(tmp_path):
     with locks.folder_lock(tmp_path, wait=False, part="1-of-2"), locks.folder_lock(tmp_path, wait=False, part="2-of-2"):
         for part in ("", "1-of-2"):
             with pytest.raises(SertoolError, match="at work"), locks.folder_lock(tmp_path, wait=False, part=part):
                 pass
 
 
-def test_whoever_waits_goes_on_when_the_other_is_done(tmp_path):
+def test_waiting_run_continues_when_the_lock_is_released(tmp_path):
     order = []
 
     def second() -> None:
@@ -313,7 +313,7 @@ def test_a_file_system_without_locks_can_be_written_to(tmp_path, monkeypatch, nu
 # Trees and paths.
 
 
-def test_a_tree_is_walked_in_the_order_of_names(tmp_path):
+def test_folders_are_walked_in_sorted_order(tmp_path):
     for name in ("b/2.wav", "b/10.wav", "a.wav", "c.wav", "b/a/x.wav"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -322,7 +322,7 @@ def test_a_tree_is_walked_in_the_order_of_names(tmp_path):
 
 
 @posix
-def test_links_make_no_loops(tmp_path):
+def test_symlink_loops_are_not_followed(tmp_path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "x.wav").touch()
     (tmp_path / "a" / "b" / "up").symlink_to(tmp_path)
@@ -331,7 +331,7 @@ def test_links_make_no_loops(tmp_path):
     assert sorted(found) == ["self", "x.wav"]
 
 
-def test_a_root_that_cannot_be_read_is_an_error_and_a_folder_in_it_is_told(tmp_path, monkeypatch):
+def test_unreadable_root_is_an_error_and_unreadable_subfolder_is_reported(tmp_path, monkeypatch):
     (tmp_path / "shut").mkdir()
     (tmp_path / "x.wav").touch()
     scan = os.scandir
@@ -351,7 +351,7 @@ def test_a_root_that_cannot_be_read_is_an_error_and_a_folder_in_it_is_told(tmp_p
 
 
 @pytest.mark.parametrize("name", [b"a b", b"n\nl", b"100%", b"\xff\xfe%41", "\u2764\ufe0f".encode(), b"file:", b"#?"])
-def test_any_path_survives_as_text(name):
+def test_any_path_survives_conversion_to_text_and_back(name):
     path = os.fsdecode(name)
     text = paths.path_text(path)
     assert paths.path_of(text) == path
@@ -360,7 +360,7 @@ def test_any_path_survives_as_text(name):
 
 @posix
 @posix
-def test_names_in_utf_8_are_text_whatever_the_machine_speaks(tmp_path):
+def test_utf_8_file_names_are_text_in_any_locale(tmp_path):
     (tmp_path / "é.flac").write_bytes(b"x")
     says = "import sys; from sertool.system.paths import path_text; print(ascii(path_text(sys.argv[1])))"
     settings = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -370,7 +370,7 @@ def test_names_in_utf_8_are_text_whatever_the_machine_speaks(tmp_path):
     assert done.stdout.decode().strip() == ascii(str(tmp_path / "é.flac"))
 
 
-def test_who_has_no_home_is_told_what_to_set_instead(monkeypatch):
+def test_missing_home_folder_error_names_the_variable_to_set(monkeypatch):
     for name in ("HOME", "SERTOOL_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "getuid", lambda: 2**31 - 9)
@@ -380,14 +380,14 @@ def test_who_has_no_home_is_told_what_to_set_instead(monkeypatch):
     assert files.cache_folder() == Path("/somewhere")
 
 
-def test_sizes_and_lists_are_for_people():
+def test_sizes_and_lists_are_formatted_for_readers():
     assert [files.size(count) for count in (3, 1500, 2_000_000, 3e12)] == ["3 B", "1.5 kB", "2.0 MB", "3.0 TB"]
     assert files.listed(range(5), 3) == "0, 1, 2 and 2 more"
     assert files.listed(range(5000), 1) == "0 and 4,999 more"
     assert files.listed([1]) == "1"
 
 
-def test_names_for_files_are_plain_and_each_its_own():
+def test_generated_file_names_are_plain_and_unique():
     assert paths.plain_names(["a b", "a-b", "a-b-2", "A/b#1"]) == ["a-b", "a-b-2", "a-b-2-2", "A-b#1"]
     assert paths.plain_names(["..", "?"]) == ["unnamed", "unnamed-2"]
     assert len(paths.plain_name("x" * 500)) == 120

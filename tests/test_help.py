@@ -48,7 +48,7 @@ def trained(example_folder, tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("line", examples("train", "eval", "predict"))
-def test_the_examples_of_what_comes_after_training_do_what_they_say(trained, tmp_path, monkeypatch, line):
+def test_help_examples_of_train_eval_and_predict_run_successfully(trained, tmp_path, monkeypatch, line):
     shutil.copytree(trained, tmp_path / "example_folder")
     monkeypatch.chdir(tmp_path / "example_folder")
     for made in [name for name, command in (("run", "train"), ("features", "featurize")) if command in line]:

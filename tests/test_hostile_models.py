@@ -137,7 +137,7 @@ def spoil_tensors(tensors: dict[str, np.ndarray], draw: np.random.Generator) -> 
 
 
 @pytest.mark.parametrize("name", SOUND)
-def test_a_sound_file_is_answered(name: str, tmp_path: Path) -> None:
+def test_valid_model_file_gives_probabilities(name: str, tmp_path: Path) -> None:
     modelfile.write(tmp_path / "m.safetensors", SOUND[name]())
     answer = heard(tmp_path / "m.safetensors")
     assert answer.shape == (1, 3)
@@ -147,7 +147,7 @@ def test_a_sound_file_is_answered(name: str, tmp_path: Path) -> None:
 @ON_LINUX
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SOUND)
-def test_a_hundred_and_fifty_ways_to_spoil_a_file_are_answers_or_one_line(name: str, tmp_path: Path) -> None:
+def test_corrupted_model_files_are_answered_or_refused_in_one_line(name: str, tmp_path: Path) -> None:
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as own:  # whose peak is its own
         refused, grown = own.submit(spoil_often, name, tmp_path / "m.safetensors").result()
     assert grown < MEGABYTES
@@ -191,7 +191,7 @@ def spoil_often(name: str, path: Path) -> tuple[int, float]:
         ("mlp", {"prior_clips": -1}, "not a model file"),
     ],
 )
-def test_giants_and_misfits_are_named(name: str, changes: dict, line: str, tmp_path: Path) -> None:
+def test_oversized_or_inconsistent_model_files_are_refused(name: str, changes: dict, line: str, tmp_path: Path) -> None:
     sound = SOUND[name]()
     write(tmp_path / "m.safetensors", content(sound) | changes, sound.tensors)
     began = time.process_time()
@@ -207,7 +207,7 @@ def test_giants_and_misfits_are_named(name: str, changes: dict, line: str, tmp_p
         {"scores": {"dev_uar": "x"}}, {"scores": {"dev_uar": 0.5}}, {"features": {"mel": {"stats": 3}}},
     ],
 )  # fmt: skip
-def test_a_card_of_nonsense_is_one_line(changes: dict, tmp_path: Path) -> None:
+def test_card_of_a_model_with_nonsense_metadata_is_refused(changes: dict, tmp_path: Path) -> None:
     sound = SOUND["cnn"]()
     write(tmp_path / "m.safetensors", content(sound) | changes, sound.tensors)
     with pytest.raises(SertoolError, match="model file"):

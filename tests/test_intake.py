@@ -7,7 +7,7 @@ from sertool.errors import SertoolError
 from sertool.manifests import intake, manifest
 
 
-def test_types_of_other_tools_become_ours():
+def test_foreign_column_types_are_converted_to_manifest_types():
     large = pa.table({
         "clip": pa.array(["1", "2"], pa.large_string()), "path": pa.array([b"/a", b"/b"], pa.binary()),
         "emotion": pa.array(["sad", None]).dictionary_encode(), "age": pa.array([31.0, None]),
@@ -31,20 +31,20 @@ def test_types_of_other_tools_become_ours():
         (["1", "10", "x"], ["1", "10", "x"]), (["1,0", None, "12,0"], ["1", None, "12"]),
     ],
 )  # fmt: skip
-def test_a_number_that_pandas_wrote_as_a_float_is_the_same_speaker(given, ours):
+def test_speaker_ids_that_pandas_wrote_as_floats_become_integer_text(given, ours):
     held = intake.check(pa.table({"path": ["1.0", "2.0", "3.0"], "speaker": given, "sentence": given}), "here")
     assert manifest.column(held, "speaker") == ours
     assert manifest.column(held, "path") == ["1.0", "2.0", "3.0"]
 
 
-def test_a_start_or_duration_that_is_no_number_is_not_known():
+def test_non_finite_start_or_duration_becomes_null():
     times = [0.5, float("nan"), None, float("inf")]
     held = intake.check(pa.table({"path": [*"abcd"], "start": times, "duration": times, "mine": times}), "here")
     assert manifest.column(held, "start") == manifest.column(held, "duration") == [0.5, None, None, None]
     assert manifest.cell(held, "mine", 3) == float("inf")
 
 
-def test_what_others_call_a_part_becomes_ours_and_what_nobody_knows_stays():
+def test_foreign_split_names_are_translated_and_unrecognised_ones_kept():
     words = [
         "train",
         "Training",
@@ -76,7 +76,7 @@ def test_what_others_call_a_part_becomes_ours_and_what_nobody_knows_stays():
         ("sample_rate", [2**40], "column sample_rate holds 1099511627776 in row 1"),
     ],
 )  # fmt: skip
-def test_a_column_of_ours_that_cannot_have_its_type_is_named(column, values, says):
+def test_manifest_column_with_invalid_values_is_named_in_the_error(column, values, says):
     held = pa.table({"clip": [f"{row}" for row in range(len(values))], column: values})
     with pytest.raises(SertoolError, match=says) as caught:
         intake.check(held, "there.parquet")
@@ -86,7 +86,7 @@ def test_a_column_of_ours_that_cannot_have_its_type_is_named(column, values, say
 
 @pytest.mark.parametrize("bands", [["20-29", None, "30 – 39"], ["<18", "65+", ">=66"]])
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())], ids=str)
-def test_ages_in_bands_are_kept_as_words_under_a_name_of_their_own(bands, kind, capsys):
+def test_age_bands_are_kept_as_text_in_a_separate_column(bands, kind, capsys):
     clips = [f"{row}" for row in range(len(bands))]
     held = intake.check(pa.table({"clip": clips, "age": pa.array(bands, pa.string()).cast(kind)}), "here")
     assert manifest.column(held, "age_band") == bands
@@ -104,17 +104,17 @@ def test_ages_in_bands_are_kept_as_words_under_a_name_of_their_own(bands, kind, 
         (pa.table([["a"], ["b"]], names=["clip", "clip"]), "more than one column is named clip"),
     ],
 )
-def test_what_is_no_manifest_is_refused(held, says):
+def test_table_that_is_not_a_valid_manifest_is_refused(held, says):
     with pytest.raises(SertoolError, match=says):
         intake.check(held, "here")
 
 
-def test_a_table_of_paths_is_a_manifest_whose_ids_are_the_paths():
+def test_table_of_paths_becomes_a_manifest_with_paths_as_clip_ids():
     assert intake.check(pa.table({"path": ["/a", "/b"]}), "here").column("clip").to_pylist() == ["/a", "/b"]
 
 
 @pytest.mark.parametrize("nothing", [pa.nulls(2), pa.array([None] * 2, pa.float64()), pa.array([float("nan")] * 2)])
-def test_a_column_without_any_value_is_null_whatever_its_type(nothing):
+def test_column_without_values_reads_as_null_whatever_its_type(nothing):
     names = ("notes", "speaker", "age", "start", "issue", "p_sad", "modified")
     held = intake.check(pa.table({"path": ["/a", "/b"], **dict.fromkeys(names, nothing)}), "here")
     for name in names:
@@ -122,7 +122,7 @@ def test_a_column_without_any_value_is_null_whatever_its_type(nothing):
         assert held.schema.field(name).type in (manifest.kind(name), nothing.type), name
 
 
-def test_parts_of_a_file_have_names_of_their_own_however_long_they_are_said_to_be():
+def test_segments_of_one_file_get_distinct_ids_from_their_start_times():
     times = {"path": ["/a", "/a", "/b"], "start": [0.5, 1.5, 0.0]}
     by_duration = intake.check(pa.table(times | {"duration": [1.0, 1.0, 2.0]}), "here")
     by_end = intake.check(pa.table(times | {"end": [1.5, 2.5, 2.0]}), "here")
@@ -134,12 +134,12 @@ def test_parts_of_a_file_have_names_of_their_own_however_long_they_are_said_to_b
 
 
 @pytest.mark.parametrize("length", [{"duration": [1.0] * 3}, {"end": [1.5, 1.5, 3.0]}])
-def test_channels_of_one_part_have_names_of_their_own(length):
+def test_channels_of_one_segment_get_distinct_clip_ids(length):
     held = pa.table({"path": ["/a"] * 3, "start": [0.5, 0.5, 2.0], "channel": [1, 2, 1]} | length)
     assert manifest.column(intake.check(held, "here"), "clip") == ["/a@0.5:1", "/a@0.5:2", "/a@2"]
 
 
-def test_columns_of_others_come_in_types_that_everything_can_take():
+def test_foreign_columns_are_cast_to_widely_supported_types():
     moment = 1_700_000_000_000_000_000
     uuid = pa.ExtensionArray.from_storage(pa.uuid(), pa.array([b"\0" * 16, None], pa.binary(16)))
     given = {
@@ -161,7 +161,7 @@ def test_columns_of_others_come_in_types_that_everything_can_take():
 
 
 @pytest.mark.parametrize("kind", [pa.timestamp("us"), pa.timestamp("s", "UTC"), pa.date32()])
-def test_a_day_that_no_calendar_has_is_not_known(kind):
+def test_date_outside_the_calendar_becomes_null(kind):
     number = pa.int32() if pa.types.is_date32(kind) else pa.int64()
     endless = pa.array([2 ** (number.bit_width - 1) - 1, 2 - 2 ** (number.bit_width - 1), 1], number).cast(kind)
     held = intake.check(pa.table({"path": ["a", "b", "c"], "day": endless}), "here")
@@ -169,6 +169,6 @@ def test_a_day_that_no_calendar_has_is_not_known(kind):
     assert held.schema.field("day").type == kind
 
 
-def test_a_number_of_others_that_is_none_is_not_known():
+def test_nan_in_a_foreign_column_becomes_null():
     held = intake.check(pa.table({"path": ["a", "b"], "snr": [float("nan"), 3.0]}), "here")
     assert manifest.column(held, "snr") == [None, 3.0]

@@ -52,7 +52,7 @@ TARGETS = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0]]
 CORPUS = np.array([1, 1, 2, 2, 2])
 
 
-def test_a_clip_is_judged_among_what_its_corpus_has_in_train_and_one_without_a_label_among_all() -> None:
+def test_labelled_clip_is_judged_only_among_training_emotions_of_its_corpus() -> None:
     labelled = np.array([True, True, True, True, False])
     judged = label_sets.among(TARGETS, CORPUS, np.arange(5), labelled)
     assert judged.tolist() == [[True, True, False]] * 2 + [[False, True, True]] * 2 + [[True] * 3]
@@ -60,13 +60,13 @@ def test_a_clip_is_judged_among_what_its_corpus_has_in_train_and_one_without_a_l
     assert fewer.tolist() == [[True, True, False]] * 2 + [[True] * 3] * 3
 
 
-def test_corpora_of_the_same_emotions_are_judged_as_one() -> None:
+def test_corpora_with_the_same_emotions_need_no_mask() -> None:
     assert label_sets.among(TARGETS, CORPUS, np.array([0, 1]), np.ones(5, bool)) is not None
     assert label_sets.among(TARGETS[:2, :2], CORPUS[:2], np.arange(2), np.ones(2, bool)) is None
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_the_loss_pushes_nothing_at_emotions_that_the_corpus_lacks(seed: int) -> None:
+def test_loss_has_no_gradient_for_emotions_absent_from_the_corpus(seed: int) -> None:
     rng = torch.Generator().manual_seed(seed)
     logits = torch.randn(6, 5, generator=rng).mul(5).requires_grad_()
     judged = torch.rand(6, 5, generator=rng) < 0.6
@@ -82,7 +82,7 @@ def test_the_loss_pushes_nothing_at_emotions_that_the_corpus_lacks(seed: int) ->
         torch.testing.assert_close(lost[clip], alone)
 
 
-def test_a_mixture_is_judged_in_parts_each_among_the_emotions_of_its_own_corpus() -> None:
+def test_mixup_loss_uses_each_mixed_clips_own_corpus_emotions() -> None:
     judged = torch.tensor([[True, True, False], [False, True, True]])
     store = batches.Store([[]] * 2, np.ones(2, np.int64), 1, torch.device("cpu"), {}, [])
     data = Data(store, TARGETS[[0, 3]], np.arange(2), np.arange(0), row_scaling.Scaling(), np.array([0, 2]),
@@ -104,7 +104,7 @@ def test_a_mixture_is_judged_in_parts_each_among_the_emotions_of_its_own_corpus(
     torch.testing.assert_close(both, expected + other)
 
 
-def test_balanced_corpora_weigh_alike_and_so_do_the_emotions_within_each() -> None:
+def test_balancing_gives_corpora_and_their_emotions_equal_weight() -> None:
     emotion, corpus = np.array([0, 0, 0, 1, 0, 2]), np.array([0, 0, 0, 0, 1, 1])
     weights = {how: 1 / label_sets.crowd(how, emotion, corpus) for how in ("sampling", "corpus", "corpus-emotion")}
     np.testing.assert_allclose(np.bincount(emotion, weights["sampling"]), 1)
@@ -113,7 +113,9 @@ def test_balanced_corpora_weigh_alike_and_so_do_the_emotions_within_each() -> No
     np.testing.assert_allclose(cells, [0.5, 0.5, 0, 0.5, 0, 0.5])
 
 
-def test_corpora_of_other_emotions_train_together_and_are_scored_apart(both: list[Path], tmp_path: Path) -> None:
+def test_corpora_with_different_emotions_train_together_and_are_scored_separately(
+    both: list[Path], tmp_path: Path
+) -> None:
     done = train(*both, *NET, "--mixup", "0.3", "--smoothing", "0.1", "-o", tmp_path / "run")
     said = "the corpora share 2 emotions (one also happy; two also sad): those that a corpus lacks are left out"
     assert said in done.err
@@ -135,12 +137,12 @@ def test_corpora_of_other_emotions_train_together_and_are_scored_apart(both: lis
     assert done.err.splitlines()[-1].count("among its own emotions train") == 1
 
 
-def test_a_single_emotion_that_corpora_share_is_counted_as_one(both: list[Path], tmp_path: Path) -> None:
+def test_single_shared_emotion_is_reported_in_the_singular(both: list[Path], tmp_path: Path) -> None:
     done = train(*both, *NET, "--where", "emotion=angry|happy|sad", "-o", tmp_path / "run")
     assert "the corpora share 1 emotion (one also happy; two also sad)" in done.err
 
 
-def test_emotions_that_a_corpus_lacks_count_where_that_is_asked_for(both: list[Path], tmp_path: Path) -> None:
+def test_absent_emotions_affect_training_when_counting_is_requested(both: list[Path], tmp_path: Path) -> None:
     for how in ("mask", "count"):
         train(*both, *NET, "--absent-emotions", how, "-o", tmp_path / how)
     assert not same(tmp_path / "mask", tmp_path / "count")
@@ -148,7 +150,7 @@ def test_emotions_that_a_corpus_lacks_count_where_that_is_asked_for(both: list[P
     assert (refused.code, "absent_emotions mask, not count" in refused.line) == (2, True)
 
 
-def test_one_corpus_trains_the_same_either_way_and_is_said_to_be_nothing_else(both: list[Path], tmp_path: Path) -> None:
+def test_absent_emotions_setting_has_no_effect_with_one_corpus(both: list[Path], tmp_path: Path) -> None:
     for how in ("mask", "count"):
         done = train(both[0], *NET, "--absent-emotions", how, "-o", tmp_path / how)
         assert "share" not in done.err
@@ -156,7 +158,7 @@ def test_one_corpus_trains_the_same_either_way_and_is_said_to_be_nothing_else(bo
     assert same(tmp_path / "mask", tmp_path / "count")
 
 
-def test_a_small_corpus_is_drawn_as_often_as_a_large_one(both: list[Path], tmp_path: Path) -> None:
+def test_small_corpus_is_sampled_as_often_as_a_large_one(both: list[Path], tmp_path: Path) -> None:
     for how in ("corpus", "corpus-emotion"):
         train(*both, *NET, "--balance", how, "-o", tmp_path / how)
     corpus = np.repeat([0, 1], [20, 180])
@@ -168,9 +170,7 @@ def test_a_small_corpus_is_drawn_as_often_as_a_large_one(both: list[Path], tmp_p
     assert 0.45 < (drawn < 20).mean() < 0.55
 
 
-def test_a_classifier_that_is_fitted_at_once_says_that_it_counts_what_a_corpus_lacks(
-    both: list[Path], tmp_path: Path
-) -> None:
+def test_classical_model_reports_that_absent_emotions_count_as_wrong(both: list[Path], tmp_path: Path) -> None:
     words = ("--mfcc", "--stats", "mean,std", "-o", tmp_path / "stats")
     done = sertool("featurize", *both, *words)
     assert done.code == 0, done.err
@@ -178,7 +178,7 @@ def test_a_classifier_that_is_fitted_at_once_says_that_it_counts_what_a_corpus_l
     assert "those that a corpus lacks count as wrong" in train(tmp_path / "stats" / "manifest.parquet", *run).err
 
 
-def test_listeners_and_teachers_never_change_what_is_true() -> None:
+def test_soft_targets_never_change_the_true_label() -> None:
     store = batches.Store([[]] * 3, np.ones(3, np.int64), 1, torch.device("cpu"), {}, [])
     targets = torch.tensor([[0.3, 0.7], [0.8, 0.2], [0.1, 0.9]])
     data = Data(store, targets, np.arange(2), np.arange(2, 3), row_scaling.Scaling(), np.array([0, 0, -1]))

@@ -57,7 +57,7 @@ def sertool(*arguments: object) -> tuple[int, str, str]:
 
 @ON_LINUX
 @pytest.mark.slow
-def test_three_million_rows_are_merged_split_and_audited_in_little_memory(halves):
+def test_three_million_rows_are_merged_split_and_audited_within_the_memory_limit(halves):
     whole, parted = halves[0].with_name("whole.parquet"), halves[0].with_name("parted.parquet")
     code, _, said = sertool("index", *halves, "-o", whole)
     assert (code, said.splitlines()[0].startswith("3,000,000 clips, 5,000 speakers, ")) == (0, True)
@@ -73,7 +73,7 @@ def test_three_million_rows_are_merged_split_and_audited_in_little_memory(halves
 
 @ON_LINUX
 @pytest.mark.slow
-def test_a_clip_that_stands_twice_is_found_among_three_million(halves):
+def test_duplicate_clip_is_found_among_three_million_rows(halves):
     table = half(0)
     twice = table.column("clip").to_numpy(zero_copy_only=False)
     twice[-1] = twice[17]

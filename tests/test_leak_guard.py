@@ -25,7 +25,7 @@ def test_folds_that_share_speakers_are_caught():
     )
 
 
-def test_one_clip_in_another_fold_is_caught():
+def test_single_clip_of_a_speaker_in_another_fold_is_caught():
     rows = emobox_like(0)
     rows[4000]["fold"] = "4" if rows[4000]["fold"] != "4" else "3"
     columns = table(rows)
@@ -36,7 +36,7 @@ def test_one_clip_in_another_fold_is_caught():
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_the_audit_equals_its_slow_twin(seed):
+def test_audit_agrees_with_a_naive_reference_implementation(seed):
     rng = np.random.default_rng(seed)
     rows, groups, parts = rng.integers(1, 200), rng.integers(1, 80), rng.integers(1, 12)
     group = Codes(rng.integers(-1, groups, rows).astype(np.int32), [f"g{n}" for n in range(groups)])
@@ -57,14 +57,14 @@ def test_the_audit_equals_its_slow_twin(seed):
         assert shown == sorted((sum(sizes.values()) for sizes in crossing.values()), reverse=True)[:3]
 
 
-def test_equal_sounds_in_two_parts_are_a_leak():
+def test_identical_audio_in_two_parts_is_a_leak():
     columns = table([{"digest": "d1"}, {"digest": "d1"}, {"digest": "d2"}, {"digest": None}, {"digest": None}])
     parts = splits.split_codes(np.array([0, 2, 1, 0, 2], dtype=np.int8))
     (found,) = leak_guard.audit(parts, {"digest": columns["digest"]})
     assert (found.examples, found.leak) == ((("d1", {"train": 1, "test": 1}),), True)
 
 
-def test_sentences_that_cross_are_a_leak_only_where_promised_otherwise():
+def test_shared_sentences_are_a_leak_only_in_strict_mode():
     columns = table(crema())
     parts = splits.divide("speaker", columns).parts
     for strict in (False, True):
@@ -73,7 +73,7 @@ def test_sentences_that_cross_are_a_leak_only_where_promised_otherwise():
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_a_copy_and_its_parent_and_copies_of_one_parent_must_not_part(shared):
+def test_copies_separated_from_their_parent_or_each_other_are_a_leak(shared):
     names = {
         "a": None, "a#1": "a", "b": None, "b#1": "b", "gone#1": "gone", "gone#2": "gone", "c": None, "c#1": "c",
         "c#1#1": "c#1", "d": None, "d#1": "d",
@@ -99,14 +99,14 @@ def test_a_finding_is_one_line_however_many_folds_there_are():
     assert "IEO (0 16, 1 16, 2 16, 3 15, 4 16, ...)" in str(found)
 
 
-def test_a_finding_names_parts_in_their_order_whatever_the_order_of_rows():
+def test_finding_lists_parts_in_canonical_order_whatever_the_row_order():
     group = coded(["a", "a", "a"])
     for values in (["test", "train", "dev"], ["10", "2", "0"]):
         (found,) = leak_guard.audit(Codes(np.arange(3, dtype=np.int32), values), {"digest": group})
         assert list(found.examples[0][1]) in (["train", "dev", "test"], ["0", "2", "10"])
 
 
-def test_rows_without_a_part_are_nobodys():
+def test_rows_without_a_part_produce_no_findings():
     columns = table(tess())
     parts = splits.split_codes(np.full(240, -1, dtype=np.int8))
     assert leak_guard.audit(parts, {"speaker": columns["speaker"], "sentence": columns["sentence"]}) == []
@@ -117,7 +117,7 @@ def test_rows_without_a_part_are_nobodys():
 
 
 @pytest.mark.parametrize("name", [name for name, entry in PROTOCOLS.items() if not entry.is_leaky])
-def test_what_the_honest_methods_promise_the_audit_confirms(name):
+def test_protocols_not_marked_leaky_pass_the_audit(name):
     columns = table(needing(name))
     held = PROTOCOLS[name].by
     found = leak_guard.audit(
@@ -126,7 +126,7 @@ def test_what_the_honest_methods_promise_the_audit_confirms(name):
     assert found == []
 
 
-def test_the_audit_reads_only_the_values_that_it_shows():
+def test_audit_reads_only_the_group_names_it_reports():
     class Counted(list):
         reads = 0
 

@@ -50,7 +50,7 @@ VOICES = [
 # Columns
 
 
-def test_our_columns_come_first_in_our_order_and_have_our_types():
+def test_manifest_columns_come_first_in_canonical_order_with_fixed_types():
     held = table(
         [{"mine": "x", "emotion": "sad", "fold": 2, "path": "/p", "clip": "c", "votes_voice_sad": 3, "p_sad": 0.5}]
     )
@@ -85,7 +85,7 @@ STRANGERS = {
 
 
 @pytest.mark.parametrize("kind", ["parquet", "jsonl", "csv"])
-def test_columns_of_others_named_like_ours_are_kept_as_they_are(tmp_path, kind):
+def test_foreign_columns_with_manifest_like_names_are_kept_unchanged(tmp_path, kind):
     held = pa.table({"clip": ["a", "b"], "path": ["/a.wav", "/b.wav"], **STRANGERS})
     out = tmp_path / f"a.{kind}"
     manifest_io.write(held, str(out), kind)
@@ -98,7 +98,7 @@ def test_columns_of_others_named_like_ours_are_kept_as_they_are(tmp_path, kind):
     assert {name: manifest.column(built, name) for name in STRANGERS} == STRANGERS
 
 
-def test_any_word_may_be_an_emotion_where_its_column_holds_what_ours_do():
+def test_any_emotion_name_is_accepted_in_columns_of_the_right_type():
     given = {
         "p_furious": [1, 0], "p_angry": [0.25, None], "soft_furious": [0.5, None], "votes_voice_furious": [3.0, 1],
         "p_serene": pa.nulls(2), "mel_shard": ["a", "b"], "mel_offset": [0.0, 1], "mel_rows": ["1", "2"],
@@ -118,7 +118,7 @@ def test_any_word_may_be_an_emotion_where_its_column_holds_what_ours_do():
 
 @pytest.mark.parametrize("chunks", [1, 3])
 @pytest.mark.parametrize("how", [manifest.codes, manifest.hashed_codes])
-def test_codes_stand_for_their_values(how, chunks):
+def test_codes_decode_to_the_original_values(how, chunks):
     rng = random.Random(4)
     words = [rng.choice(["sad", "angry", "", "ärger", None, "x" * 50]) for _ in range(999)]
     size = -(-len(words) // chunks)
@@ -141,7 +141,7 @@ def test_the_time_to_encode_a_column_does_not_grow_with_its_chunks():
     assert seconds(200) < 8 * seconds(1)
 
 
-def test_codes_of_a_column_that_is_absent_or_empty_are_none():
+def test_absent_and_empty_columns_have_no_coded_values():
     assert manifest.codes(table(VOICES), "race").index.tolist() == [-1] * 4
     empty = table(VOICES).slice(0, 0)
     for how in (manifest.codes, manifest.hashed_codes, manifest.distinct_codes):
@@ -149,7 +149,7 @@ def test_codes_of_a_column_that_is_absent_or_empty_are_none():
     assert manifest.codes(pa.table({"emotion": pa.chunked_array([], pa.string())}), "emotion").index.size == 0
 
 
-def test_words_of_lists_know_their_rows():
+def test_words_of_list_cells_are_returned_with_their_rows():
     found, notes = manifest.words(table(VOICES), "notes")
     assert [(int(row), notes.values[code]) for row, code in zip(found, notes.index, strict=True)] == [
         (0, "clipped"), (2, "quiet"), (2, "stereo"),
@@ -157,7 +157,7 @@ def test_words_of_lists_know_their_rows():
     assert manifest.words(table(VOICES[1:2]), "notes")[0].size == 0
 
 
-def test_counts_go_by_frequency_and_leave_null_out():
+def test_counts_are_sorted_by_frequency_and_exclude_null():
     assert manifest.counts(table(VOICES), "emotion") == [("sad", 2), ("angry", 1), ("happy", 1)]
     assert manifest.counts(table(VOICES), "speaker") == [("a:x", 1), ("a:y", 1)]
     assert manifest.counts(table(VOICES), "race") == []
@@ -166,13 +166,13 @@ def test_counts_go_by_frequency_and_leave_null_out():
 # Merging
 
 
-def test_parts_come_together_in_their_order():
+def test_merging_slices_restores_the_original_row_order():
     held = table(VOICES)
     assert merging.merged([held.slice(0, 1), held.slice(1, 2), held.slice(3)]).equals(held)
     assert merging.merged([held]) is held
 
 
-def test_the_same_clip_in_two_manifests_is_joined():
+def test_rows_of_the_same_clip_in_two_manifests_are_joined():
     features = table(
         [{"clip": "b/1", "mel_rows": 7}, {"clip": "a/1", "mel_rows": 9}, {"clip": "c/1", "emotion": "calm"}]
     )
@@ -196,7 +196,7 @@ def test_manifests_that_contradict_each_other_are_refused():
 
 
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary(2)], ids=str)
-def test_bytes_that_are_no_text_are_joined_and_asked_for(kind):
+def test_non_text_bytes_are_merged_and_reported_when_a_filter_matches_nothing(kind):
     one, other = (
         pa.table({"clip": ["a", "b"], "thumb": pa.array([first, b"\xff\xfe"], kind)}) for first in (b"\xff\0", None)
     )
@@ -206,31 +206,31 @@ def test_bytes_that_are_no_text_are_joined_and_asked_for(kind):
         row_filter.choose(joined, ["thumb=xy"])
 
 
-def test_lists_beside_numbers_are_text():
+def test_merging_lists_with_numbers_yields_text():
     takes = merging.merged([table(VOICES), table([{"clip": "c", "take": ["x", "y"]}])])["take"].to_pylist()
     assert set(takes) - {None} == {str(row["take"]) for row in VOICES if "take" in row} | {"x;y"}
 
 
-def test_columns_that_do_not_fit_together_are_named():
+def test_incompatible_columns_are_named_when_merging_fails():
     months = pa.table({"clip": ["c"], "take": pa.array([(1, 2, 3)], pa.month_day_nano_interval())})
     with pytest.raises(SertoolError, match=r"do not fit together: .*take"):
         merging.merged([table(VOICES), months])
 
 
-def test_what_is_text_in_one_manifest_is_text_in_all():
+def test_column_that_is_text_in_one_manifest_is_merged_as_text():
     names, numbers = ({"clip": "c", "session": "01"}, {"clip": "d", "session": 10}), ({"clip": "e", "session": 2.5},)
     parts = [table([row]) for row in (*names, *numbers)]
     assert merging.merged(parts).column("session").to_pylist() == ["01", "10", "2.5"]
 
 
-def test_text_of_numbers_is_compared_by_their_size():
+def test_numeric_text_is_compared_by_value_in_filters():
     held = table([{"clip": f"c{text}", "session": text} for text in ("009", "010", "11")])
     assert manifest.column(row_filter.where(held, ["session>9"]), "clip") == ["c010", "c11"]
     held = table([{"clip": f"c{text}", "session": text} for text in ("b9", "b10", "a")])
     assert manifest.column(row_filter.where(held, ["session>=b"]), "clip") == ["cb9", "cb10"]
 
 
-def test_merging_equals_its_slow_twin():
+def test_merging_agrees_with_a_naive_reference_implementation():
     rng = random.Random(9)
     for _ in range(20):
         parts = [
@@ -248,7 +248,7 @@ def test_merging_equals_its_slow_twin():
 # Provenance
 
 
-def test_the_chain_grows_by_a_link_for_each_command():
+def test_provenance_chain_gains_one_step_per_command():
     first = provenance.made_by(table(VOICES), "sertool index a", 3)
     second = provenance.made_by(first.slice(0, 2), "sertool featurize --mel", 0, first)
     held = provenance.of(second)
@@ -258,7 +258,7 @@ def test_the_chain_grows_by_a_link_for_each_command():
     assert held["version"] == 1
 
 
-def test_merging_keeps_every_chain_once_and_all_features():
+def test_merging_keeps_each_provenance_step_once_and_all_features():
     shared = provenance.made_by(table(VOICES), "sertool index", 0)
     mel = provenance.attached(shared, provenance.of(shared) | {"features": {"mel": {"bands": 64}}})
     rms = provenance.made_by(shared, "sertool featurize --rms", 0)
@@ -270,23 +270,23 @@ def test_merging_keeps_every_chain_once_and_all_features():
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"3", b'{"chain": []}', b'"x"', b'{"version": "x", "chain": 5}',
                                   b'{"version": null, "chain": [5], "features": [1]}'])  # fmt: skip
-def test_provenance_that_is_none_is_an_empty_one(text):
+def test_invalid_provenance_reads_as_empty(text):
     held = table(VOICES).replace_schema_metadata({b"sertool": text})
     assert provenance.of(held) == {"version": 1, "chain": [], "features": {}}
 
 
-def test_a_newer_format_is_refused():
+def test_manifest_of_a_newer_format_is_refused():
     held = table(VOICES).replace_schema_metadata({b"sertool": json.dumps({"version": 2}).encode()})
     with pytest.raises(SertoolError, match="newer sertool"):
         provenance.of(held)
 
 
-def test_metadata_of_other_tools_stays():
+def test_metadata_of_other_tools_is_preserved():
     held = provenance.attached(table(VOICES).replace_schema_metadata({b"pandas": b"{}"}), {})
     assert held.schema.metadata[b"pandas"] == b"{}"
 
 
-def test_a_digest_knows_the_clips_and_their_order_but_not_their_chunks():
+def test_digest_depends_on_clips_and_their_order_but_not_on_chunking():
     held = table(VOICES)
     parts = pa.concat_tables([held.slice(0, 1), held.slice(1)])
     assert manifest.digest(parts) == manifest.digest(held)
@@ -317,11 +317,11 @@ def test_a_digest_knows_the_clips_and_their_order_but_not_their_chunks():
         ("emotion>n", ["a/1", "b/1"]), ("clip=nothing", []), ("corpus=a and emotion=sad", ["a/1"]),
     ],
 )  # fmt: skip
-def test_a_filter_keeps_what_it_says(expression, clips):
+def test_filter_keeps_exactly_the_matching_clips(expression, clips):
     assert row_filter.where(table(VOICES), [expression]).column("clip").to_pylist() == clips
 
 
-def test_filters_may_stand_apart_and_words_may_hold_and():
+def test_filters_can_be_given_separately_and_values_can_contain_and():
     assert row_filter.where(table(VOICES), ["corpus=a", "age>40"]).column("clip").to_pylist() == ["a/2"]
     held = table([{"clip": "1", "sentence": "rock and roll", "two words": "x=y"}, {"clip": "2", "sentence": "rock"}])
     for expression in (
@@ -341,7 +341,7 @@ def test_filters_may_stand_apart_and_words_may_hold_and():
         ("path~(", "path holds string"), ("notes~(", "notes holds list"), ("age=1 and colour=2", "no column colour"),
     ],
 )  # fmt: skip
-def test_a_filter_that_cannot_be_is_explained(expression, says):
+def test_invalid_filter_is_explained_in_one_line(expression, says):
     with pytest.raises(UsageError, match=says) as caught:
         row_filter.where(table(VOICES), [expression])
     assert "\n" not in str(caught.value)
@@ -355,19 +355,19 @@ def test_a_filter_that_cannot_be_is_explained(expression, says):
         ("corpus=a and emotion=calm", "by --where 'emotion=calm': in 2 rows, emotion is sad, angry"),
     ],
 )  # fmt: skip
-def test_a_filter_that_leaves_nothing_shows_what_there_is(expression, says):
+def test_filter_without_matches_reports_the_values_present(expression, says):
     with pytest.raises(SertoolError) as caught:
         row_filter.choose(table(VOICES), [expression], "x.parquet: ")
     assert str(caught.value).startswith("x.parquet: no clip is left by --where ")
     assert says in str(caught.value)
 
 
-def test_only_keeps_words_whatever_is_in_them():
+def test_only_matches_whole_values_that_contain_operators():
     held = table([{"clip": "1", "emotion": "a|b"}, {"clip": "2", "emotion": "a"}, {"clip": "3"}])
     assert manifest.only(held, "emotion", ["a|b"]).column("clip").to_pylist() == ["1"]
 
 
-def test_a_copy_without_its_own_has_its_parents() -> None:
+def test_copy_without_its_own_value_takes_its_parents() -> None:
     table = manifest.from_columns({"clip": ["a", "a#1", "a#2", "b#1", "c"], "parent": [None, "a", "a", "b", None]})
     assert manifest.own_or_parents(table, {"a": 3, "a#2": 1, "c": 0}).tolist() == [3, 3, 1, -1, 0]
     assert manifest.own_or_parents(manifest.without(table, "parent"), {"a": 3}).tolist() == [3, -1, -1, -1, -1]

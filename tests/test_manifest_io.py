@@ -60,7 +60,7 @@ def clips(folder, **more):
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "tsv", "jsonl"])
-def test_what_is_written_is_read_back(tmp_path, kind):
+def test_written_manifest_is_read_back_unchanged(tmp_path, kind):
     held = clips(tmp_path)
     out = tmp_path / f"clips.{kind}"
     manifest_io.write(held, str(out), kind)
@@ -68,7 +68,7 @@ def test_what_is_written_is_read_back(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "tsv", "jsonl"])
-def test_stdout_is_read_back_from_stdin_in_another_folder(tmp_path, monkeypatch, kind):
+def test_manifest_piped_from_stdout_is_read_unchanged_in_another_folder(tmp_path, monkeypatch, kind):
     held = clips(tmp_path)
     manifest_io.write(held, str(tmp_path / "clips.parquet"), "parquet")
     piped = sertool("index", tmp_path / "clips.parquet", "-f", kind, "-q")
@@ -82,7 +82,7 @@ def test_stdout_is_read_back_from_stdin_in_another_folder(tmp_path, monkeypatch,
     assert table.select(held.column_names).equals(held)
 
 
-def test_text_formats_say_null_and_lists_as_people_do(tmp_path):
+def test_text_formats_write_null_and_lists_in_their_usual_notation(tmp_path):
     manifest_io.write(clips(tmp_path), str(tmp_path / "a.csv"), "csv")
     lines = (tmp_path / "a.csv").read_text().splitlines()
     assert lines[0].startswith('"clip","path","duration","age","emotion"')
@@ -94,7 +94,7 @@ def test_text_formats_say_null_and_lists_as_people_do(tmp_path):
     assert "age" not in rows[1]
 
 
-def test_polars_and_pandas_like_files_are_read(tmp_path):
+def test_parquet_files_from_polars_and_pandas_are_read(tmp_path):
     pq.write_table(
         pa.table({"path": pa.array(["/a.wav"], pa.large_string()), "__index_level_0__": [3]}), tmp_path / "p"
     )
@@ -103,7 +103,7 @@ def test_polars_and_pandas_like_files_are_read(tmp_path):
     ]
 
 
-def test_columns_of_others_survive_a_filter(tmp_path):
+def test_foreign_columns_survive_a_filter(tmp_path):
     manifest_io.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
     done = sertool("index", tmp_path / "a.parquet", "--where", "take>=7", "-f", "jsonl", "-q")
     assert [json.loads(line)["mine"] for line in done.out.splitlines()] == ["x7", "x8"]
@@ -124,11 +124,11 @@ def test_columns_of_others_survive_a_filter(tmp_path):
         (b"a,b/path.wav\n", "paths"), (b"votes_voice_sad,x\r\n", "csv"), (b"\xff\xfe", "paths"), (b"", "paths"),
     ],
 )  # fmt: skip
-def test_input_is_told_apart_by_its_content(head, kind):
+def test_input_format_is_detected_from_its_content(head, kind):
     assert formats.sniff(head) == kind
 
 
-def test_a_name_does_not_decide_what_is_read(tmp_path):
+def test_file_extension_does_not_decide_the_input_format(tmp_path):
     manifest_io.write(clips(tmp_path), str(tmp_path / "clips.csv"), "parquet")
     assert len(manifest_io.read(str(tmp_path / "clips.csv"))) == len(TEXTS)
 
@@ -140,12 +140,12 @@ def test_a_name_does_not_decide_what_is_read(tmp_path):
      '"path","age"\n"/a",3\n', "path;age\r/a;3\r", '"path",age\r"/a",3',
      'age,"path"\n3,/a\n', "path\tage\n/a\t3\n", '{"path": "/a", "age": 3}\n\n', '\ufeff{"path": "/a", "age": "3"}'],
 )  # fmt: skip
-def test_text_is_read_as_people_write_it(text):
+def test_common_variants_of_text_tables_are_read_alike(text):
     held = manifest_io.decode(pa.py_buffer(text.encode()), "-")
     assert held.to_pylist() == [{"clip": "/a", "path": "/a", "age": 3}]
 
 
-def test_lines_may_know_different_things():
+def test_json_lines_can_have_different_fields():
     held = manifest_io.decode(pa.py_buffer(b'{"path": "/a", "speaker": 3}\n{"path": "/b", "mine": [1]}\n'), "-")
     assert held.column("speaker").to_pylist() == ["3", None]
     assert held.column("mine").to_pylist() == [None, [1]]
@@ -160,25 +160,25 @@ def test_lines_may_know_different_things():
         '{"one": {"path": "/a", "emotion": "sad"},\n "two": {"path": "/b", "x": 1}}\n\n',
     ],
 )
-def test_a_json_document_is_read_as_its_lines_would_be(text):
+def test_json_document_is_read_like_the_equivalent_json_lines(text):
     lines = b'{"path": "/a", "emotion": "sad"}\n{"path": "/b", "x": 1}\n'
     assert manifest_io.decode(pa.py_buffer(text.encode()), "-") == manifest_io.decode(pa.py_buffer(lines), "-")
 
 
 @pytest.mark.parametrize("indent", [None, 1])
-def test_objects_that_a_document_holds_by_name_are_clips_of_that_name_unless_they_say_another(indent):
+def test_keys_of_a_json_document_become_clip_ids_unless_entries_name_their_own(indent):
     held = {"a": {"emotion": "sad"}, "b": {"emotion": "happy", "clip": "mine"}, "c": {"file": "c.wav"}}
     table = manifest_io.parse(pa.py_buffer(json.dumps(held, indent=indent).encode()), "it")
     assert table.column("clip").to_pylist() == ["a", "mine", None]
 
 
 @pytest.mark.parametrize("text", ['{"path": "/a", "x": {"y": 1}}', '{\n "path": "/a",\n "x": {"y": 1}\n}\n'])
-def test_one_object_is_one_row_on_however_many_lines_it_stands(text):
+def test_single_json_object_is_one_row_however_many_lines_it_spans(text):
     (row,) = manifest_io.decode(pa.py_buffer(text.encode()), "-").to_pylist()
     assert row == {"clip": "/a", "path": "/a", "x": {"y": 1}}
 
 
-def test_what_is_nested_is_json_in_text_formats():
+def test_nested_values_are_written_as_json_in_text_formats():
     deep = b'{"path": "/a", "x": {"a": ["1", "\xc3\xa4"]}, "y": [[1], [2]], "z": ["b", "c"]}\n{"path": "/b"}\n'
     said = sertool("index", "-f", "tsv", "-q", stdin=deep).out.decode().splitlines()
     assert said[1].split("\t")[4:] == ['"{""a"": [""1"", ""ä""]}"', '"[[1], [2]]"', '"b;c"']
@@ -186,14 +186,14 @@ def test_what_is_nested_is_json_in_text_formats():
 
 
 @pytest.mark.parametrize("empty", ["{}", "[{}]", '{"y": {}}', '{"y": [{}], "z": 1}'])
-def test_objects_of_json_that_are_all_empty_are_text_which_parquet_can_hold(tmp_path, empty):
+def test_empty_json_objects_are_stored_as_text_in_parquet(tmp_path, empty):
     text = f'{{"path": "/a", "x": {empty}}}\n{{"path": "/b", "x": null}}\n'
     done = sertool("index", "-o", tmp_path / "a.parquet", stdin=text.encode())
     assert done.code == 0
     assert [row["x"] for row in manifest_io.read(str(tmp_path / "a.parquet")).to_pylist()] == [empty, None]
 
 
-def test_json_has_no_word_for_what_is_no_number():
+def test_json_output_never_contains_nan_or_infinity():
     def refuse(word):
         raise AssertionError(word)
 
@@ -210,7 +210,7 @@ def test_json_has_no_word_for_what_is_no_number():
     assert json.loads(*streams.json_lines([row]), parse_constant=refuse) == {"clip": "a", "confidence": 0.25}
 
 
-def test_bytes_are_text_in_text_formats(tmp_path):
+def test_bytes_are_written_as_text_in_text_formats(tmp_path):
     raw = {"path": ["/a"], "x": [b"\xffa"], "y": [{"bytes": b"\xff", "day": date(2020, 1, 2)}], "z": [[b"b"]]}
     pq.write_table(pa.table(raw), tmp_path / "a.parquet")
     said = sertool("index", tmp_path / "a.parquet", "-f", "tsv", "-q").out.decode().splitlines()
@@ -221,7 +221,7 @@ def test_bytes_are_text_in_text_formats(tmp_path):
     ]  # fmt: skip
 
 
-def test_many_lines_become_one_table(monkeypatch):
+def test_json_lines_read_in_batches_form_one_table(monkeypatch):
     monkeypatch.setattr(formats, "LINES", 2)
     lines = [
         json.dumps({"path": f"/{k}"} | ({"age": k} if k > 2 else {}) | ({"x": k / 2} if k % 2 else {"x": k}))
@@ -233,7 +233,7 @@ def test_many_lines_become_one_table(monkeypatch):
 
 
 @pytest.mark.parametrize("lines", [1, 65_536])
-def test_values_of_several_kinds_in_json_are_text(monkeypatch, lines):
+def test_json_columns_of_mixed_types_become_text(monkeypatch, lines):
     monkeypatch.setattr(formats, "LINES", lines)
     rows = [
         {"path": "/a", "speaker": 7, "x": True, "y": ["q"], "notes": ["dc", "quiet"], "age": 31, "n": 1},
@@ -248,7 +248,7 @@ def test_values_of_several_kinds_in_json_are_text(monkeypatch, lines):
     ]
 
 
-def test_a_word_in_json_where_numbers_are_taken_is_named_with_its_row():
+def test_text_in_a_numeric_json_column_is_reported_with_its_row():
     text = '{"path": "/a", "age": 31}\n{"path": "/b", "age": "25-30"}\n'
     with pytest.raises(SertoolError, match="column age holds '25-30' in row 2"):
         manifest_io.decode(pa.py_buffer(text.encode()), "-")
@@ -256,7 +256,7 @@ def test_a_word_in_json_where_numbers_are_taken_is_named_with_its_row():
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
-def test_tables_that_were_joined_are_one(capsys, end, mark):
+def test_concatenated_csv_tables_are_read_as_one(capsys, end, mark):
     tables = [mark + end.join(["path,age,take", *rows, ""]) for rows in (["/a,3,1"], ["/b,3,1", "/c,3,1"], [])]
     held = manifest_io.decode(pa.py_buffer("".join(tables).encode()), "-")
     assert held.select(["path", "age", "take"]).to_pydict() == {
@@ -266,7 +266,7 @@ def test_tables_that_were_joined_are_one(capsys, end, mark):
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
-def test_what_others_wrote_stays_as_they_wrote_it(tmp_path, kind):
+def test_foreign_values_are_read_back_exactly_as_written(tmp_path, kind):
     theirs = {
         "session": ["001", "01", "1"], "code": ["12e4567", "00e1", "1e5"], "day": ["2024-01-01", "2024-01-02", None],
         "truth": ["true", "false", None], "number": ["12345678901234567890", "1", "2"], "sign": ["+1", "2", "3"],
@@ -283,7 +283,7 @@ def test_what_others_wrote_stays_as_they_wrote_it(tmp_path, kind):
 
 
 @pytest.mark.parametrize("separator", [",", "\t", ";"])
-def test_numbers_of_others_are_numbers_however_they_are_written(separator):
+def test_foreign_numbers_are_parsed_in_any_common_notation(separator):
     text = "path,a,b,c,d\n/a, 5,0.50,-1e-05,.5\n/b,60 ,10.25,1.5e3,\n/c,NA,1,3,1.0\n"
     held = manifest_io.decode(pa.py_buffer(text.replace(",", separator).encode()), "-").to_pydict()
     assert held["a"] == [5, 60, None]
@@ -292,7 +292,7 @@ def test_numbers_of_others_are_numbers_however_they_are_written(separator):
     assert held["d"] == [0.5, None, 1.0]
 
 
-def test_decimal_commas_of_others_are_numbers_between_semicolons():
+def test_decimal_commas_are_parsed_in_semicolon_separated_tables():
     held = manifest_io.decode(pa.py_buffer(b"path;a;b;c\n/a;0,5;1,25;x,y\n/b;10;2;z\n"), "-").to_pydict()
     assert (held["a"], held["b"], held["c"]) == ([0.5, 10.0], [1.25, 2.0], ["x,y", "z"])
 
@@ -306,20 +306,20 @@ def test_decimal_commas_of_others_are_numbers_between_semicolons():
         "path;take;end;p_odd;dur\n/a;1,000;1,50;0,50;2,0\n/b;1;1,5;0,5;2\n",
     ],
 )
-def test_words_of_others_that_would_become_one_number_stay_words_and_numbers_of_ours_are_numbers(text):
+def test_foreign_column_stays_text_if_parsing_would_merge_distinct_values(text):
     kind = "semicolons" if ";" in text else "csv"
     held = formats.parse(pa.py_buffer(text.encode()), kind, "here").to_pydict()
     assert held["take"] == [line.split(delimited.SEPARATORS[kind])[1] or None for line in text.splitlines()[1:]]
     assert ({*held["end"]}, {*held["p_odd"]}, {*held["dur"]}) == ({1.5}, {0.5}, {2})
 
 
-def test_numbers_of_others_that_repeat_or_are_less_than_nothing_are_numbers():
+def test_repeated_decimals_and_negative_zero_are_parsed_as_numbers():
     text = "path,a,b\n/a,-0.00,1.50\n/b,0.00,1.50\n/c,,2.25\n/d,,\n"
     held = manifest_io.decode(pa.py_buffer(text.encode()), "-").to_pydict()
     assert (held["a"], held["b"]) == ([0.0, 0.0, None, None], [1.5, 1.5, 2.25, None])
 
 
-def test_an_empty_cell_is_null_where_every_cell_is_quoted():
+def test_empty_cell_is_null_in_a_fully_quoted_table():
     names = ("path", "age", "start", "notes", "speaker", "p_sad", "mine", "modified")
     rows = (("/a", "", "", "", "", "", "1", ""), ("/b", "3", "1.5", "quiet;dc", "s", "0.5", "", "16.0"))
     text = "".join(",".join(f'"{cell}"' for cell in row) + "\n" for row in (names, *rows))
@@ -328,14 +328,14 @@ def test_an_empty_cell_is_null_where_every_cell_is_quoted():
     assert [second[name] for name in names[1:]] == [3, 1.5, ["quiet", "dc"], "s", 0.5, None, 16]
 
 
-def test_null_has_the_words_of_other_tools_unless_quoted():
+def test_unquoted_na_is_null_and_quoted_na_is_text():
     held = manifest_io.decode(pa.py_buffer(b'path,speaker,age\n/a,NA,NA\n/b,"NA",\n/c,,3\n'), "-")
     assert held.column("speaker").to_pylist() == [None, "NA", None]
     assert held.column("age").to_pylist() == [None, None, 3]
 
 
 @pytest.mark.parametrize("separator", [",", "\t", ";"])
-def test_whole_numbers_that_pandas_wrote_as_floats_are_whole(separator):
+def test_integers_that_pandas_wrote_as_floats_are_read_as_integers(separator):
     text = f"""clip,path,sample_rate,age,modified,samples
 a,a.wav,16000.0,31,{2**60 + 1},1.5e3
 b,b.wav,,,,
@@ -349,13 +349,13 @@ c,c.wav, 8000.0 ,7.0,{2**60 + 2},9
 
 
 @pytest.mark.parametrize("value", ["30.5", "70000.0", "inf", "old", "1e300"])
-def test_what_is_no_whole_number_is_refused_by_the_name_of_its_column(value):
+def test_non_integer_value_is_refused_with_the_name_of_its_column(value):
     text = f"clip,path,sample_rate,age\na,a.wav,16000.0,31\nb,b.wav,,{value}\n"
     with pytest.raises(SertoolError, match="column age holds"):
         manifest_io.decode(pa.py_buffer(text.encode()), "-")
 
 
-def test_what_is_read_is_held_by_arrow_whose_threads_may_outlive_python(tmp_path):
+def test_file_bytes_are_held_in_arrow_memory(tmp_path):
     manifest_io.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
     before = pa.total_allocated_bytes()
     held = manifest_io.read_bytes(str(tmp_path / "a.parquet"))
@@ -387,7 +387,7 @@ def test_what_is_read_is_held_by_arrow_whose_threads_may_outlive_python(tmp_path
         (b"\n\n", "neither a manifest"), (b'{"path": "\\ud800"}', "surrogates"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_read_is_one_clear_line(data, says):
+def test_unreadable_input_gives_a_one_line_error(data, says):
     with pytest.raises(SertoolError, match=says) as caught:
         manifest_io.decode(pa.py_buffer(data), "-")
     assert str(caught.value).startswith("stdin: ")
@@ -398,7 +398,7 @@ def test_what_cannot_be_read_is_one_clear_line(data, says):
 
 
 @pytest.mark.parametrize("tenth", range(10))
-def test_a_parquet_stream_that_was_cut_is_refused(tmp_path, tenth):
+def test_truncated_parquet_stream_is_refused(tmp_path, tenth):
     manifest_io.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
     data = (tmp_path / "a.parquet").read_bytes()
     done = sertool("index", stdin=data[: len(data) * tenth // 10])
@@ -406,7 +406,7 @@ def test_a_parquet_stream_that_was_cut_is_refused(tmp_path, tenth):
     assert "cut off" in done.line or "empty input" in done.line
 
 
-def test_a_manifest_that_was_altered_anywhere_is_refused(tmp_path):
+def test_flipped_bit_in_a_manifest_is_refused_or_harmless(tmp_path):
     manifest_io.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
     data = (tmp_path / "a.parquet").read_bytes()
     body = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
@@ -421,7 +421,7 @@ def test_a_manifest_that_was_altered_anywhere_is_refused(tmp_path):
             assert held.equals(clips(tmp_path))
 
 
-def test_files_that_are_not_there_or_are_folders_are_named(tmp_path):
+def test_missing_files_and_folders_are_named_in_the_error(tmp_path):
     with pytest.raises(UsageError, match=r"no such file: .*absent"):
         manifest_io.read(str(tmp_path / "absent"))
     with pytest.raises(UsageError, match="is a folder"):
@@ -433,7 +433,7 @@ def test_files_that_are_not_there_or_are_folders_are_named(tmp_path):
 # Paths
 
 
-def test_a_manifest_moves_with_its_audio(tmp_path):
+def test_paths_stay_valid_when_manifest_and_audio_move_together(tmp_path):
     (tmp_path / "one").mkdir()
     manifest_io.write(clips(tmp_path / "one"), str(tmp_path / "one" / "clips.parquet"), "parquet")
     stored = pq.read_table(tmp_path / "one" / "clips.parquet")
@@ -444,7 +444,7 @@ def test_a_manifest_moves_with_its_audio(tmp_path):
     assert moved.equals(clips(tmp_path / "two"))
 
 
-def test_paths_elsewhere_stay_absolute(tmp_path):
+def test_paths_outside_the_manifest_folder_stay_absolute(tmp_path):
     (tmp_path / "sub").mkdir()
     manifest_io.write(clips(tmp_path), str(tmp_path / "sub" / "clips.parquet"), "parquet")
     stored = pq.read_table(tmp_path / "sub" / "clips.parquet").column("path").to_pylist()
@@ -454,7 +454,7 @@ def test_paths_elsewhere_stay_absolute(tmp_path):
 # Bytes
 
 
-def test_equal_rows_are_equal_bytes_however_they_came(tmp_path, monkeypatch):
+def test_equal_rows_are_written_as_equal_bytes_whatever_their_chunking(tmp_path, monkeypatch):
     monkeypatch.setattr(manifest_io, "ROW_GROUP", 4)
     held = clips(tmp_path)
     pieces = pa.concat_tables([held.slice(0, 3), held.slice(3, 1), held.slice(4)])
@@ -477,7 +477,7 @@ def test_a_table_without_rows_is_written_and_read(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
-def test_a_file_that_holds_the_rows_is_known_to(tmp_path, monkeypatch, kind):
+def test_file_already_holding_the_rows_is_recognised(tmp_path, monkeypatch, kind):
     monkeypatch.setattr(manifest_io, "ROW_GROUP", 4)
     held, out = clips(tmp_path), str(tmp_path / "a")
     assert not manifest_io.holds(out, held, kind)
@@ -506,7 +506,7 @@ def test_a_file_that_holds_the_rows_is_known_to(tmp_path, monkeypatch, kind):
         ("a.csv", "parquet", "parquet"),
     ],
 )  # fmt: skip
-def test_the_format_is_asked_for_or_said_by_the_extension(out, asked, kind):
+def test_output_format_follows_the_option_or_the_file_extension(out, asked, kind):
     assert manifest_io.format_for(out, asked) == kind
 
 
@@ -514,12 +514,12 @@ def test_the_format_is_asked_for_or_said_by_the_extension(out, asked, kind):
     ("out", "asked", "says"),
     [("a.txt", None, "choose .parquet"), ("a", None, "or give -f"), ("a.csv", "table", "is for terminals")],
 )
-def test_a_format_that_cannot_be_is_refused(out, asked, says):
+def test_unsupported_output_format_is_refused(out, asked, says):
     with pytest.raises(UsageError, match=says):
         manifest_io.format_for(out, asked)
 
 
-def test_a_terminal_gets_a_table_and_never_binary(monkeypatch, tmp_path, capsys):
+def test_terminal_output_is_a_table_and_never_binary(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("sertool.system.talk.to_terminal", lambda: True)
     assert manifest_io.format_for(None, None) == "table"
     with pytest.raises(UsageError, match="no text for a terminal"):
@@ -532,7 +532,7 @@ def test_a_terminal_gets_a_table_and_never_binary(monkeypatch, tmp_path, capsys)
     assert f"{len(more) - 20} more clips" in shown.err
 
 
-def test_nothing_on_a_terminal_is_help_and_not_a_hang(monkeypatch):
+def test_reading_from_a_terminal_is_refused_instead_of_blocking(monkeypatch):
     monkeypatch.setattr("sertool.system.talk.from_terminal", lambda: True)
     with pytest.raises(UsageError, match="nothing to read"):
         manifest_io.read("-")
@@ -561,7 +561,7 @@ def test_paths_in_a_stream_are_relative_to_the_working_folder(tmp_path, how):
 
 
 @posix
-def test_what_is_written_to_a_pipe_with_a_name_is_read_back_from_anywhere(tmp_path, monkeypatch):
+def test_paths_written_to_a_named_pipe_are_read_back_unchanged(tmp_path, monkeypatch):
     (tmp_path / "out").mkdir()
     os.mkfifo(tmp_path / "out" / "x.csv")
     held = clips(tmp_path / "out")
@@ -581,11 +581,11 @@ def test_paths_in_a_list_are_relative_to_the_working_folder(tmp_path, monkeypatc
     assert manifest.column(manifest_io.read("sub/list"), "path") == [str(tmp_path / "sub" / "a.wav")]
 
 
-def test_a_list_without_paths_is_of_stdin_by_name():
+def test_empty_path_list_is_reported_as_coming_from_stdin():
     assert sertool("index", stdin=b"\n").line.startswith("sertool: stdin: neither a manifest")
 
 
-def test_reading_needs_only_light_parts_of_arrow(tmp_path):
+def test_reading_a_manifest_imports_no_heavy_modules(tmp_path):
     manifest_io.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
     heavy = ("pyarrow.dataset", "pyarrow.csv", "pyarrow.json", "pandas", "torch", "scipy")
     hidden = "sys.meta_path.insert(0, cli.WithoutPandas())"  # as of every command
@@ -597,17 +597,17 @@ def test_reading_needs_only_light_parts_of_arrow(tmp_path):
     assert not set(heavy) & set(done.stdout.split())
 
 
-def test_lines_of_a_list_may_end_as_on_old_macintoshes():
+def test_path_list_lines_can_end_with_a_carriage_return():
     assert manifest_io.parse_paths(pa.py_buffer(b"a b.wav\rc.wav\r"), "-") == ["a b.wav", "c.wav"]
     assert manifest_io.parse_paths(pa.py_buffer(b"a\rb.wav\nc.wav\n"), "-") == ["a\rb.wav", "c.wav"]
 
 
-def test_a_mark_of_utf_8_is_no_part_of_the_first_path():
+def test_byte_order_mark_is_stripped_from_the_first_path():
     for text in (b"\xef\xbb\xbfa.wav\nb.wav\n", b"\xef\xbb\xbfpath\na.wav\nb.wav\n"):
         assert manifest_io.parse_paths(pa.py_buffer(text), "-") == ["a.wav", "b.wav"]
 
 
-def test_lists_of_paths_may_have_any_bytes():
+def test_path_lists_can_contain_arbitrary_bytes():
     assert manifest_io.parse_paths(pa.py_buffer(b"a b.wav\r\n\n\xff.wav\n"), "-") == [
         "a b.wav",
         os.fsdecode(b"\xff.wav"),
@@ -618,7 +618,7 @@ def test_lists_of_paths_may_have_any_bytes():
     ]
 
 
-def test_numbers_survive_to_the_last_bit(tmp_path):
+def test_floats_survive_a_round_trip_to_the_last_bit(tmp_path):
     values = np.random.default_rng(0).normal(0, 1e-9, 50).tolist()
     held = manifest.from_columns({"clip": [str(k) for k in range(50)], "duration": values})
     for kind in ("csv", "jsonl", "parquet"):
@@ -626,20 +626,20 @@ def test_numbers_survive_to_the_last_bit(tmp_path):
         assert manifest_io.read(str(tmp_path / "a")).column("duration").to_pylist() == values
 
 
-def test_a_stream_that_compares_takes_only_what_is_there():
+def test_comparing_stream_accepts_only_matching_bytes():
     stream = manifest_io._ComparingStream(io.BytesIO(b"abcdef"))
     assert stream.write(b"abc") == 3
     with pytest.raises(ValueError, match="something else"):
         stream.write(b"xyz")
 
 
-def test_empty_cells_in_quotes_are_null_between_decimal_commas_too():
+def test_empty_quoted_cells_are_null_in_tables_with_decimal_commas():
     text = b'"path";"confidence";"x"\n"/a.wav";"0,5";"1,5"\n"/b.wav";"";""\n'
     held = manifest_io.decode(pa.py_buffer(text), "-")
     assert held.select(["confidence", "x"]).to_pydict() == {"confidence": [0.5, None], "x": [1.5, None]}
 
 
-def test_what_is_text_in_one_manifest_is_text_with_truth_days_and_any_text_of_others():
+def test_text_column_can_be_stacked_with_columns_of_other_types():
     words = pa.table({"clip": ["a"], "path": ["/a.wav"], "own": ["x"]})
     kinds = (pa.large_string(), pa.bool_(), pa.date32(), pa.timestamp("s"), pa.float64())
     values = ("y", True, date(2024, 1, 1), datetime(2024, 1, 1), 2.5)
@@ -650,7 +650,7 @@ def test_what_is_text_in_one_manifest_is_text_with_truth_days_and_any_text_of_ot
 
 
 @pytest.mark.parametrize("values", [["p", "q"], [{"y": [1]}], {"y": 1}])
-def test_what_is_nested_is_text_where_a_manifest_in_csv_has_it_as_text(tmp_path, values):
+def test_nested_column_becomes_text_when_merged_with_its_csv_form(tmp_path, values):
     held = manifest.from_columns({"clip": ["a", "b"], "path": ["/a.wav", "/b.wav"], "own": [values, None]})
     tables = []
     for kind in ("csv", "parquet"):
@@ -660,7 +660,7 @@ def test_what_is_nested_is_text_where_a_manifest_in_csv_has_it_as_text(tmp_path,
         assert merging.merged(each)["own"].to_pylist() == tables[0]["own"].to_pylist()
 
 
-def test_what_no_other_type_holds_is_text_in_all_manifests():
+def test_columns_without_a_common_type_are_merged_as_text():
     kinds = {pa.bool_(): True, pa.int64(): 7, pa.uint64(): 2**64 - 1, pa.decimal128(2, 1): Decimal("1.5"),
              pa.date32(): date(2024, 1, 1), pa.time64("us"): time(1), pa.duration("s"): timedelta(1)}  # fmt: skip
     tables = [pa.table({"clip": [str(kind)], "own": pa.array([value], kind)}) for kind, value in kinds.items()]
@@ -672,14 +672,14 @@ def test_what_no_other_type_holds_is_text_in_all_manifests():
     assert merging.stacked([tables[1], pa.table({"own": [1.5]})])["own"].to_pylist() == [7.0, 1.5]
 
 
-def test_a_column_without_any_cell_can_be_asked_for():
+def test_column_without_any_value_can_be_filtered():
     held = pa.table({"clip": ["a"], "path": ["/a.wav"], "own": pa.nulls(1)})
     assert [len(row_filter.where(held, [clause])) for clause in ("own=", "own=3", "own>3", "own~x", "own!=3")] == [
         1, 0, 0, 0, 1
     ]  # fmt: skip
 
 
-def test_a_table_that_begins_with_an_empty_line_is_one_table():
+def test_table_with_leading_blank_lines_is_read_as_one_table():
     text = b'\n\nfile,emotion,x\na.wav,sad,"p\n\nq"\nb.wav,007,\nfile,emotion,x\nc.wav,08,\n'
     held = manifest_io.parse(pa.py_buffer(text), "it")
     assert held.to_pydict() == {
@@ -687,7 +687,7 @@ def test_a_table_that_begins_with_an_empty_line_is_one_table():
     }  # fmt: skip
 
 
-def test_columns_behind_thousands_of_others_are_read_as_what_they_are():
+def test_columns_after_thousands_of_others_get_the_right_types():
     names = [f"feature_number_{k:04}_of_many" for k in range(4000)]
     rows = [["0.5"] * len(names) + [f"/{k}.wav", f"00{k}", f"0{k}"] for k in range(2)]
     text = "\n".join(map(",".join, [[*names, "path", "speaker", "subject_code"], *rows]))
@@ -697,7 +697,7 @@ def test_columns_behind_thousands_of_others_are_read_as_what_they_are():
     }  # fmt: skip
 
 
-def test_paths_in_a_folder_whose_name_is_not_utf_8_are_read_back_as_they_were(tmp_path):
+def test_paths_in_a_folder_with_a_non_utf8_name_are_read_back_unchanged(tmp_path):
     folder = Path(os.fsdecode(os.fsencode(tmp_path / "caf") + b"\xe9"))
     folder.mkdir()
     paths = [path_text(folder / "a.wav"), "/b/c.wav", None]

@@ -23,7 +23,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
         ("C:\\x\\..\\a.wav", "C:\\x\\..\\a.wav"), ("s3://x/a.wav", "{}/s3://x/a.wav"),
     ],
 )  # fmt: skip
-def test_a_path_has_one_spelling(tmp_path, path, meant):
+def test_path_is_normalized_to_one_spelling(tmp_path, path, meant):
     folder = tmp_path.resolve()
     (folder / "far/away/x").mkdir(parents=True)
     (folder / "link").symlink_to(folder / "far/away")
@@ -32,21 +32,21 @@ def test_a_path_has_one_spelling(tmp_path, path, meant):
 
 
 @pytest.mark.parametrize("path", ["/a/b.wav", "C:\\a\\b.wav", "c:/a/b.wav", "\\\\host\\a.wav", "file:///a%FF.wav"])
-def test_what_is_absolute_on_any_system_stays(path):
+def test_absolute_paths_of_any_operating_system_stay_unchanged(path):
     held = manifest_paths.rebased(
         manifest.from_columns({"clip": ["1", "2", "3"], "path": [path, "b.wav", None]}), "/here"
     )
     assert held.column("path").to_pylist() == [path, "/here/b.wav", None]
 
 
-def test_paths_in_files_have_slashes_on_every_system(monkeypatch):
+def test_relative_paths_use_forward_slashes_on_every_system(monkeypatch):
     held = manifest.from_columns({"clip": ["1"], "path": ["D:\\data\\sub\\a.wav"]})
     monkeypatch.setattr(os, "sep", "\\")
     assert manifest_paths.relative(held, "D:\\data").column("path").to_pylist() == ["sub/a.wav"]
 
 
 @pytest.mark.parametrize("root", ["", "AudioWAV", "cremad/AudioWAV", "corpora/cremad/AudioWAV"])
-def test_root_may_be_any_folder_above_the_audio(tmp_path, root):
+def test_root_can_be_any_folder_above_the_audio(tmp_path, root):
     held = manifest.from_columns({
         "clip": ["1", "2", "3"], "path": [f"/old/corpora/cremad/AudioWAV/{n}.wav" for n in "abc"],
         "mel_shard": ["/old/mel/0"] * 3,
@@ -59,7 +59,7 @@ def test_root_may_be_any_folder_above_the_audio(tmp_path, root):
     assert moved.column("mel_shard").to_pylist() == ["/old/mel/0"] * 3
 
 
-def test_of_several_trees_a_root_stands_for_the_one_that_is_there(tmp_path, capsys):
+def test_root_relocates_the_audio_tree_that_exists_under_it(tmp_path, capsys):
     paths = ["/old/cremad/AudioWAV/a.wav", "/old/emodb/wav/b.wav", "/old/emodb/wav/c.wav", "/elsewhere/copies/b.wav"]
     held = manifest.from_columns({"clip": ["1", "2", "3", "4"], "path": paths})
     (tmp_path / "emodb" / "wav").mkdir(parents=True)
@@ -73,7 +73,7 @@ def test_of_several_trees_a_root_stands_for_the_one_that_is_there(tmp_path, caps
     assert "2 clips lay outside of /old/emodb/wav: looked for where they were" in capsys.readouterr().err
 
 
-def test_folders_of_like_names_are_not_mixed_up_under_a_root(tmp_path):
+def test_folders_of_the_same_name_are_not_confused_under_a_root(tmp_path):
     held = manifest.from_columns({"clip": ["1", "2"], "path": ["/old/a/d/1.wav", "/old/b/d/1.wav"]})
     (tmp_path / "b" / "d").mkdir(parents=True)
     (tmp_path / "b" / "d" / "1.wav").touch()
@@ -82,7 +82,7 @@ def test_folders_of_like_names_are_not_mixed_up_under_a_root(tmp_path):
 
 
 @posix
-def test_names_that_are_not_utf_8_move_as_well(tmp_path):
+def test_files_with_non_utf8_names_are_relocated_too(tmp_path):
     held = manifest.from_columns({"clip": ["1", "2"], "path": ["/old/m/a.wav", "file:///old/m/b%FF.wav"]})
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "a.wav").touch()
@@ -96,6 +96,6 @@ def test_a_root_without_the_audio_is_refused(tmp_path):
         manifest_paths.moved(held, str(tmp_path))
 
 
-def test_clips_without_paths_stay_as_they_are_under_any_root(tmp_path):
+def test_clips_without_paths_are_unchanged_by_a_root(tmp_path):
     held = pa.table({"clip": ["x"], "emotion": ["angry"]})
     assert manifest_paths.moved(held, str(tmp_path)) is held

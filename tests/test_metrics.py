@@ -38,7 +38,7 @@ def reliability(confidence: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("skill", [0.0, 0.6, 1.0])
-def test_figures_agree_with_scikit_learn(seed: int, skill: float) -> None:
+def test_classification_metrics_agree_with_scikit_learn(seed: int, skill: float) -> None:
     theirs = pytest.importorskip("sklearn.metrics")
     truth, predicted = answers(seed, skill=skill)
     ours, seen = counted(truth, predicted), np.union1d(truth, predicted)
@@ -79,7 +79,7 @@ def test_mcnemar_agrees_with_the_binomial_and_the_chi_square_distribution() -> N
         assert metrics.mcnemar(first, second) == (pytest.approx(expected, rel=1e-9), "chi-square")
 
 
-def test_a_class_without_clips_leaves_the_others_alone() -> None:
+def test_class_without_clips_does_not_affect_the_others() -> None:
     truth, predicted = np.array([0, 0, 1, 1]), np.array([0, 2, 1, 1])
     ours = counted(truth, predicted, 4)
     assert metrics.uar(ours) == 0.75
@@ -88,7 +88,7 @@ def test_a_class_without_clips_leaves_the_others_alone() -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_what_is_undefined_is_nan_without_a_warning() -> None:
+def test_undefined_metrics_are_nan_without_a_warning() -> None:
     nothing = Tally(*np.zeros((3, 2, 4)))
     for figure in (metrics.uar, metrics.accuracy, metrics.macro_f1, metrics.weighted_f1):
         assert np.isnan(figure(nothing)).all()
@@ -97,7 +97,7 @@ def test_what_is_undefined_is_nan_without_a_warning() -> None:
     assert np.isnan(metrics.interval(np.full((10, 2), np.nan))).all()
 
 
-def test_an_answer_of_none_counts_nowhere() -> None:
+def test_clips_without_an_answer_are_not_counted() -> None:
     truth, predicted = answers(1)
     given = np.random.default_rng(2).random(len(truth)) < 0.7
     with_gaps = np.where(given, predicted, -1)
@@ -105,14 +105,14 @@ def test_an_answer_of_none_counts_nowhere() -> None:
         assert np.array_equal(one, other)
 
 
-def test_a_certain_loss_stays_finite() -> None:
+def test_log_loss_of_a_certain_wrong_answer_is_finite() -> None:
     assert np.isfinite(metrics.log_losses(np.array([[1.0, 0.0]]), np.array([1]))).all()
 
 
 # Confidence and people.
 
 
-def test_ece_of_an_honest_forecaster_is_small_and_of_a_boaster_is_its_boast() -> None:
+def test_ece_measures_excess_confidence_and_vanishes_when_calibrated() -> None:
     rng = np.random.default_rng(0)
     confidence = rng.uniform(0, 1, 200_000)
     right = (rng.random(len(confidence)) < confidence).astype(float)
@@ -133,7 +133,7 @@ def ece_with_bounds(boast: float, speakers: int, seed: int) -> tuple[float, floa
 
 
 @pytest.mark.parametrize(("boast", "speakers"), [(0.0, 400), (0.0, 40), (0.1, 400), (0.1, 40)])
-def test_intervals_of_ece_hold_it_and_the_truth_as_often_as_they_say(boast: float, speakers: int) -> None:
+def test_ece_intervals_cover_the_true_value_at_their_nominal_rate(boast: float, speakers: int) -> None:
     held = 0
     for seed in range(60):
         found, low, high = ece_with_bounds(boast, speakers, seed)
@@ -155,7 +155,7 @@ def test_confidence_of_one_falls_into_the_last_bin() -> None:
     assert sums[:, 0].sum() == 2
 
 
-def test_votes_are_credited_by_share_and_ties_in_parts() -> None:
+def test_votes_are_credited_by_share_and_ties_are_split() -> None:
     votes = np.array([[3, 1, 0], [2, 2, 0], [0, 1, 4], [0, 0, 0]])
     truth = np.array([0, 1, 0, 2])
     assert np.array_equal(metrics.vote_shares(votes, truth), [0.75, 0.5, 0, np.nan], equal_nan=True)
@@ -165,7 +165,7 @@ def test_votes_are_credited_by_share_and_ties_in_parts() -> None:
 # Resampling.
 
 
-def test_what_is_drawn_depends_on_how_many_speakers_are_known() -> None:
+def test_resampling_unit_depends_on_the_number_of_known_speakers() -> None:
     clips = np.arange(70)
     many = metrics.units_of(clips % 8)
     assert (len(many.stratum), many.speakers, len(np.unique(many.stratum))) == (8, 8, 1)
@@ -178,27 +178,27 @@ def test_what_is_drawn_depends_on_how_many_speakers_are_known() -> None:
 
 
 @pytest.mark.parametrize("clips_each", [1, 2, 5])
-def test_clips_of_few_speakers_with_few_clips_each_are_drawn_whoever_speaks(clips_each: int) -> None:
+def test_few_speakers_with_few_clips_are_resampled_by_clip_without_strata(clips_each: int) -> None:
     """One clip of a speaker, drawn among itself, would be the same every time, and the interval have no width."""
     units = metrics.units_of(np.repeat(np.arange(7), clips_each))
     assert (len(units.stratum), units.speakers, len(np.unique(units.stratum))) == (7 * clips_each, 7, 1)
     assert "whoever speaks: 7 speakers of few clips" in units.how
 
 
-def test_clips_without_a_speaker_are_drawn_alone() -> None:
+def test_clips_without_a_speaker_are_resampled_individually() -> None:
     units = metrics.units_of(np.array([*range(9), *range(9), -1, -1]))
     assert len(units.stratum) == 11
     assert units.of_clip[-1] != units.of_clip[-2]
     assert units.speakers == 9
 
 
-def test_very_many_clips_without_a_speaker_go_together_beside_named_speakers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_clips_without_a_speaker_are_grouped_for_resampling(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "MOST_CLIPS", 100)
     units = metrics.units_of(np.array([*range(9), *[-1] * 1000]))
     assert len(units.stratum) == 109
 
 
-def test_every_resample_draws_as_many_units_from_each_stratum_as_it_has() -> None:
+def test_each_resample_preserves_the_stratum_sizes() -> None:
     stratum = np.repeat([0, 1, 2], [5, 1, 30])
     members = np.eye(3)[stratum]
     drawn = metrics.resample(np.c_[members, np.arange(36.0)], stratum, 300, seed=1)
@@ -212,7 +212,7 @@ def test_strata_of_equal_size_are_drawn_independently() -> None:
     assert not np.array_equal(counts[:, :30], counts[:, 30:])
 
 
-def test_a_seed_gives_the_same_resamples_and_another_gives_others() -> None:
+def test_equal_seeds_give_equal_resamples_and_different_seeds_differ() -> None:
     sums = np.random.default_rng(0).random((20, 2))
     one, again, other = (metrics.resample(sums, np.zeros(20, int), 50, seed) for seed in (3, 3, 4))
     assert np.array_equal(one, again)
@@ -220,7 +220,7 @@ def test_a_seed_gives_the_same_resamples_and_another_gives_others() -> None:
 
 
 @pytest.mark.parametrize("strata", [1, 3])
-def test_resampling_in_pieces_draws_the_same(monkeypatch: pytest.MonkeyPatch, strata: int) -> None:
+def test_resampling_in_chunks_gives_the_same_result(monkeypatch: pytest.MonkeyPatch, strata: int) -> None:
     sums, stratum = np.random.default_rng(0).random((20, 2)), np.arange(20) % strata
     whole = metrics.resample(sums, stratum, 100, seed=0)
     monkeypatch.setattr(metrics, "CHUNK", 64)
@@ -228,13 +228,13 @@ def test_resampling_in_pieces_draws_the_same(monkeypatch: pytest.MonkeyPatch, st
     assert metrics.resample(sums, stratum, 100, seed=0) == pytest.approx(whole)
 
 
-def test_intervals_are_percentiles_of_what_is_there() -> None:
+def test_intervals_are_percentiles_that_ignore_nan() -> None:
     values = np.random.default_rng(0).normal(size=(501, 3))
     values[::3, 1] = np.nan
     assert metrics.interval(values) == pytest.approx(np.nanpercentile(values, (2.5, 97.5), axis=0))
 
 
-def test_the_interval_over_speakers_covers_the_truth_about_as_often_as_it_says() -> None:
+def test_speaker_interval_covers_the_truth_at_about_its_nominal_rate() -> None:
     rng, covered, trials = np.random.default_rng(5), 0, 300
     for trial in range(trials):
         speaker = np.repeat(np.arange(30), 20)
@@ -247,7 +247,7 @@ def test_the_interval_over_speakers_covers_the_truth_about_as_often_as_it_says()
     assert 0.88 < covered / trials < 0.98
 
 
-def test_clips_that_are_drawn_together_give_the_same_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_grouping_clips_preserves_the_interval_width(monkeypatch: pytest.MonkeyPatch) -> None:
     right = (np.random.default_rng(0).random(20_000) < 0.7).astype(float)
     widths = []
     for most in (20_000, 1000):
@@ -260,7 +260,7 @@ def test_clips_that_are_drawn_together_give_the_same_interval(monkeypatch: pytes
     assert widths[1] == pytest.approx(widths[0], rel=0.12)
 
 
-def test_speakers_that_differ_widen_the_interval() -> None:
+def test_differences_between_speakers_widen_the_interval() -> None:
     rng = np.random.default_rng(0)
     speaker = np.repeat(np.arange(20), 50)
     right = (rng.random(1000) < rng.choice([0.2, 0.9], 20)[speaker]).astype(float)
@@ -273,7 +273,7 @@ def test_speakers_that_differ_widen_the_interval() -> None:
     assert widths[0] > 2 * widths[1]
 
 
-def test_chance_of_a_difference_is_two_sided_and_never_zero() -> None:
+def test_bootstrap_p_value_is_two_sided_and_never_zero() -> None:
     assert metrics.bootstrap_p_value(np.zeros(100)) == 1
     assert metrics.bootstrap_p_value(np.full(1000, 0.2)) == pytest.approx(0.001)
     assert metrics.bootstrap_p_value(np.r_[np.full(50, -1.0), np.full(950, 1.0)]) == pytest.approx(0.1)

@@ -54,12 +54,12 @@ def rows(*held: tuple[str, str | None], parent: str | None = None) -> Table:
         ("e", "3", -1), ("h", "4", TRAIN),  # what the split left out is not held out, but its speaker may be known
     ],
 )  # fmt: skip
-def test_a_clip_has_its_own_part_and_a_new_one_its_speakers(tmp_path: Path, clip: str, who: str, part: int) -> None:
+def test_known_clip_has_its_own_part_and_a_new_one_its_speakers(tmp_path: Path, clip: str, who: str, part: int) -> None:
     known = model_knowledge.of(rows((clip, who)), run_of(tmp_path / "run", HELD))
     assert known.parts.tolist() == [part]
 
 
-def test_a_copy_has_the_part_of_its_clip(tmp_path: Path) -> None:
+def test_copy_has_the_part_of_its_parent(tmp_path: Path) -> None:
     model = run_of(tmp_path / "run", HELD)
     for parent, part in {"a": TRAIN, "g": TEST}.items():
         known = model_knowledge.of(rows((f"{parent}#1", "4"), parent=parent), model)
@@ -104,7 +104,7 @@ RENAMED = {
     ("lies", "run_lacks", "table_lacks"),
     [("elsewhere", [], []), ("here", ["digest"], []), ("here", [], ["digest"]), ("here", ["digest"], ["digest"])],
 )
-def test_a_clip_under_another_name_is_known_by_its_sound_or_its_file_and_tells_who_speaks(
+def test_renamed_clip_is_recognised_by_audio_or_file_and_identifies_its_speaker(
     tmp_path: Path, lies: str, run_lacks: list[str], table_lacks: list[str]
 ) -> None:
     known = model_knowledge.of(files_of(RENAMED, lies, *table_lacks), run_of_files(tmp_path / "run", *run_lacks))
@@ -124,32 +124,32 @@ def test_a_sound_that_is_in_several_parts_of_a_run_counts_as_trained_on(tmp_path
     assert known.clips.tolist() == [TRAIN]
 
 
-def test_who_speaks_in_any_clip_that_was_learnt_from_was_met(tmp_path: Path) -> None:
+def test_speaker_of_any_training_clip_counts_as_known(tmp_path: Path) -> None:
     merged = {name: part._replace(who="n:all") for name, part in RENAMED.items()}
     known = model_knowledge.of(files_of(merged, "here"), run_of_files(tmp_path / "run"))
     assert known.knows_speaker.all()
     assert known.knows_clip.tolist() == [name == "n/x@0" for name in merged]
 
 
-def test_a_run_that_does_not_say_where_its_parts_begin_knows_them_by_their_names(tmp_path: Path) -> None:
+def test_run_without_start_times_recognises_segments_by_clip_id(tmp_path: Path) -> None:
     table = files_of({"x@0": Part("1", "x"), "x@2": Part("2", "x", 2.0), "q": Part("3", "z")}, "here", "split")
     known = model_knowledge.of(table, run_of_files(tmp_path / "run", "start", "digest"))
     assert (known.clips.tolist(), known.speakers.tolist()) == ([TRAIN, TEST, TEST], [TRAIN, TEST, TEST])
 
 
-def test_a_file_that_nobody_measured_is_known_by_its_path(tmp_path: Path) -> None:
+def test_file_without_a_digest_is_recognised_by_its_path(tmp_path: Path) -> None:
     paths = ["/here/y.wav", "/here/z.wav", "/elsewhere/y.wav"]
     table = manifest.from_columns({"clip": paths, "path": paths})
     assert model_knowledge.of(table, run_of_files(tmp_path / "run")).clips.tolist() == [TRAIN, TEST, -1]
 
 
-def test_who_was_met_is_told_from_what_was_learnt(tmp_path: Path) -> None:
+def test_known_speakers_are_distinguished_from_known_clips(tmp_path: Path) -> None:
     known = model_knowledge.of(rows(("a", "1"), ("new", "1"), ("g", "4"), ("d", "3")), run_of(tmp_path / "run", HELD))
     assert known.knows_clip.tolist() == [True, False, False, False]
     assert known.knows_speaker.tolist() == [True, True, True, False]
 
 
-def test_new_clips_are_answered_by_the_folds_that_held_their_speaker_out(tmp_path: Path) -> None:
+def test_new_clips_are_answered_by_folds_that_held_out_their_speaker(tmp_path: Path) -> None:
     folds = [
         run_of(tmp_path / str(fold), {who: {who * 2: "test" if who == tested else "train"} for who in "ab"})
         for fold, tested in enumerate("ab")
@@ -158,7 +158,7 @@ def test_new_clips_are_answered_by_the_folds_that_held_their_speaker_out(tmp_pat
     assert (manifest.column(table, "split"), asked) == (["test", "test", None], [[0], [1], None])
 
 
-def test_what_is_said_of_clips_tells_those_trained_on_from_those_of_known_speakers(
+def test_warning_counts_trained_on_clips_and_known_speakers_separately(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = rows(("a", "1"), ("b", "1"), ("new", "1"), ("d", "3"), ("other", "stranger"))

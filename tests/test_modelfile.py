@@ -21,7 +21,7 @@ def held() -> ModelFile:
     )  # fmt: skip
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+def test_written_model_is_read_back_unchanged(tmp_path: Path) -> None:
     modelfile.write(tmp_path / "m.safetensors", held())
     again = modelfile.read(tmp_path / "m.safetensors")
     for name, value in vars(held()).items():
@@ -32,20 +32,20 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         np.testing.assert_array_equal(again.tensors[name], array)
 
 
-def test_a_file_from_before_those_who_are_known_were_calibrated_apart_has_one_temperature(tmp_path: Path) -> None:
+def test_older_file_without_an_adapted_temperature_reuses_its_single_temperature(tmp_path: Path) -> None:
     said = {name: value for name, value in vars(held()).items() if name not in ("tensors", "adapted_temperature")}
     (tmp_path / "m").write_bytes(_container(said | {"model_format": 1}, {}))
     again = modelfile.read(tmp_path / "m")
     assert again.adapted_temperature == again.temperature != 1
 
 
-def test_equal_models_are_equal_bytes(tmp_path: Path) -> None:
+def test_equal_models_are_written_as_equal_bytes(tmp_path: Path) -> None:
     for name in "ab":
         modelfile.write(tmp_path / name, held())
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_the_usual_library_reads_it(tmp_path: Path) -> None:
+def test_model_file_is_readable_by_the_safetensors_library(tmp_path: Path) -> None:
     numpy = pytest.importorskip("safetensors.numpy")
     modelfile.write(tmp_path / "m.safetensors", held())
     np.testing.assert_array_equal(
@@ -53,7 +53,7 @@ def test_the_usual_library_reads_it(tmp_path: Path) -> None:
     )
 
 
-def test_a_file_that_is_cut_anywhere_is_one_line(tmp_path: Path) -> None:
+def test_truncated_model_file_gives_a_one_line_error(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     modelfile.write(path, held())
     whole = path.read_bytes()
@@ -64,7 +64,7 @@ def test_a_file_that_is_cut_anywhere_is_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_a_bit_that_flips_anywhere_is_noticed(tmp_path: Path) -> None:
+def test_flipped_bit_in_a_model_file_is_detected(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     modelfile.write(path, held())
     whole = path.read_bytes()
@@ -117,7 +117,7 @@ def _altered(**values: object) -> bytes:
     ],
     ids=range(17),
 )
-def test_foreign_and_hostile_files_are_one_line_and_nothing_runs(content: bytes, tmp_path: Path) -> None:
+def test_foreign_and_hostile_files_give_one_line_errors_and_run_no_code(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     path.write_bytes(content)
     with pytest.raises(SertoolError) as caught:
@@ -126,12 +126,12 @@ def test_foreign_and_hostile_files_are_one_line_and_nothing_runs(content: bytes,
     assert str(path) in str(caught.value)
 
 
-def test_a_file_from_before_there_were_checksums_is_read(tmp_path: Path) -> None:
+def test_older_model_file_without_a_checksum_is_read(tmp_path: Path) -> None:
     (tmp_path / "m").write_bytes(_altered())
     assert modelfile.read(tmp_path / "m").labels == held().labels
 
 
-def test_a_file_of_a_newer_version_says_so(tmp_path: Path) -> None:
+def test_model_file_from_a_newer_version_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m").write_bytes(_altered(model_format=99))
     with pytest.raises(SertoolError, match="made by a newer sertool"):
         modelfile.read(tmp_path / "m")

@@ -71,7 +71,7 @@ def one_by_one(model: nn.Module, rows: Tensor, lengths: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("name", catalogue.names("models"))
-def test_facts_are_there_without_importing(name):
+def test_model_facts_are_readable_without_importing_the_model(name):
     entry = catalogue.read(catalogue.PACKAGE / "models" / f"{name.replace('-', '_')}.py")
     assert entry.title
     assert isinstance(entry.facts["ORIGIN"], str)
@@ -80,14 +80,14 @@ def test_facts_are_there_without_importing(name):
     assert all(setting.help for setting in entry.settings)
 
 
-def test_an_unknown_name_is_refused_with_the_choices():
+def test_unknown_model_name_is_refused_with_the_choices():
     with pytest.raises(UsageError, match=r"no model cnn3.*cnn-gru"):
         models.load("cnn3")
 
 
 @pytest.mark.parametrize("name", EVERY)
 @torch.no_grad()
-def test_a_clip_answers_the_same_alone_and_in_company(name):
+def test_clip_gets_the_same_answer_alone_and_in_a_batch(name):
     model = made(name)
     columns = width(models.load(name))
     rows, lengths = batch(columns, 61, 7, 1, 200, 2, 161)
@@ -105,7 +105,7 @@ def test_a_clip_answers_the_same_alone_and_in_company(name):
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", catalogue.names("models"))
 @torch.no_grad()
-def test_on_a_gpu_a_clip_answers_as_it_does_elsewhere_alone_and_in_company(name, monkeypatch):
+def test_gpu_answers_match_the_cpu_alone_and_in_a_batch(name, monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # else convolutions round to 10 bits
     model = made(name)
     columns = width(models.load(name))
@@ -123,7 +123,7 @@ def test_on_a_gpu_a_clip_answers_as_it_does_elsewhere_alone_and_in_company(name,
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", [name for name in catalogue.names("models") if name not in CLASSICAL])
-def test_on_a_gpu_a_network_has_finite_gradients(name):
+def test_network_gradients_are_finite_on_a_gpu(name):
     fields = models.load(name).Settings.__dataclass_fields__
     model = made(name, **({"frames": 32} if "frames" in fields else {})).train().cuda()
     rows, lengths = batch(width(models.load(name)), 30, 12, 1, 25)
@@ -133,7 +133,7 @@ def test_on_a_gpu_a_network_has_finite_gradients(name):
 
 @pytest.mark.parametrize("name", EVERY)
 @torch.no_grad()
-def test_of_no_clips_there_are_no_answers(name):
+def test_empty_batch_gives_no_answers(name):
     columns = width(models.load(name))
     assert made(name)(torch.zeros(0, 40, columns), torch.zeros(0, dtype=torch.long)).shape == (0, 6)
 
@@ -141,7 +141,7 @@ def test_of_no_clips_there_are_no_answers(name):
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("name", NETWORKS)
 @torch.no_grad()
-def test_folded_for_answering_it_answers_the_same(name, precision):
+def test_folding_norms_for_inference_preserves_the_answers(name, precision):
     model, draw = made(name), torch.Generator().manual_seed(2)
     for norm in (each for each in model.modules() if isinstance(each, norm_folding.NORMS)):
         for part, low in ((norm.weight, 0.5), (norm.bias, -0.5), (norm.running_mean, -0.5), (norm.running_var, 0.5)):
@@ -156,7 +156,7 @@ def test_folded_for_answering_it_answers_the_same(name, precision):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 @torch.no_grad()
-def test_three_minutes_are_survived(name):
+def test_three_minute_clip_gets_a_finite_answer(name):
     rows, lengths = batch(width(models.load(name)), 6000)
     assert made(name)(rows, lengths).isfinite().all()
 
@@ -183,7 +183,7 @@ def test_a_network_learns_and_its_gradients_are_finite(name):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_seed_decides_how_a_network_begins(name):
+def test_seed_determines_the_initial_weights(name):
     first, again = (made(name).state_dict() for _ in range(2))
     assert all(torch.equal(first[key], again[key]) for key in first)
     torch.manual_seed(1)
@@ -194,7 +194,7 @@ def test_the_seed_decides_how_a_network_begins(name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 @torch.no_grad()
-def test_a_network_is_what_it_embeds_and_a_head(name):
+def test_head_of_the_embeddings_equals_the_forward_pass(name):
     model = made(name)
     rows, lengths = batch(width(models.load(name)), 40, 9)
     vectors = model.embed(rows, lengths)
@@ -204,7 +204,7 @@ def test_a_network_is_what_it_embeds_and_a_head(name):
 
 @pytest.mark.parametrize("name", EVERY)
 @torch.no_grad()
-def test_a_state_is_all_that_a_fresh_model_needs(name):
+def test_state_dict_fully_restores_a_fresh_model(name):
     model, module = made(name), models.load(name)
     fresh = module.Model(module.Settings(), width(module), 6).eval()
     fresh.load_state_dict(model.state_dict())
@@ -213,7 +213,7 @@ def test_a_state_is_all_that_a_fresh_model_needs(name):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_network_can_be_planned_without_memory(name):
+def test_network_can_be_built_on_the_meta_device(name):
     module = models.load(name)
     with torch.device("meta"):
         planned = module.Model(module.Settings(), width(module), 6).state_dict()
@@ -223,7 +223,7 @@ def test_a_network_can_be_planned_without_memory(name):
 
 
 @pytest.mark.parametrize("name", catalogue.names("models"))
-def test_settings_have_limits_within_which_the_usual_ones_lie(name):
+def test_settings_have_limits_that_admit_the_defaults(name):
     usual = models.settings(name, {})
     assert models.settings(name, vars(usual)) == usual
     for setting in catalogue.entries("models")[name].settings:
@@ -235,7 +235,7 @@ def test_settings_have_limits_within_which_the_usual_ones_lie(name):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_batch_of_one_frame_of_one_clip_trains(name):
+def test_single_frame_batch_is_accepted_in_training_mode(name):
     model = made(name).train()
     rows, lengths = batch(width(models.load(name)), 1)
     assert model(rows, lengths).isfinite().all()
@@ -251,7 +251,7 @@ ODD = [
 
 
 @pytest.mark.parametrize(("name", "setting", "value"), ODD)
-def test_whatever_settings_allow_trains_or_is_refused(name, setting, value):
+def test_every_allowed_setting_works_or_is_refused_at_construction(name, setting, value):
     module = models.load(name)
     scratch = {"pretrained": False} if hasattr(module.Settings, "pretrained") else {}
     try:
@@ -265,20 +265,20 @@ def test_whatever_settings_allow_trains_or_is_refused(name, setting, value):
 
 
 @pytest.mark.parametrize("name", ["acnt", "attentive", "cnn-transformer", "sertool"])
-def test_heads_have_equal_shares(name):
+def test_attention_heads_that_do_not_divide_the_columns_are_refused(name):
     with pytest.raises(UsageError, match=r"3 heads do not divide \d+ columns"):
         made(name, heads=3)
 
 
 @pytest.mark.parametrize("columns", [3, 4])
-def test_positions_are_as_wide_as_the_rows(columns):
+def test_positional_encoding_is_as_wide_as_the_rows(columns):
     assert layers.positions(5, columns, torch.device("cpu")).shape == (5, columns)
 
 
 @pytest.mark.parametrize("name", [each for each in EVERY if each.values[0] not in (*STATISTICS, *LAYERED)])
 @pytest.mark.parametrize("columns", [16, 37])
 @torch.no_grad()
-def test_other_widths_than_the_usual_are_taken(name, columns):
+def test_unusual_input_widths_are_accepted(name, columns):
     columns *= 4 if name in BACKBONES else 1
     rows, lengths = batch(columns, 30, 5)
     assert made(name, columns=columns, classes=3)(rows, lengths).shape == (2, 3)
@@ -417,7 +417,7 @@ COUNTS = {
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_parameters_are_those_of_the_written_out_layers(name):
+def test_parameter_counts_match_the_layers_counted_by_hand(name):
     module = models.load(name)
     assert COUNTS[name] == module.PARAMETERS
     if name in CLASSICAL:
@@ -444,7 +444,7 @@ def shapes(model: nn.Module, columns: int, frames: int) -> dict[str, tuple[int, 
 
 
 @torch.no_grad()
-def test_published_sizes_between_layers():
+def test_tensor_shapes_between_layers_match_the_publications():
     """What the publications say of the tensors between their layers; time is before bands here."""
     found = shapes(made("cnn-gru"), 128, 160)
     assert found["convolutions"] == (256, 10, 8)
@@ -461,7 +461,7 @@ def test_published_sizes_between_layers():
     assert [found[f"blocks.{place}.convolution"] for place in range(3)] == [(1024, 401), (512, 201), (256, 101)]
 
 
-def test_the_transformer_of_acnt_can_be_left_out():
+def test_acnt_can_be_built_without_its_transformer():
     with_it, without = made("acnt"), made("acnt", use_transformer=False)
     gone = {key.partition(".")[0] for key in with_it.state_dict()} - {
         key.partition(".")[0] for key in without.state_dict()
@@ -471,19 +471,19 @@ def test_the_transformer_of_acnt_can_be_left_out():
     assert without(rows, lengths).shape == (2, 6)
 
 
-def test_cnn2d_has_relu_or_silu():
+def test_cnn2d_uses_the_chosen_activation_throughout():
     for name, kind in (("relu", nn.ReLU), ("silu", nn.SiLU)):
         kinds = {type(part) for part in made("cnn2d", activation=name).modules()}
         assert kinds & {nn.ReLU, nn.SiLU} == {kind}
 
 
-def test_cnn2d_says_what_is_too_narrow_for_it():
+def test_cnn2d_refuses_input_with_too_few_columns():
     with pytest.raises(SertoolError, match="halves 79 frames of 13 columns 4 times: at least 16"):
         made("cnn2d", columns=13)
 
 
 @torch.no_grad()
-def test_cnn1d_is_also_the_net_of_system_c():
+def test_cnn1d_along_columns_reproduces_msf_cnn():
     """Along the columns of clip statistics, with the blocks of `msf-cnn`."""
     settings = {"channels": (128, 256, 512), "norm": "before", "dropout": 0.2, "dense": (64,), "along": "columns"}
     mine, theirs = made("cnn1d", columns=258, **settings), made("msf-cnn", columns=258)
@@ -494,13 +494,13 @@ def test_cnn1d_is_also_the_net_of_system_c():
 
 
 @pytest.mark.parametrize("name", ["mlp", "attentive"])
-def test_an_encoders_layers_lie_side_by_side(name):
+def test_columns_that_do_not_divide_into_layer_groups_are_refused(name):
     assert made(name, columns=24, groups=3).narrow is not None
     with pytest.raises(UsageError, match=r"16 columns are not .*7 groups of one width"):
         made(name, columns=16)
 
 
-def test_several_networks_answer_by_the_mean_of_their_probabilities_and_learn_each_for_itself():
+def test_ensemble_averages_probabilities_and_trains_each_network_separately():
     model = made("mlp", columns=24, groups=3, networks=3, dropout=0.0, dropout_in=0.0)
     rows, lengths = batch(24, 1, 1, 1, 1)
     each = [made("mlp", columns=24, groups=3, dropout=0.0, dropout_in=0.0) for _ in range(3)]
@@ -519,7 +519,7 @@ def test_several_networks_answer_by_the_mean_of_their_probabilities_and_learn_ea
         torch.testing.assert_close(learning[place], one.train()(rows, lengths))
 
 
-def test_a_group_has_its_own_columns_of_every_statistic():
+def test_layer_group_takes_its_columns_from_every_statistic():
     """Rows come as `[statistics, layers, width]` in a row."""
     rows = torch.arange(2 * 3 * 4)
     assert layers.parts(rows, 3, stats=2)[1].tolist() == [4, 5, 6, 7, 16, 17, 18, 19]
@@ -527,7 +527,7 @@ def test_a_group_has_its_own_columns_of_every_statistic():
 
 
 @torch.no_grad()
-def test_attentive_without_training_weighs_all_layers_alike():
+def test_untrained_attentive_model_weights_all_layers_equally():
     model = made("attentive", columns=24, groups=3)
     rows, lengths = batch(24, 9, 4)
     swapped = rows.unflatten(2, (3, 8)).flip(2).flatten(2)
@@ -535,7 +535,7 @@ def test_attentive_without_training_weighs_all_layers_alike():
 
 
 @torch.no_grad()
-def test_whisper_says_which_rows_it_takes_and_how_many_blocks_there_are():
+def test_whisper_refuses_wrong_features_and_too_many_blocks():
     with pytest.raises(UsageError, match="--whisper base --layers 3 and no --stats"):
         made("whisper", columns=7168, layers=5)
     with pytest.raises(UsageError, match="has 6 blocks"):
@@ -543,13 +543,13 @@ def test_whisper_says_which_rows_it_takes_and_how_many_blocks_there_are():
     assert made("whisper", tune=3, pooling="attentive", heads=8).attend.heads == 8
 
 
-def test_whispers_blocks_learn_more_slowly_than_the_head_and_earlier_ones_most():
+def test_whisper_blocks_learn_more_slowly_the_earlier_they_are():
     shares = [share for _, share in made("whisper", layers=4, tune=3, share=0.4, fade=0.5).slow_parts()]
     assert shares == pytest.approx([0.1, 0.2, 0.4])
 
 
 @torch.no_grad()
-def test_whispers_head_begins_as_regression_on_untouched_blocks():
+def test_whisper_head_is_initialised_by_regression_on_the_unchanged_blocks():
     model = made("whisper", classes=2, columns=384, size="tiny", layers=2, tune=1)
     x, y = statistics(768, 2)
     model.start_head(x, y)
@@ -559,7 +559,7 @@ def test_whispers_head_begins_as_regression_on_untouched_blocks():
 
 @pytest.mark.parametrize("pooling", ["statistics", "attentive"])
 @torch.no_grad()
-def test_in_bf16_too_whisper_answers_a_clip_the_same_alone_and_in_company(pooling):
+def test_whisper_in_bf16_answers_identically_alone_and_in_a_batch(pooling):
     model = norm_folding.folded(made("whisper", columns=384, size="tiny", layers=2, pooling=pooling), "bf16")
     rows, lengths = batch(384, 100, 128, 7, 91)
     with torch.autocast("cpu", torch.bfloat16):
@@ -569,7 +569,7 @@ def test_in_bf16_too_whisper_answers_a_clip_the_same_alone_and_in_company(poolin
             assert torch.equal(model(rows[pair, :length], lengths[pair])[0], together[clip])
 
 
-def test_channels_can_be_set():
+def test_number_of_channels_is_configurable():
     assert made("cnn", channels=(8, 16, 24)).convolutions.blocks[2][0].out_channels == 24
     assert made("sertool", channels=(8, 16, 24), width=64).project[0].in_features == 24 * 8
     assert made("acnt", channels=(8, 16)).project.in_features == 16 * 20
@@ -587,7 +587,7 @@ def test_channels_can_be_set():
     ],
 )
 @pytest.mark.parametrize("compiling", [False, True])
-def test_batch_norm_is_that_of_the_frames_alone(shape, layout, compiling, monkeypatch):
+def test_batch_norm_ignores_padding_frames(shape, layout, compiling, monkeypatch):
     """The slow twin gathers the frames and normalises them with Torch's own layer."""
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: compiling)
     torch.manual_seed(0)
@@ -615,7 +615,7 @@ def test_batch_norm_is_that_of_the_frames_alone(shape, layout, compiling, monkey
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
-def test_batch_norm_in_bfloat16_keeps_its_statistics_and_gradient():
+def test_batch_norm_in_bfloat16_keeps_accurate_statistics_and_gradients():
     torch.manual_seed(0)
     x, lengths = 2 + torch.randn(8, 4, 50, 6), torch.randint(10, 51, (8,))
     norm, slope = norms.BatchNorm(4), torch.randn(8, 4, 50, 6)
@@ -637,7 +637,7 @@ def test_batch_norm_in_bfloat16_keeps_its_statistics_and_gradient():
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
 @pytest.mark.parametrize("both_ways", [False, True])
 @torch.no_grad()
-def test_recurrent_layers_are_torchs_on_packed_sequences(kind, both_ways):
+def test_recurrent_layers_match_torch_on_packed_sequences(kind, both_ways):
     torch.manual_seed(0)
     mine = layers.Recurrent(kind, 5, 8, 3, 0.3, both_ways).eval()
     twin = kind(5, 8, 3, batch_first=True, bidirectional=both_ways)
@@ -652,7 +652,7 @@ def test_recurrent_layers_are_torchs_on_packed_sequences(kind, both_ways):
     torch.testing.assert_close(mine(rows, lengths), ends)
 
 
-def test_padding_changes_no_gradient_of_our_own_model():
+def test_padding_does_not_change_gradients_of_the_sertool_model():
     """Training, too: a batch padded further is the same batch."""
     module = models.load("sertool")
     rows, lengths = batch(64, 90, 40, 77)
@@ -670,7 +670,7 @@ def test_padding_changes_no_gradient_of_our_own_model():
 
 
 @pytest.mark.parametrize("name", BACKBONES)
-def test_absent_weights_say_which_file_goes_where(name, tmp_path, monkeypatch):
+def test_missing_weights_error_names_the_file_and_its_download_address(name, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     file = catalogue.read(catalogue.PACKAGE / "models" / f"{name}.py").facts["WEIGHTS"]
     for path, expected in ((None, tmp_path / "checkpoints" / file), ("here.pth", "here.pth")):
@@ -681,7 +681,7 @@ def test_absent_weights_say_which_file_goes_where(name, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BACKBONES)
-def test_published_weights_enter_and_colours_are_averaged(name, tmp_path):
+def test_published_weights_load_with_averaged_colour_channels(name, tmp_path):
     """A file in torchvision's layout, as old as it may be: without counts of batches, DenseNet's with other names."""
     import torchvision
 
@@ -705,7 +705,7 @@ def test_published_weights_enter_and_colours_are_averaged(name, tmp_path):
     scratch.pretrain(tmp_path / "nowhere.pth")
 
 
-def test_weights_of_something_else_are_refused(tmp_path):
+def test_weights_of_another_network_are_refused(tmp_path):
     torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "other.pth")
     net = nn.Sequential()
     net.conv1, net.deeper = nn.Conv2d(2, 64, 7), nn.Linear(2, 2)
@@ -716,14 +716,14 @@ def test_weights_of_something_else_are_refused(tmp_path):
         imagenet.weights("resnet50.pth", tmp_path / "broken.pth")
 
 
-def test_what_does_not_fit_a_backbone_is_said():
+def test_input_that_does_not_fit_a_backbone_is_refused():
     with pytest.raises(UsageError, match="129 columns are not 2 channels"):
         imagenet.check(129, 2, 157)
     with pytest.raises(UsageError, match="157 frames of 20 bands"):
         imagenet.check(40, 2, 157, least=29)
 
 
-def test_channels_lie_side_by_side_in_columns():
+def test_image_channels_are_taken_from_adjacent_column_blocks():
     rows = torch.arange(2 * 3 * 8.0).view(2, 3, 8)
     image = imagenet.images(rows, torch.tensor([3, 2]), 5, 2)
     assert image.shape == (2, 2, 4, 5)
@@ -761,7 +761,7 @@ def twin(name: str, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None) ->
 
 @pytest.mark.parametrize("classes", [2, 3, 6])
 @pytest.mark.parametrize("name", CLASSICAL)
-def test_probabilities_are_those_of_scikit_learn(name, classes):
+def test_classical_model_probabilities_match_scikit_learn(name, classes):
     x, y = statistics(258, classes, 240)
     weights = None if name == "lda" else np.where(y == 0, 2.0, 1.0)
     model = models.load(name).Model(models.load(name).Settings(), 258, classes)
@@ -773,7 +773,7 @@ def test_probabilities_are_those_of_scikit_learn(name, classes):
 
 
 @pytest.mark.parametrize("name", CLASSICAL)
-def test_a_classical_model_says_whether_it_draws(name):
+def test_classical_model_declares_whether_the_seed_matters(name):
     module = models.load(name)
     x, y = statistics(20, 3)
     y = np.random.default_rng(1).permutation(y)  # nothing to learn, so that whatever is drawn shows
@@ -789,7 +789,7 @@ def test_a_classical_model_says_whether_it_draws(name):
 
 
 @pytest.mark.parametrize("name", CLASSICAL)
-def test_an_emotion_without_clips_is_never_predicted(name):
+def test_emotion_without_training_clips_is_never_predicted(name):
     module = models.load(name)
     x, y = statistics(20, 3)
     model = module.Model(module.Settings(), 20, 5)
@@ -800,7 +800,7 @@ def test_an_emotion_without_clips_is_never_predicted(name):
 
 
 @pytest.mark.parametrize("name", CLASSICAL)
-def test_a_column_that_never_changes_does_no_harm(name):
+def test_constant_column_leaves_the_answers_finite(name):
     x, y = statistics(20, 3)
     x[:, 4] = 7.0
     module = models.load(name)
@@ -810,14 +810,14 @@ def test_a_column_that_never_changes_does_no_harm(name):
 
 
 @pytest.mark.parametrize("name", CLASSICAL)
-def test_one_emotion_alone_cannot_be_fitted(name):
+def test_fitting_a_single_emotion_is_refused(name):
     module = models.load(name)
     with pytest.raises(SertoolError, match="two emotions"):
         module.Model(module.Settings(), 4, 2).fit(np.ones((5, 4), np.float32), np.zeros(5, int))
 
 
 @pytest.mark.parametrize("name", ["logistic", "probe"])
-def test_copies_that_say_nothing_new_leave_a_regression_as_it_was(name):
+def test_identical_copies_leave_a_regression_unchanged(name):
     module = models.load(name)
     x, y = statistics(20, 3)
     clip = np.repeat(np.arange(len(x)), 4)
@@ -827,7 +827,7 @@ def test_copies_that_say_nothing_new_leave_a_regression_as_it_was(name):
     torch.testing.assert_close(copied.weight, alone.weight, atol=1e-3, rtol=0)
 
 
-def test_a_machine_needs_two_clips_of_each_emotion():
+def test_svm_needs_two_clips_of_each_emotion():
     module = models.load("svm")
     x, y = statistics(4, 2)
     with pytest.raises(SertoolError, match="two at least"):
@@ -838,7 +838,7 @@ def test_a_machine_needs_two_clips_of_each_emotion():
         module.folds(np.r_[y, 2], np.r_[np.arange(len(y)), 0], 0)  # a copy that a teacher took for something else
 
 
-def test_a_machine_is_no_surer_for_copies_of_its_clips():
+def test_copies_do_not_make_an_svm_overconfident():
     """Where emotions cannot be told apart, probabilities say so, though a copy is known from its clip."""
     module = models.load("svm")
     draw = np.random.default_rng(0)
@@ -851,7 +851,7 @@ def test_a_machine_is_no_surer_for_copies_of_its_clips():
     assert model(fresh, torch.ones(300, dtype=torch.long)).softmax(1).max(1).values.mean() < 0.45
 
 
-def test_a_machine_is_calibrated_on_other_clips_than_it_was_fitted_to():
+def test_svm_is_calibrated_on_clips_it_was_not_fitted_to():
     module = models.load("svm")
     for clips, count in ((120, 5), (9, 3), (6, 2)):
         clip = np.tile(np.arange(clips), 3)
@@ -863,7 +863,7 @@ def test_a_machine_is_calibrated_on_other_clips_than_it_was_fitted_to():
             assert not set(clip[fit]) & set(clip[held])
 
 
-def test_thresholds_ask_the_same_of_float32():
+def test_rounded_forest_thresholds_split_float32_values_identically():
     forest = models.load("forest")
     exact = np.array([0.1, -0.1, 1 / 3, 2.0, -1e-42])
     rounded = forest.below(exact)

@@ -43,7 +43,7 @@ def tone(modulation: float, carrier: float, seconds: float = 2.0, rate: int = RA
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 22050, 24414, 44100, 48000])
-def test_fast_equals_slow_at_any_rate(rate):
+def test_fast_computation_matches_the_definition_at_any_sample_rate(rate):
     wave = synth.voice(1, "angry", 1, rate=rate)
     assert_close(computed([wave], rate)[0], msf.definition(wave, rate, msf.Settings()), 1e-3)
 
@@ -63,7 +63,7 @@ def test_fast_equals_slow_at_any_rate(rate):
     ],
     ids=str,
 )
-def test_fast_equals_slow_with_any_settings(settings):
+def test_fast_computation_matches_the_definition_with_any_settings(settings):
     for wave in (synth.voice(2, "sad", 3), np.random.default_rng(0).normal(0, 0.1, 20000)):
         assert_close(computed([wave], **settings)[0], msf.definition(wave, RATE, msf.Settings(**settings)), 1e-3)
 
@@ -78,7 +78,7 @@ def test_a_clip_shorter_than_a_frame_gives_one_row(samples, scale):
 
 
 @pytest.mark.parametrize("scale", ["energy", "unit", "db"])
-def test_silence_is_finite_and_flat(scale):
+def test_silence_gives_finite_flat_features(scale):
     silence = np.zeros(20000)
     rows = computed([silence], scale=scale)[0]
     assert_close(rows, msf.definition(silence, RATE, msf.Settings(scale=scale)), 1e-3)
@@ -95,7 +95,7 @@ def test_silence_is_finite_and_flat(scale):
             np.testing.assert_allclose(rows[:, columns(prefix)], value, rtol=1e-3)
 
 
-def test_a_constant_offset_changes_little():
+def test_constant_offset_barely_changes_the_energies():
     wave = synth.voice(3, "happy", 2)
     offset = energies(wave + 0.1)
     np.testing.assert_allclose(offset[3:], energies(wave)[3:], rtol=0.05)  # but for the lowest bands at the onset
@@ -104,14 +104,14 @@ def test_a_constant_offset_changes_little():
 
 @pytest.mark.parametrize(("modulation", "column"), [(4, 0), (8, 1), (16, 2), (32, 3), (64, 4)])
 @pytest.mark.parametrize("carrier", [500, 1000, 2500])
-def test_a_modulated_tone_peaks_in_its_own_cell(modulation, column, carrier):
+def test_modulated_tone_peaks_at_its_carrier_and_modulation_frequency(modulation, column, carrier):
     found = energies(tone(modulation, carrier))
     centres = msf._centres(msf.Settings())
     nearest = np.argmin(np.abs(centres - carrier) / msf._widths(centres))
     assert np.unravel_index(found.argmax(), found.shape) == (nearest, column)
 
 
-def test_an_energy_is_the_mean_square_of_what_the_band_pass_lets_through():
+def test_energy_is_the_mean_square_of_the_band_passed_envelope():
     """The envelope a (1 + cos) has mean square a^2 / 2 around its mean, less what the band takes of the sides."""
     settings = {"frame_seconds": 1.024, "bands": 3, "fmin": 500.0, "fmax": 2000.0}
     centres = msf._centres(msf.Settings(**settings))
@@ -120,7 +120,7 @@ def test_an_energy_is_the_mean_square_of_what_the_band_pass_lets_through():
     np.testing.assert_allclose(found, 0.2**2 / 2 * sides, rtol=0.03)
 
 
-def test_twice_as_loud_is_four_times_the_energy():
+def test_doubling_the_amplitude_quadruples_the_energy():
     wave = synth.voice(4, "neutral", 1) * 0.5
     np.testing.assert_allclose(energies(2 * wave), 4 * energies(wave), rtol=1e-3, atol=1e-11)
     np.testing.assert_allclose(energies(2 * wave, scale="unit"), energies(wave, scale="unit"), atol=1e-4)
@@ -145,7 +145,7 @@ def test_the_bands_are_gammatones_from_125_to_3500_hz():
         )
 
 
-def test_a_long_clip_in_blocks_equals_the_whole():
+def test_long_clip_computed_in_blocks_matches_the_whole():
     wave = torch.from_numpy(np.concatenate([synth.voice(speaker, "angry", speaker) for speaker in range(8)]))
     for filters in ("gammatone", "mel"):
         blocks, whole = (msf.Feature(msf.Settings(filters=filters), RATE) for _ in range(2))
@@ -155,7 +155,7 @@ def test_a_long_clip_in_blocks_equals_the_whole():
         assert_close(blocks.clips([wave])[0].numpy(), whole.clips([wave])[0].numpy(), 5e-4)
 
 
-def test_a_clip_has_the_same_bits_alone_and_in_company():
+def test_clip_features_are_bit_identical_alone_and_in_a_batch():
     waves = [torch.from_numpy(synth.voice(speaker, "happy", speaker)) for speaker in range(4)]
     waves += [waves[0][:3000], torch.cat(waves)]
     feature = msf.Feature(msf.Settings(), RATE)
@@ -196,7 +196,7 @@ def test_every_column_has_a_name(output, width, first, last):
     ],
     ids=str,
 )
-def test_settings_that_cannot_be_are_refused_in_one_line(settings):
+def test_invalid_settings_are_refused_in_one_line(settings):
     with pytest.raises(UsageError, match=r"^msf: ") as refused:
         msf.Feature(features.settings("msf", settings), RATE)
     assert "\n" not in str(refused.value)

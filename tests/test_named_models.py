@@ -17,7 +17,7 @@ def members(folder: Path, *names: str) -> list[Path]:
     return made
 
 
-def test_a_fold_is_one_of_the_run_whatever_folder_that_lies_in(tmp_path: Path) -> None:
+def test_fold_is_looked_up_inside_the_run_whatever_its_parent_folder(tmp_path: Path) -> None:
     place = tmp_path / "fold-1" / "model"
     first, second, _ = members(place, "fold-0/seed-0", "fold-1/seed-0", "fold-10/seed-0")
     assert models_in(place, 1) == [second]
@@ -26,6 +26,6 @@ def test_a_fold_is_one_of_the_run_whatever_folder_that_lies_in(tmp_path: Path) -
         models_in(place, 3)
 
 
-def test_models_that_are_put_aside_are_not_asked(tmp_path: Path) -> None:
+def test_models_in_the_backup_folder_are_not_used(tmp_path: Path) -> None:
     own, *_ = members(tmp_path, "seed-0", ".before/seed-0", ".before/seed-1")
     assert models_in(tmp_path, None) == [own]

@@ -55,7 +55,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("nowhere")
 @pytest.mark.parametrize(("in_8_bits", "off"), [(False, 1e-6), (True, 0.05)])
-def test_a_packed_model_needs_nothing_else(
+def test_packed_model_answers_without_the_encoder_cache(
     run: Path, monkeypatch: pytest.MonkeyPatch, in_8_bits: bool, off: float, small_encoders: Path
 ) -> None:
     with monkeypatch.context() as patch:
@@ -67,7 +67,7 @@ def test_a_packed_model_needs_nothing_else(
 
 
 @pytest.mark.usefixtures("small_encoders")
-def test_8_bits_take_a_quarter_and_packing_again_changes_nothing(run: Path) -> None:
+def test_8_bit_packing_shrinks_the_model_and_repacking_changes_nothing(run: Path) -> None:
     whole, small = (modelfile.read(packed(run, f"{bits}", in_8_bits=bits)) for bits in (False, True))
     sizes = [sum(array.nbytes for array in held.tensors.values()) for held in (whole, small)]
     assert sizes[1] < 0.7 * sizes[0]
@@ -77,7 +77,7 @@ def test_8_bits_take_a_quarter_and_packing_again_changes_nothing(run: Path) -> N
     assert all(np.array_equal(again.tensors[name], whole.tensors[name]) for name in whole.tensors)
 
 
-def test_the_scaling_is_never_rounded() -> None:
+def test_8_bit_packing_never_rounds_the_scaling() -> None:
     extraction = Extraction(shaping.Wave(), {"mel": features.settings("mel", {})}, (), ("mean",))
     scaling = {"scaling.mean": np.logspace(-3, 3, 5000, dtype=np.float32)[None]}
     large = {"head.weight": np.random.default_rng(0).normal(size=(6, 5000)).astype(np.float32)}
@@ -89,7 +89,7 @@ def test_the_scaling_is_never_rounded() -> None:
 
 
 @pytest.mark.usefixtures("small_encoders")
-def test_an_encoder_that_was_altered_is_refused(run: Path) -> None:
+def test_altered_packed_encoder_is_refused(run: Path) -> None:
     held = modelfile.read(packed(run, "p", in_8_bits=False))
     name = next(name for name in held.tensors if name.startswith(weights.PACKED))
     altered = replace(held, tensors=held.tensors | {name: held.tensors[name] + 1})
@@ -98,7 +98,7 @@ def test_an_encoder_that_was_altered_is_refused(run: Path) -> None:
 
 
 @pytest.mark.usefixtures("nowhere")
-def test_train_packs_what_it_writes(run: Path, monkeypatch: pytest.MonkeyPatch, small_encoders: Path) -> None:
+def test_train_can_pack_the_model_it_writes(run: Path, monkeypatch: pytest.MonkeyPatch, small_encoders: Path) -> None:
     with monkeypatch.context() as patch:
         patch.setenv("SERTOOL_CACHE", str(small_encoders))
         words = ("-m", "mlp", "--epochs", 1, "--pack", "8-bit", "-o", run / "small")
@@ -109,7 +109,7 @@ def test_train_packs_what_it_writes(run: Path, monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.usefixtures("nowhere")
-def test_what_cannot_be_packed_is_refused_before_anything_is_trained(run: Path, tmp_path: Path) -> None:
+def test_unpackable_weights_are_refused_before_training(run: Path, tmp_path: Path) -> None:
     (tmp_path / "w.safetensors").touch()
     words = ("-m", "mlp", "--epochs", 1, "--pack", "half", "--weights", tmp_path / "w.safetensors")
     done = sertool("train", run / "run" / "features" / "manifest.parquet", *words, "-o", tmp_path / "run")
@@ -119,7 +119,7 @@ def test_what_cannot_be_packed_is_refused_before_anything_is_trained(run: Path, 
 
 
 @pytest.mark.usefixtures("small_encoders")
-def test_weights_that_nothing_needs_are_refused(run: Path) -> None:
+def test_weights_option_is_refused_for_a_packed_model(run: Path) -> None:
     (run / "w.pt").touch()
     path = packed(run, "whole.safetensors", in_8_bits=False)
     done = sertool("predict", "-m", path, "--weights", run / "w.pt", run / "clips")
@@ -127,7 +127,7 @@ def test_weights_that_nothing_needs_are_refused(run: Path) -> None:
     assert packing.lacks_encoder(modelfile.read(run / "run" / "seed-0" / "model.safetensors"))
 
 
-def test_shards_are_answered_where_the_encoder_is_nowhere_and_sound_is_one_line(
+def test_shards_are_answered_without_the_encoder_and_audio_is_refused(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nowhere: None
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
@@ -140,7 +140,7 @@ def test_shards_are_answered_where_the_encoder_is_nowhere_and_sound_is_one_line(
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_an_encoder_of_8_bits_goes_into_a_model_file_as_small_as_it_was() -> None:
+def test_8_bit_encoder_weights_are_packed_losslessly_in_8_bits() -> None:
     """Half precision would not hold its numbers; in 8 bits they are the same."""
     draw = np.random.default_rng(0)
     name = f"{weights.PACKED}whisper.encoder.conv1.weight"

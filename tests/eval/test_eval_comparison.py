@@ -12,13 +12,13 @@ from scored_tables import EMOTIONS, made, refused, report, runs, seeded, table, 
 from sertool.eval.bootstrapping import Bootstrap
 
 
-def test_p_values_of_many_pairs_are_said_to_be_uncorrected(tmp_path: Path, say: Any) -> None:
+def test_p_values_of_more_than_three_pairs_are_noted_as_uncorrected(tmp_path: Path, say: Any) -> None:
     paths = [table(tmp_path / f"{k}.csv", made(seed=k)) for k in range(4)]
     assert "p: of each of the 6 pairs by itself, not corrected for their number." in say(*paths)[1]
     assert "not corrected" not in say(*paths[:3])[1]
 
 
-def test_identical_runs_differ_by_nothing(tmp_path: Path, predicted: str) -> None:
+def test_difference_between_identical_runs_is_zero(tmp_path: Path, predicted: str) -> None:
     other = table(tmp_path / "again.csv", made())
     pair = report(predicted, other).comparisons[0]
     for difference in pair.figures.values():
@@ -26,7 +26,7 @@ def test_identical_runs_differ_by_nothing(tmp_path: Path, predicted: str) -> Non
     assert pair.mcnemar["p"] == 1
 
 
-def test_a_better_run_is_better_by_both_tests_and_the_other_way_round_worse(tmp_path: Path, predicted: str) -> None:
+def test_better_run_wins_both_tests_and_swapping_runs_flips_the_sign(tmp_path: Path, predicted: str) -> None:
     better = table(tmp_path / "better.csv", made(skill=0.9, seed=1))
     pair, back = report(predicted, better).comparisons[0], report(better, predicted).comparisons[0]
     assert pair.figures["uar"].low > 0
@@ -36,7 +36,7 @@ def test_a_better_run_is_better_by_both_tests_and_the_other_way_round_worse(tmp_
     assert back.mcnemar["only_first"] == pair.mcnemar["only_second"]
 
 
-def test_the_paired_interval_is_narrower_than_that_of_unrelated_runs(tmp_path: Path) -> None:
+def test_paired_interval_is_narrower_than_the_unpaired_interval(tmp_path: Path) -> None:
     columns, rng = made(clips=1200, speakers=20, skill=0.5), np.random.default_rng(0)
     other = columns | {"predicted": [truth if rng.random() < 0.05 else guess for truth, guess in
                                      zip(columns["emotion"], columns["predicted"], strict=True)]}  # fmt: skip
@@ -47,7 +47,7 @@ def test_the_paired_interval_is_narrower_than_that_of_unrelated_runs(tmp_path: P
     assert pair.high - pair.low < 0.5 * unpaired
 
 
-def test_runs_are_compared_on_the_clips_that_both_have_in_any_order(tmp_path: Path, predicted: str) -> None:
+def test_runs_are_compared_on_their_common_clips_in_any_order(tmp_path: Path, predicted: str) -> None:
     columns = made(seed=3)
     order = np.random.default_rng(0).permutation(240)[:100]
     part = {name: [values[k] for k in order] for name, values in columns.items()}
@@ -59,7 +59,7 @@ def test_runs_are_compared_on_the_clips_that_both_have_in_any_order(tmp_path: Pa
 
 
 @pytest.mark.parametrize("seeds", [2, 3])
-def test_runs_of_several_seeds_are_compared_on_the_answers_that_both_have(tmp_path: Path, seeds: int) -> None:
+def test_runs_with_several_seeds_are_compared_on_their_common_answers(tmp_path: Path, seeds: int) -> None:
     """Else what is easy, and answered by one of them only, would count for it."""
     parts = [made(seed=seed) for seed in range(seeds)]
     whole = seeded(*parts)
@@ -86,7 +86,7 @@ def test_runs_without_a_clip_in_common_are_not_compared(tmp_path: Path, predicte
     assert "no clip in common" in page.read_text()
 
 
-def test_runs_in_one_table_are_told_apart_by_their_name(tmp_path: Path) -> None:
+def test_runs_in_one_table_are_separated_by_the_run_column(tmp_path: Path) -> None:
     parts = [made(seed=seed) for seed in range(2)]
     columns = {name: parts[0][name] + parts[1][name] for name in parts[0]}
     columns["run"] = ["first"] * 240 + ["second"] * 240
@@ -95,7 +95,7 @@ def test_runs_in_one_table_are_told_apart_by_their_name(tmp_path: Path) -> None:
     assert found.comparisons[0].clips == 240
 
 
-def test_files_named_alike_are_told_apart(tmp_path: Path) -> None:
+def test_files_of_the_same_name_get_different_run_names(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         table(tmp_path / name / "predictions.csv", made())
@@ -104,7 +104,7 @@ def test_files_named_alike_are_told_apart(tmp_path: Path) -> None:
     assert len({run.run.name for run in runs(*paths)}) == 3
 
 
-def test_clips_without_names_are_paired_by_order_or_not_at_all(tmp_path: Path) -> None:
+def test_unnamed_clips_are_paired_by_order_and_refused_if_truths_differ(tmp_path: Path) -> None:
     truth = ["sad", "angry", "sad", "angry"]
     one = two(tmp_path / "a.csv", truth, truth)
     other = two(tmp_path / "b.csv", truth, ["sad"] * 4)
@@ -114,7 +114,7 @@ def test_clips_without_names_are_paired_by_order_or_not_at_all(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("indent", [None, 2])
-def test_clips_that_a_json_document_holds_by_name_are_paired_by_name(tmp_path: Path, indent: int | None) -> None:
+def test_clips_keyed_by_name_in_json_are_paired_by_name(tmp_path: Path, indent: int | None) -> None:
     words = EMOTIONS * 6
     rows = {f"c{k}": {"emotion": word, "predicted": words[k - k % 2]} for k, word in enumerate(words)}
     for name, held in (("a.json", rows), ("b.json", dict(reversed(rows.items())))):

@@ -13,7 +13,7 @@ from scored_tables import EMOTIONS, Columns, dropped, made, report, table
 from sertool.manifests import manifest_io
 
 
-def test_map_joins_classes_and_their_probabilities(tmp_path: Path) -> None:
+def test_map_merges_classes_and_their_probabilities(tmp_path: Path) -> None:
     path = table(tmp_path / "one.csv", made())
     joined = report(path, mapping={"sad": "neutral"})
     assert joined.emotions == ("neutral", "happy", "angry")
@@ -21,7 +21,7 @@ def test_map_joins_classes_and_their_probabilities(tmp_path: Path) -> None:
     assert joined.runs[0].figures["log_loss"].value < report(path).runs[0].figures["log_loss"].value
 
 
-def test_map_joins_the_confidence_too_where_probabilities_tell_it(tmp_path: Path) -> None:
+def test_map_recomputes_confidence_only_where_probabilities_are_given(tmp_path: Path) -> None:
     columns = made()
     said, unsaid = table(tmp_path / "a.csv", columns), table(tmp_path / "b.csv", dropped(columns, "confidence"))
     figures, wanted = (report(path, mapping={"sad": "neutral"}).runs[0].figures["ece"] for path in (said, unsaid))
@@ -33,13 +33,13 @@ def test_map_joins_the_confidence_too_where_probabilities_tell_it(tmp_path: Path
     assert note not in report(alone, mapping={"sad": "gloom"}).runs[0].notes
 
 
-def test_a_mapping_that_no_label_meets_is_said(predicted: str) -> None:
+def test_mapping_that_matches_no_label_is_warned_about(predicted: str) -> None:
     done = sertool("eval", predicted, "--map", "agnry=happy")
     assert "--map agnry=happy changes nothing: no clip has the label 'agnry'" in done.err
     assert "changes" not in sertool("eval", predicted, "--map", "angry=happy").err
 
 
-def test_figures_of_the_whole_chain_agree_with_scikit_learn(predicted: str) -> None:
+def test_reported_figures_agree_with_scikit_learn(predicted: str) -> None:
     theirs = pytest.importorskip("sklearn.metrics")
     columns, found = made(), report(predicted).runs[0]
     truth, guess = columns["emotion"], columns["predicted"]
@@ -57,7 +57,7 @@ def test_figures_of_the_whole_chain_agree_with_scikit_learn(predicted: str) -> N
     assert [one.name for one in found.classes] == list(EMOTIONS)
 
 
-def test_a_model_gives_no_chance_to_an_emotion_that_it_alone_of_several_lacks(tmp_path: Path) -> None:
+def test_empty_probability_of_an_emotion_counts_as_zero(tmp_path: Path) -> None:
     """As where folds that were trained on different emotions are joined: their columns are empty in others' rows."""
     columns = {
         "emotion": ["sad", "angry", "sad", "calm"], "predicted": ["sad", "angry", "sad", "sad"],
@@ -69,9 +69,7 @@ def test_a_model_gives_no_chance_to_an_emotion_that_it_alone_of_several_lacks(tm
     assert any(note.endswith(": 1 row of probabilities below 0 or that do not sum to 1") for note in found.notes)
 
 
-def test_emotions_that_the_predictions_cannot_name_are_without_log_loss_and_wrong_by_all_else(
-    tmp_path: Path, say: Any
-) -> None:
+def test_emotions_without_probabilities_skip_log_loss_and_count_as_wrong_elsewhere(tmp_path: Path, say: Any) -> None:
     columns, known = made(), dropped(made(), "p_angry")
     chances = np.array([columns[f"p_{name}"] for name in EMOTIONS[:3]])
     chances /= chances.sum(0)
@@ -94,7 +92,7 @@ def test_emotions_that_the_predictions_cannot_name_are_without_log_loss_and_wron
     assert line.split(",")[-2] == str(240 - lost)
 
 
-def test_probabilities_that_are_highest_elsewhere_than_at_the_prediction_are_counted(tmp_path: Path) -> None:
+def test_rows_whose_most_probable_emotion_is_not_the_prediction_are_counted(tmp_path: Path) -> None:
     columns, said = made(), "another emotion than the predicted one has the highest probability"
     swapped = columns | {"p_sad": columns["p_angry"], "p_angry": columns["p_sad"]}
     count = sum(word in ("sad", "angry") for word in columns["predicted"])
@@ -106,7 +104,7 @@ def test_probabilities_that_are_highest_elsewhere_than_at_the_prediction_are_cou
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_columns_of_probabilities_are_known_in_any_case(tmp_path: Path, kind: str) -> None:
+def test_probability_columns_are_recognised_in_any_letter_case(tmp_path: Path, kind: str) -> None:
     columns = made()
     loud = {f"P_{name[2:].title()}" if name[:2] == "p_" else name: values for name, values in columns.items()}
     paths = [str(tmp_path / f"{name}.{kind}") for name in "ab"]
@@ -117,7 +115,7 @@ def test_columns_of_probabilities_are_known_in_any_case(tmp_path: Path, kind: st
     assert found.notes == ()
 
 
-def test_figures_of_fewer_rows_than_the_others_say_of_how_many(tmp_path: Path, say: Any) -> None:
+def test_figures_computed_from_fewer_rows_state_their_row_count(tmp_path: Path, say: Any) -> None:
     columns = dropped(made(), "confidence")
     columns["p_sad"][:9] = [2.0] * 9
     out = say(table(tmp_path / "a.csv", columns))[1]
@@ -125,14 +123,14 @@ def test_figures_of_fewer_rows_than_the_others_say_of_how_many(tmp_path: Path, s
         assert f"\n{figure}, of 231 rows " in out
 
 
-def test_intervals_hold_their_values(predicted: str) -> None:
+def test_confidence_intervals_contain_their_values(predicted: str) -> None:
     found = report(predicted, by=("sex",)).runs[0]
     figures = [*found.figures.values(), *(one.recall for one in found.classes), *(g.uar for g in found.by["sex"])]
     assert all(one.low <= one.value <= one.high for one in found.figures.values())
     assert all(one.low < one.high for one in figures)
 
 
-def test_resamples_that_are_all_alike_make_no_interval(tmp_path: Path, say: Any) -> None:
+def test_no_interval_is_given_if_all_resamples_are_identical(tmp_path: Path, say: Any) -> None:
     rows = ["sad,sad,0.9,ann,old", "angry,angry,0.9,bob,old", "angry,sad,0.8,bob,young"]
     for name, kept in (("right", rows[:2]), ("mixed", rows)):
         (tmp_path / f"{name}.csv").write_text("\n".join(["emotion,predicted,confidence,speaker,band", *kept]))
@@ -192,7 +190,7 @@ def test_an_emotion_of_few_speakers_is_said_to_be_of_few(tmp_path: Path, say: An
         assert ("of 1 or 2 speakers, intervals of UAR hold the truth in 55 to 85 %" in say(path)[1]) is few
 
 
-def test_tables_wider_than_a_terminal_are_broken_between_columns_and_others_never(
+def test_wide_tables_are_split_between_columns_only_on_a_terminal(
     tmp_path: Path, say: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = [table(tmp_path / f"number-{k}.csv", made(seed=k)) for k in range(6)]
@@ -208,7 +206,7 @@ def test_tables_wider_than_a_terminal_are_broken_between_columns_and_others_neve
     assert (tmp_path / "out.txt").read_text() == piped
 
 
-def test_a_strangers_column_called_like_a_probability_changes_nothing(tmp_path: Path, say: Any) -> None:
+def test_unrelated_column_named_like_a_probability_changes_no_figure(tmp_path: Path, say: Any) -> None:
     alone = report(table(tmp_path / "a.csv", made(clips=40))).runs[0]
     strange = table(tmp_path / "b.csv", made(clips=40) | {"p_value": np.linspace(0.001, 0.9, 40).tolist()})
     assert report(strange).runs[0].figures == alone.figures
@@ -217,7 +215,7 @@ def test_a_strangers_column_called_like_a_probability_changes_nothing(tmp_path: 
     assert "sum to 1" not in told
 
 
-def test_the_probability_of_an_emotion_that_nobody_knows_counts_though_it_is_never_true(tmp_path: Path) -> None:
+def test_probability_of_an_unknown_emotion_counts_towards_the_sum(tmp_path: Path) -> None:
     columns = made(clips=40)
     for name in EMOTIONS:
         columns[f"p_{name}"] = [0.9 * value for value in columns[f"p_{name}"]]
@@ -225,7 +223,7 @@ def test_the_probability_of_an_emotion_that_nobody_knows_counts_though_it_is_nev
     assert not [note for note in found.notes if "left out" in note or "sum to 1" in note]
 
 
-def test_confidence_that_is_no_probability_is_left_out(tmp_path: Path) -> None:
+def test_invalid_confidence_and_probabilities_are_left_out(tmp_path: Path) -> None:
     columns = made()
     columns["confidence"] = [100 * value for value in columns["confidence"]]
     columns["p_sad"] = [value + 0.5 for value in columns["p_sad"]]
@@ -235,7 +233,7 @@ def test_confidence_that_is_no_probability_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_a_rounding_error_beyond_0_and_1_costs_no_figure(tmp_path: Path, kind: str) -> None:
+def test_rounding_errors_below_0_or_above_1_are_tolerated(tmp_path: Path, kind: str) -> None:
     columns = made()
     wanted = report(table(tmp_path / f"a.{kind}", columns, kind)).runs[0]
     columns["confidence"][0], columns["confidence"][1] = 1.0000001, -1e-10
@@ -246,7 +244,7 @@ def test_a_rounding_error_beyond_0_and_1_costs_no_figure(tmp_path: Path, kind: s
     assert (found.rows_with, found.notes) == ({}, wanted.notes)
 
 
-def test_probabilities_of_two_decimals_sum_to_one_whatever_their_number(tmp_path: Path) -> None:
+def test_probabilities_rounded_to_two_decimals_count_as_summing_to_one(tmp_path: Path) -> None:
     columns = made(clips=8)
     columns |= {f"p_{name}": [0.26] * 4 + [0.25] * 3 + [0.3] for name in EMOTIONS[:2]}
     columns |= {f"p_{name}": [0.25] * 4 + [0.24] * 3 + [0.3] for name in EMOTIONS[2:]}
@@ -255,7 +253,7 @@ def test_probabilities_of_two_decimals_sum_to_one_whatever_their_number(tmp_path
 
 
 @pytest.mark.parametrize("perceived", [True, False])
-def test_people_are_not_praised_for_labels_that_are_their_own_votes(tmp_path: Path, perceived: bool) -> None:
+def test_human_scores_on_labels_from_their_own_votes_are_flagged(tmp_path: Path, perceived: bool) -> None:
     columns, rng = made(), np.random.default_rng(0)
     votes = rng.integers(0, 6, (240, len(EMOTIONS)))
     columns |= {f"votes_voice_{name}": votes[:, k].tolist() for k, name in enumerate(EMOTIONS)}

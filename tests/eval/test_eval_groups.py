@@ -16,7 +16,7 @@ from sertool.eval.bootstrapping import Bootstrap
 from sertool.numeric import metrics
 
 
-def test_seeds_are_averaged_with_their_deviation(tmp_path: Path) -> None:
+def test_figures_are_averaged_over_seeds_with_their_standard_deviation(tmp_path: Path) -> None:
     parts = [made(skill=skill, seed=seed) for seed, skill in enumerate((0.5, 0.6, 0.7))]
     columns = {name: [value for part in parts for value in part[name]] for name in parts[0]}
     columns["seed"] = np.repeat([0, 1, 2], 240).tolist()
@@ -32,7 +32,7 @@ def test_seeds_are_averaged_with_their_deviation(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("nameless", [False, True])
-def test_a_seed_of_every_row_is_no_seed_of_runs(tmp_path: Path, say: Any, nameless: bool) -> None:
+def test_seed_column_with_a_different_value_per_row_is_ignored(tmp_path: Path, say: Any, nameless: bool) -> None:
     columns = {name: values for name, values in made(clips=40).items() if name != "clip" or not nameless}
     alone = report(table(tmp_path / "a.csv", columns)).runs[0].figures
     strange = table(tmp_path / "b.csv", columns | {"seed": list(range(40))})
@@ -41,7 +41,7 @@ def test_a_seed_of_every_row_is_no_seed_of_runs(tmp_path: Path, say: Any, namele
     assert "all rows are one run: hardly any clip is answered under two values of the column seed" in say(strange)[1]
 
 
-def test_pooled_and_mean_over_folds_are_named_apart(tmp_path: Path, say: Any) -> None:
+def test_pooled_uar_and_mean_over_folds_are_reported_separately(tmp_path: Path, say: Any) -> None:
     columns = made(skill=0.5)
     columns["fold"] = [int(speaker[4:]) % 3 for speaker in columns["speaker"]]
     path = table(tmp_path / "folds.csv", columns)
@@ -53,13 +53,13 @@ def test_pooled_and_mean_over_folds_are_named_apart(tmp_path: Path, say: Any) ->
     assert "UAR, mean over folds" in out
 
 
-def test_folds_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+def test_folds_are_listed_in_numeric_order(tmp_path: Path) -> None:
     columns = made() | {"fold": [(2, 10, 0, 1)[k % 4] for k in range(240)]}
     assert [*report(table(tmp_path / "a.csv", columns)).runs[0].folds] == ["0", "1", "2", "10"]
 
 
 @pytest.mark.parametrize("speakers_of_a_fold", [1, 2])
-def test_folds_count_in_each_resample_as_often_as_their_speakers_are_drawn(
+def test_resampled_folds_are_weighted_by_how_often_their_speakers_are_drawn(
     tmp_path: Path, speakers_of_a_fold: int
 ) -> None:
     """Where all speakers say each emotion equally often, a mean over speakers is the pooled one."""
@@ -80,7 +80,7 @@ def test_folds_count_in_each_resample_as_often_as_their_speakers_are_drawn(
 
 
 @pytest.mark.parametrize("speakers", [0, 5, 12])
-def test_means_over_folds_equal_their_slow_twin(tmp_path: Path, speakers: int) -> None:
+def test_fold_mean_interval_matches_a_slow_reference_implementation(tmp_path: Path, speakers: int) -> None:
     """Which sums every fold over all units, be they in it or not."""
     rng = np.random.default_rng(0)
     first, second = (
@@ -106,7 +106,7 @@ def test_means_over_folds_equal_their_slow_twin(tmp_path: Path, speakers: int) -
     assert (figure.low, figure.high) == pytest.approx(tuple(metrics.interval(means)), abs=1e-12)
 
 
-def test_several_runs_of_folds_say_that_uar_is_pooled_wherever_it_is(
+def test_comparison_of_cross_validated_runs_labels_pooled_uar_everywhere(
     tmp_path: Path, say: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = []
@@ -129,7 +129,7 @@ def test_several_runs_of_folds_say_that_uar_is_pooled_wherever_it_is(
     assert any(title.startswith("UAR, pooled, % with 95 % interval") for title in titles)
 
 
-def test_people_are_scored_by_each_vote_and_by_most_votes(tmp_path: Path) -> None:
+def test_human_listeners_are_scored_by_each_vote_and_by_plurality(tmp_path: Path) -> None:
     columns = {
         "emotion": ["sad", "sad", "angry", "angry"],
         "predicted": ["sad", "sad", "sad", "angry"],
@@ -144,7 +144,7 @@ def test_people_are_scored_by_each_vote_and_by_most_votes(tmp_path: Path) -> Non
     assert found.people["plurality_wa"].value == pytest.approx((1 + 0.5 + 0.5) / 3)
 
 
-def test_several_runs_show_people_and_worst_speakers_as_one_does(tmp_path: Path) -> None:
+def test_comparison_shows_the_human_and_worst_speaker_rows_of_each_report(tmp_path: Path) -> None:
     votes = {f"votes_voice_{name}": [k % 3 for k in range(240)] for name in EMOTIONS[:2]}
     paths = [table(tmp_path / f"{name}.csv", made(seed=k) | (votes if k < 2 else {})) for k, name in enumerate("abc")]
     alone = [reports.text(report(path)) for path in paths[:2]]
@@ -160,7 +160,7 @@ def test_several_runs_show_people_and_worst_speakers_as_one_does(tmp_path: Path)
         assert row[2:5] == next(words[-3:] for words in said if words[:4] == ["people,", "each", "vote:", "UAR"])
 
 
-def test_groups_are_scored_apart_and_ages_in_bands(predicted: str) -> None:
+def test_groups_are_scored_separately_and_ages_are_banded(predicted: str) -> None:
     found = report(predicted, by=("sex", "age", "speaker")).runs[0]
     assert [group.name for group in found.by["age"]] == ["18 to 29", "30 to 44", "45 to 59", "60 and over"]
     assert sum(group.clips for group in found.by["sex"]) == 240
@@ -190,7 +190,7 @@ def test_a_band_of_ages_begins_with_its_first_year(tmp_path: Path) -> None:
     assert [(group.name, group.clips) for group in found] == [("under 18", 60), ("18 to 29", 120), ("30 to 44", 60)]
 
 
-def test_clips_are_grouped_by_any_column_of_few_values(tmp_path: Path) -> None:
+def test_clips_can_be_grouped_by_any_column_with_few_values(tmp_path: Path) -> None:
     with (tmp_path / "own.csv").open("w", newline="") as stream:
         rows = csv.writer(stream)
         rows.writerow(["emotion", "predicted", "condition", "rating", "Gender", "number"])
@@ -207,7 +207,7 @@ def test_clips_are_grouped_by_any_column_of_few_values(tmp_path: Path) -> None:
     assert "no single words or numbers" in refused_by(str(tmp_path / "own.jsonl"), "tags")
 
 
-def test_groups_are_of_answers_where_a_column_differs_between_the_seeds_of_a_clip(tmp_path: Path) -> None:
+def test_answers_are_grouped_individually_where_columns_differ_between_seeds(tmp_path: Path) -> None:
     parts = [made(seed=seed) | {"fold": [(k + seed) % 2 for k in range(240)]} for seed in range(2)]
     found = report(table(tmp_path / "a.csv", seeded(*parts)), by=("seed", "fold", "predicted")).runs[0]
     alone = [report(table(tmp_path / f"{seed}.csv", part), by=("fold",)).runs[0] for seed, part in enumerate(parts)]
@@ -220,7 +220,7 @@ def test_groups_are_of_answers_where_a_column_differs_between_the_seeds_of_a_cli
         assert group.clips == sum(group.name in words for words in zip(*(p["predicted"] for p in parts), strict=True))
 
 
-def test_what_any_row_of_a_clip_knows_is_known(tmp_path: Path) -> None:
+def test_clip_metadata_missing_for_one_seed_is_taken_from_another(tmp_path: Path) -> None:
     first, second = made(), made(seed=1)
     path = table(tmp_path / "a.csv", seeded(first | {"sex": [None] * 240, "speaker": [None] * 240}, second))
     found = report(path, by=("sex",)).runs[0]
@@ -241,7 +241,7 @@ def test_the_worst_speakers_come_first(predicted: str) -> None:
     assert [group.uar.value for group in found.worst] == pytest.approx(values[: len(found.worst)])
 
 
-def test_speakers_who_are_heard_as_well_stand_in_the_order_of_their_names(tmp_path: Path) -> None:
+def test_speakers_with_equal_scores_are_sorted_by_name(tmp_path: Path) -> None:
     speakers = [f"s{number:02d}" for number in np.random.default_rng(0).permutation(40)]
     rows = [f"{name},{truth},{'sad' if name < 's20' else truth}" for name in speakers for truth in ("sad", "angry")]
     (tmp_path / "p.csv").write_text("\n".join(["speaker,emotion,predicted", *rows]))
@@ -249,14 +249,14 @@ def test_speakers_who_are_heard_as_well_stand_in_the_order_of_their_names(tmp_pa
     assert [name for name, _, _ in found.each_speaker] == sorted(speakers)
 
 
-def test_few_speakers_are_said_to_be_few(tmp_path: Path) -> None:
+def test_bootstrap_resamples_within_speakers_if_they_are_fewer_than_eight(tmp_path: Path) -> None:
     found = report(table(tmp_path / "a.csv", made(speakers=7))).runs[0]
     assert "within the 7 speakers" in found.bootstrap
     assert report(table(tmp_path / "b.csv", made(speakers=8))).runs[0].bootstrap == "over 8 speakers"
 
 
 @pytest.mark.parametrize(("speakers", "is_said"), [(7, False), (8, True), (19, True), (20, False)])
-def test_intervals_and_p_over_few_speakers_are_said_to_promise_too_much(
+def test_intervals_and_p_values_over_few_speakers_are_flagged_as_optimistic(
     tmp_path: Path, speakers: int, is_said: bool
 ) -> None:
     paths = [table(tmp_path / f"{name}.csv", made(speakers=speakers)) for name in "ab"]
@@ -265,7 +265,7 @@ def test_intervals_and_p_over_few_speakers_are_said_to_promise_too_much(
     assert (f"{says}." in one, f"{says}; p is below .05 by chance" in both) == (is_said, is_said)
 
 
-def test_windows_of_a_clip_are_rows_of_their_own(tmp_path: Path) -> None:
+def test_windows_of_a_clip_are_scored_as_separate_rows(tmp_path: Path) -> None:
     columns = dropped(made(clips=80), "speaker")
     columns["clip"] = [f"toy/{k // 4}" for k in range(80)]
     columns["start"] = [float(k % 4) for k in range(80)]
@@ -273,7 +273,7 @@ def test_windows_of_a_clip_are_rows_of_their_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("speakers", [0, 2, 12])
-def test_windows_of_a_clip_are_counted_as_such_and_drawn_together(tmp_path: Path, speakers: int) -> None:
+def test_windows_of_a_clip_are_counted_and_resampled_together(tmp_path: Path, speakers: int) -> None:
     """Each clip ten times over says nothing more: the intervals stay what they are of the clips alone."""
     alone = made(clips=120, speakers=speakers or 1)
     alone = alone if speakers else dropped(alone, "speaker")
@@ -290,20 +290,20 @@ def test_windows_of_a_clip_are_counted_as_such_and_drawn_together(tmp_path: Path
     assert wording.methods(both)[-1].startswith("McNemar's test takes the windows of a clip for independent")
 
 
-def test_windows_of_clips_without_speakers_are_drawn_together_beside_many_speakers() -> None:
+def test_windows_of_clips_with_unknown_speakers_are_resampled_together() -> None:
     speaker, whole = np.array([*range(8), -1, -1, -1]), np.array([*range(8), 8, 9, 8])
     units = metrics.units_of(speaker, whole)
     assert units.of_clip[8] == units.of_clip[10]
     assert len(np.unique(units.of_clip)) == len(units.stratum) == 10
 
 
-def test_seeds_of_a_clip_are_no_windows(tmp_path: Path) -> None:
+def test_rows_of_several_seeds_are_not_counted_as_windows(tmp_path: Path) -> None:
     columns = {name: 2 * values for name, values in made(clips=40).items()} | {"seed": [0] * 40 + [1] * 40}
     found = report(table(tmp_path / "a.csv", columns | {"start": [0.0] * 80})).runs[0]
     assert (found.clips, found.windows_of) == (40, None)
 
 
-def test_channels_of_a_clip_are_rows_of_their_own(tmp_path: Path) -> None:
+def test_channels_of_a_clip_are_scored_as_separate_rows(tmp_path: Path) -> None:
     columns = dropped(made(clips=80), "speaker")
     columns |= {"clip": [f"toy/{k // 4}" for k in range(80)], "start": [float(k // 2 % 2) for k in range(80)]}
     columns["channel"] = [1 + k % 2 for k in range(80)]

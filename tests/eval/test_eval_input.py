@@ -27,14 +27,14 @@ def test_every_format_gives_the_same_figures(tmp_path: Path, predicted: str, kin
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
-def test_answers_from_a_pipe_are_called_so(tmp_path: Path) -> None:
+def test_run_read_from_a_pipe_is_named_pipe(tmp_path: Path) -> None:
     two(tmp_path / "p.csv", ["sad", "happy"] * 8, ["sad", "happy"] * 8)
     line = f"{sys.executable} -m sertool eval <(cat {tmp_path / 'p.csv'})"
     assert subprocess.run(["bash", "-c", line], capture_output=True, check=True).stdout.startswith(b"pipe: ")
 
 
 @pytest.mark.parametrize("header", ["emotion,predicted", "y_true,y_pred"])
-def test_answers_that_were_joined_are_scored_without_their_headers(tmp_path: Path, header: str) -> None:
+def test_repeated_headers_in_concatenated_predictions_are_skipped(tmp_path: Path, header: str) -> None:
     path = tmp_path / "p.csv"
     two(path, ["sad", "happy"] * 8, ["sad", "happy"] * 8, header)
     wanted = sertool("eval", path, "-f", "json").out
@@ -47,7 +47,7 @@ def test_answers_that_were_joined_are_scored_without_their_headers(tmp_path: Pat
 
 @pytest.mark.parametrize("header", ["y_true,y_pred", "truth,predicted", "Label,Prediction", "\ufefftarget,pred",
                                     "true_emotion,predicted_emotion", "emotion_true,emotion_pred"])  # fmt: skip
-def test_two_columns_under_usual_names_are_enough(tmp_path: Path, header: str) -> None:
+def test_two_columns_with_common_names_are_sufficient(tmp_path: Path, header: str) -> None:
     path = two(tmp_path / "two.csv", ["angry", "sad", "sad"], ["angry", "sad", "angry"], header)
     found = report(path).runs[0]
     assert found.figures["uar"].value == pytest.approx(0.75)
@@ -56,7 +56,7 @@ def test_two_columns_under_usual_names_are_enough(tmp_path: Path, header: str) -
 
 
 @pytest.mark.parametrize("header", ["emotion,predicted", "y_true,y_pred"])
-def test_answers_behind_hundreds_of_features_are_read(tmp_path: Path, header: str) -> None:
+def test_predictions_after_hundreds_of_feature_columns_are_read(tmp_path: Path, header: str) -> None:
     rows = [",".join(["0.5"] * 700 + [word] * 2) for word in ("sad", "happy")]
     names = ",".join(f"feature_{k}" for k in range(700))
     (tmp_path / "p.csv").write_text("\n".join([f"{names},{header}", *rows]))
@@ -65,20 +65,20 @@ def test_answers_behind_hundreds_of_features_are_read(tmp_path: Path, header: st
 
 @pytest.mark.parametrize("separator", ["\t", ","])
 @pytest.mark.parametrize("names", [("y_true", "y_pred"), ("emotion", "predicted")])
-def test_a_table_with_an_index_without_a_name_is_read(tmp_path: Path, separator: str, names: tuple[str, ...]) -> None:
+def test_table_with_an_unnamed_index_column_is_read(tmp_path: Path, separator: str, names: tuple[str, ...]) -> None:
     lines = [("", *names), ("0", "sad", "sad"), ("1", "happy", "sad")]
     (tmp_path / "p.tsv").write_text("\n".join(map(separator.join, lines)))
     assert report(str(tmp_path / "p.tsv")).runs[0].figures["uar"].value == pytest.approx(0.5)
 
 
-def test_lines_may_end_as_on_old_macintoshes(tmp_path: Path) -> None:
+def test_lines_ending_in_carriage_returns_are_read(tmp_path: Path) -> None:
     for header in ("emotion;predicted", "truth;pred"):
         (tmp_path / "m.csv").write_bytes(f"{header}\ra;a\rb;b\rb;a\r".encode())
         assert report(str(tmp_path / "m.csv")).runs[0].figures["uar"].value == pytest.approx(0.75)
 
 
 @pytest.mark.parametrize("header", [b"Wahr;pred", b"Wahr;predicted"])
-def test_text_of_older_spreadsheets_is_refused_by_the_users_own_column(tmp_path: Path, header: bytes) -> None:
+def test_non_utf8_text_is_refused_naming_line_and_column(tmp_path: Path, header: bytes) -> None:
     (tmp_path / "p.csv").write_bytes(header + b"\nm\xfcde;sad\n")
     says = refused(str(tmp_path / "p.csv"), truth="Wahr")
     assert "p.csv: " in says
@@ -86,12 +86,12 @@ def test_text_of_older_spreadsheets_is_refused_by_the_users_own_column(tmp_path:
     assert "semicolons" not in says  # which is no format that anybody asked for
 
 
-def test_a_workbook_is_told_to_be_saved_as_text(tmp_path: Path) -> None:
+def test_excel_workbook_is_refused_with_advice_to_save_as_csv(tmp_path: Path) -> None:
     (tmp_path / "p.xlsx").write_bytes(b"PK\3\4" + bytes(100))
     assert "an Excel workbook, or another archive: save it as CSV UTF-8" in refused(str(tmp_path / "p.xlsx"))
 
 
-def test_names_that_index_knows_are_known_here(tmp_path: Path) -> None:
+def test_column_and_label_aliases_of_index_are_recognised_by_eval(tmp_path: Path) -> None:
     lines = ["class,pred,actor,gender", *(f"sad,sad,s{k % 9},F" for k in range(18)), "angry,sad,s0,M"]
     (tmp_path / "p.csv").write_text("\n".join(lines))
     found = report(str(tmp_path / "p.csv"), by=("sex",)).runs[0]
@@ -99,24 +99,24 @@ def test_names_that_index_knows_are_known_here(tmp_path: Path) -> None:
     assert [group.name for group in found.by["sex"]] == ["female", "male"]
 
 
-def test_a_column_that_is_pointed_at_is_nothing_else(tmp_path: Path) -> None:
+def test_column_chosen_as_prediction_is_not_also_read_as_speaker(tmp_path: Path) -> None:
     path = two(tmp_path / "two.csv", ["a", "b", "b"], ["a", "b", "a"], "text,actor")
     assert report(path, truth="text", predicted="actor").runs[0].speakers == 0
 
 
-def test_where_nobody_is_named_it_is_said_how_to(tmp_path: Path, say: Callable[..., Any]) -> None:
+def test_report_without_speakers_suggests_a_speaker_column(tmp_path: Path, say: Callable[..., Any]) -> None:
     _, out, _ = say(two(tmp_path / "two.csv", ["a", "b", "b"], ["a", "b", "a"]))
     assert "a column speaker (or speaker_id, spk, actor, subject) would tell" in out
 
 
-def test_columns_of_any_name_can_be_pointed_at(tmp_path: Path) -> None:
+def test_truth_and_prediction_columns_can_have_any_name(tmp_path: Path) -> None:
     path = two(tmp_path / "two.csv", ["a", "b", "b"], ["a", "b", "a"], "said,heard")
     assert report(path, truth="said", predicted="heard").runs[0].figures["wa"].value == pytest.approx(2 / 3)
     assert "said" in refused(path, truth="nowhere", predicted="heard")
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
-def test_what_others_mean_by_a_name_of_ours_is_left_out_where_no_figure_needs_it(
+def test_optional_columns_of_unexpected_type_are_left_out_with_a_warning(
     tmp_path: Path, say: Callable[..., Any], kind: str
 ) -> None:
     columns = {"emotion": ["a", "b"], "predicted": ["a", "a"], "age": ["25-30", "old"], "confidence": ["93%", "5%"],
@@ -135,7 +135,7 @@ def test_what_others_mean_by_a_name_of_ours_is_left_out_where_no_figure_needs_it
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
-def test_ages_in_bands_are_groups(tmp_path: Path, say: Callable[..., Any], kind: str) -> None:
+def test_age_ranges_are_read_as_the_group_age_band(tmp_path: Path, say: Callable[..., Any], kind: str) -> None:
     columns = {"emotion": ["a", "b"], "predicted": ["a", "a"], "age": ["25-30", "31-40"]}
     path = str(tmp_path / f"others.{kind}")
     with Path(path).open("wb") as stream:
@@ -154,7 +154,7 @@ def test_columns_may_be_separated_by_semicolons(tmp_path: Path, header: str) -> 
     assert report(str(tmp_path / "two.csv"), **asked).runs[0].figures["wa"].value == pytest.approx(2 / 3)
 
 
-def test_parts_have_any_case_and_rows_of_none_are_counted(tmp_path: Path, say: Callable[..., Any]) -> None:
+def test_split_names_match_in_any_case_and_other_rows_are_counted(tmp_path: Path, say: Callable[..., Any]) -> None:
     parts = ["Test"] * 150 + ["valid"] * 50 + ["extra"] * 40
     path = table(tmp_path / "one.csv", made() | {"split": parts})
     code, out, err = say(path)
@@ -166,7 +166,7 @@ def test_parts_have_any_case_and_rows_of_none_are_counted(tmp_path: Path, say: C
     assert "40 rows without a split: left out" in say(bare)[2]
 
 
-def test_words_of_others_meet_ours(tmp_path: Path) -> None:
+def test_common_label_variants_match_known_emotions(tmp_path: Path) -> None:
     path = two(tmp_path / "two.csv", ["ANG", "happiness", "Sad"], ["angry", "hap", "sadness"])
     assert report(path).runs[0].figures["wa"].value == 1
 
@@ -181,20 +181,20 @@ def test_words_in_chinese_are_read_by_the_translation_after_them(tmp_path: Path)
     assert report(blend).emotions == ("sad", "angry", "f\u00e2ch\u00e9/angry")
 
 
-def test_words_are_the_same_in_either_form_of_unicode(tmp_path: Path) -> None:
+def test_labels_match_across_unicode_normalisation_forms(tmp_path: Path) -> None:
     path = two(tmp_path / "two.csv", ["m\u00fcde", "sad"], ["mu\u0308de", "sad"])
     assert report(path).emotions == ("sad", "m\u00fcde")
     assert report(path).runs[0].figures["wa"].value == 1
 
 
-def test_one_column_is_not_both_truth_and_answer(tmp_path: Path) -> None:
+def test_same_column_for_truth_and_prediction_is_refused(tmp_path: Path) -> None:
     path = two(tmp_path / "two.csv", ["sad", "happy"], ["sad", "sad"], "y,yhat")
     done = sertool("eval", path, "--truth", "yhat", "--predicted", "yhat")
     assert (done.code, "--truth and --predicted both name the column yhat" in done.line) == (2, True)
 
 
 @pytest.mark.parametrize("option", ["-o", "--html"])
-def test_a_report_is_not_written_over_what_it_scores(tmp_path: Path, option: str) -> None:
+def test_report_that_would_overwrite_its_predictions_is_refused(tmp_path: Path, option: str) -> None:
     path = Path(two(tmp_path / "two.csv", ["sad", "happy"], ["sad", "sad"]))
     held = path.read_bytes()
     (tmp_path / "alias.csv").symlink_to(path)
@@ -203,7 +203,7 @@ def test_a_report_is_not_written_over_what_it_scores(tmp_path: Path, option: str
         assert (done.code, "holds the predictions that are scored" in done.line, path.read_bytes()) == (2, True, held)
 
 
-def test_a_run_is_named_by_its_folder_too(tmp_path: Path) -> None:
+def test_run_can_be_given_as_its_folder(tmp_path: Path) -> None:
     for name, skill in (("a", 0.5), ("b", 0.7)):
         (tmp_path / name).mkdir()
         held = manifest.from_columns(made(skill=skill) | {"run": [name] * 240})
@@ -216,7 +216,9 @@ def test_a_run_is_named_by_its_folder_too(tmp_path: Path) -> None:
     assert "holds the predictions that are scored" in over.line
 
 
-def test_a_folder_that_holds_runs_names_them(tmp_path: Path, say: Callable[..., tuple[int, str, str]]) -> None:
+def test_folder_of_several_runs_is_refused_and_its_runs_are_named(
+    tmp_path: Path, say: Callable[..., tuple[int, str, str]]
+) -> None:
     for name in ("leaky", "disjoint", ".before-leaky"):
         (tmp_path / name).mkdir()
         table(tmp_path / name / "predictions.parquet", made(), "parquet")
@@ -229,7 +231,7 @@ def test_a_folder_that_holds_runs_names_them(tmp_path: Path, say: Callable[..., 
     assert "is a folder, not a manifest" in say(str(tmp_path))[2]
 
 
-def test_whole_numbers_that_became_fractions_are_the_same_labels(tmp_path: Path) -> None:
+def test_numeric_labels_match_whether_integer_or_float(tmp_path: Path) -> None:
     path = two(tmp_path / "two.csv", ["0", "1", "10", "-1", "2"], ["0.0", "1.0", "2.0", "-1.0", ""], "y_true,y_pred")
     assert report(path).emotions == ("0", "1", "2", "10", "-1")
     whole = {"emotion": [0, 1, 2, 1], "predicted": [0.0, 1.0, 1.0, None], "p_1.0": [0.5] * 4, "p_0.0": [0.5] * 4}
@@ -239,12 +241,12 @@ def test_whole_numbers_that_became_fractions_are_the_same_labels(tmp_path: Path)
     assert found.runs[0].figures["brier"].value == pytest.approx((0.5 + 0.5 + 1.5) / 3)
 
 
-def test_numbers_are_labels_too(tmp_path: Path) -> None:
+def test_numbers_are_accepted_as_labels(tmp_path: Path) -> None:
     path = two(tmp_path / "two.csv", ["0", "1", "10", "2"], ["0", "1", "2", "10"], "y_true,y_pred")
     assert report(path).emotions == ("0", "1", "2", "10")
 
 
-def test_stdin_is_read(predicted: str) -> None:
+def test_predictions_are_read_from_stdin(predicted: str) -> None:
     command = [sys.executable, "-m", "sertool", "eval", "-f", "json", "--resamples", "100"]
     done = subprocess.run(command, input=Path(predicted).read_bytes(), capture_output=True, check=True)
     assert json.loads(done.stdout)["runs"][0]["name"] == "stdin"
@@ -280,7 +282,7 @@ def test_stdin_is_read(predicted: str) -> None:
         ('emotion,predicted\n"s\na",a\nb,"\x1b[31mred"\n', "--map \\x1b[31mred=EMOTION"),
     ],
 )
-def test_what_cannot_be_scored_is_refused_in_one_line(tmp_path: Path, text: str, words: str) -> None:
+def test_unscorable_input_is_refused_in_one_line(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "bad.csv"
     path.write_text(text)
     assert words in refused(str(path))
@@ -290,7 +292,7 @@ def test_what_cannot_be_scored_is_refused_in_one_line(tmp_path: Path, text: str,
     "emotion,predicted\nfear,sad\nhappy,sad\n",
     "emotion,predicted,p_fear,p_sad,p_angry\nfear,sad,0,1,0\nhappy,angry,0,0,1\n",
 ])  # fmt: skip
-def test_answers_that_are_all_wrong_are_scored_where_the_words_are_the_same(tmp_path: Path, text: str) -> None:
+def test_all_wrong_predictions_are_scored_if_the_labels_are_comparable(tmp_path: Path, text: str) -> None:
     (tmp_path / "wrong.csv").write_text(text)
     assert report(str(tmp_path / "wrong.csv")).runs[0].figures["uar"].value == 0
 
@@ -301,17 +303,17 @@ def test_answers_that_are_all_wrong_are_scored_where_the_words_are_the_same(tmp_
     "emotion,predicted,p_A,p_B,p_sad\nA,A,1,0,0\nB,sad,0,0,1\n",
     "emotion,predicted\n0,0\n3,1\n",
 ])  # fmt: skip
-def test_truth_in_words_that_somebody_knows_is_scored_though_it_was_not_predicted(tmp_path: Path, text: str) -> None:
+def test_recognisable_truth_labels_are_scored_even_if_never_predicted(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.csv").write_text(text)
     assert report(str(tmp_path / "a.csv")).runs[0].clips > 1
 
 
-def test_a_word_that_one_of_several_runs_predicts_is_known(tmp_path: Path) -> None:
+def test_label_predicted_by_any_run_is_accepted_for_all_runs(tmp_path: Path) -> None:
     one = two(tmp_path / "one.csv", ["sad", "stress"], ["sad", "stress"])
     assert len(report(one, two(tmp_path / "b.csv", ["sad", "stress"], ["sad", "angry"])).runs) == 2
 
 
-def test_test_is_scored_where_it_is_and_else_dev_and_never_train(tmp_path: Path) -> None:
+def test_test_split_is_scored_else_dev_and_train_only_on_request(tmp_path: Path) -> None:
     columns = made(clips=60)
     columns["split"] = ["train"] * 20 + ["dev"] * 20 + ["test"] * 20
     path = table(tmp_path / "a.csv", columns)
@@ -328,7 +330,7 @@ def test_test_is_scored_where_it_is_and_else_dev_and_never_train(tmp_path: Path)
     assert "only train" in refused(path, split="dev")
 
 
-def test_speakers_on_both_sides_are_called_a_leak(tmp_path: Path) -> None:
+def test_speakers_in_both_train_and_test_are_reported_as_a_leak(tmp_path: Path) -> None:
     columns = made(clips=60)
     columns["split"] = ["train", "test"] * 30
     columns["speaker"] = ["toy:0"] * 60
@@ -336,7 +338,7 @@ def test_speakers_on_both_sides_are_called_a_leak(tmp_path: Path) -> None:
     assert found.notes[0] == "LEAKY: 1 of the speakers are in train too"
 
 
-def test_rows_without_an_answer_are_counted_and_not_scored(tmp_path: Path) -> None:
+def test_rows_without_prediction_or_truth_are_counted_and_not_scored(tmp_path: Path) -> None:
     columns = made(clips=100)
     columns["predicted"][:10] = [None] * 10
     columns["emotion"][10:15] = [None] * 5
@@ -351,7 +353,7 @@ def test_rows_without_an_answer_are_counted_and_not_scored(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
-def test_an_empty_text_is_nothing_in_any_format(tmp_path: Path, kind: str) -> None:
+def test_empty_strings_count_as_missing_in_every_format(tmp_path: Path, kind: str) -> None:
     columns = made()
     for name, count in (("emotion", 3), ("predicted", 5), ("speaker", 7)):
         columns[name][:count] = [""] * count
@@ -361,14 +363,14 @@ def test_an_empty_text_is_nothing_in_any_format(tmp_path: Path, kind: str) -> No
     assert "2 clips have no speaker" in found.notes
 
 
-def test_what_is_never_true_or_never_predicted_is_said(tmp_path: Path) -> None:
+def test_emotions_never_true_or_never_predicted_are_reported(tmp_path: Path) -> None:
     path = two(tmp_path / "a.csv", ["sad", "angry", "fear", "sad"], ["sad", "calm", "sad", "sad"])
     notes = report(path).runs[0].notes
     assert "angry, fear are never predicted" in notes
     assert "calm is predicted and never true" in notes
 
 
-def test_the_protocol_is_read_from_the_chain_of_commands(tmp_path: Path) -> None:
+def test_protocol_is_read_from_the_recorded_command_chain(tmp_path: Path) -> None:
     made_by = provenance.made_by(manifest.from_columns(made()), "sertool train --protocol random-80-20 -o 'x y'", 0)
     manifest_io.write(made_by, str(tmp_path / "a.parquet"), "parquet")
     found = report(str(tmp_path / "a.parquet")).runs[0]

@@ -36,7 +36,7 @@ def test_wrong_usage_exits_2_with_one_line(predicted: str, say: Any, words: list
     assert err.count("\n") == 1
 
 
-def test_json_holds_what_a_makefile_needs(predicted: str, say: Any) -> None:
+def test_json_report_holds_figures_confusion_emotions_and_groups(predicted: str, say: Any) -> None:
     code, out, _ = say(predicted, "-f", "json", "--by", "sex", "--resamples", "100")
     held = json.loads(out)
     assert code == 0
@@ -47,7 +47,7 @@ def test_json_holds_what_a_makefile_needs(predicted: str, say: Any) -> None:
     assert len(run["by"]["sex"]) == 2
 
 
-def test_clips_without_a_value_stand_in_the_table_too(tmp_path: Path, say: Any) -> None:
+def test_clips_without_a_group_value_form_their_own_group(tmp_path: Path, say: Any) -> None:
     columns = made()
     columns["sex"] = [sex if k >= 97 else None for k, sex in enumerate(columns["sex"])]
     path = table(tmp_path / "a.csv", columns)
@@ -57,7 +57,7 @@ def test_clips_without_a_value_stand_in_the_table_too(tmp_path: Path, say: Any) 
     assert re.search(r"^\(not known\) +97 ", say(path, "--by", "sex", "--resamples", "100")[1], re.MULTILINE)
 
 
-def test_csv_has_one_figure_a_line(tmp_path: Path, predicted: str, say: Any) -> None:
+def test_csv_has_one_figure_per_line(tmp_path: Path, predicted: str, say: Any) -> None:
     other = table(tmp_path / "other.csv", made(seed=1))
     _, out, _ = say(predicted, other, "-f", "csv", "--resamples", "100")
     rows = list(csv.DictReader(io.StringIO(out)))
@@ -68,14 +68,14 @@ def test_csv_has_one_figure_a_line(tmp_path: Path, predicted: str, say: Any) -> 
     assert not any(value == "nan" for row in rows for value in row.values())
 
 
-def test_a_name_of_several_lines_is_one_cell_of_csv(tmp_path: Path, say: Any) -> None:
+def test_name_containing_a_line_break_stays_one_csv_cell(tmp_path: Path, say: Any) -> None:
     path = table(tmp_path / "a.parquet", made() | {"room": ["here", "not\rhere"] * 120}, "parquet")
     _, out, _ = say(path, "-f", "csv", "--by", "room", "--resamples", "100")
     named = {row["row"] for row in csv.DictReader(io.StringIO(out, newline=""))}
     assert any("not\rhere" in name for name in named), named
 
 
-def test_csv_has_every_table_that_people_get(tmp_path: Path, say: Any) -> None:
+def test_csv_contains_every_table_of_the_text_report(tmp_path: Path, say: Any) -> None:
     paths = []
     for name in "ab":
         parts = [made(seed=seed + ord(name)) | {"seed": [seed] * 240, "fold": [0, 1, 2] * 80} for seed in range(2)]
@@ -93,7 +93,7 @@ def test_csv_has_every_table_that_people_get(tmp_path: Path, say: Any) -> None:
     assert values("mcnemar", "only_second", "p") == [pair.mcnemar["p"]]
 
 
-def test_tables_of_every_format_are_rectangular(predicted: str, say: Any) -> None:
+def test_rows_of_a_markdown_table_have_equal_column_counts(predicted: str, say: Any) -> None:
     _, out, _ = say(predicted, "-f", "markdown", "--by", "age", "--resamples", "100")
     tables = re.findall(r"(?:^\|.*\n)+", out, re.MULTILINE)
     assert len(tables) >= 6
@@ -101,18 +101,18 @@ def test_tables_of_every_format_are_rectangular(predicted: str, say: Any) -> Non
         assert len({line.count("|") for line in one.splitlines()}) == 1
 
 
-def test_the_format_follows_the_extension_of_out(tmp_path: Path, predicted: str, say: Any) -> None:
+def test_output_format_follows_the_file_extension(tmp_path: Path, predicted: str, say: Any) -> None:
     out = tmp_path / "scores.json"
     assert say(predicted, "-o", str(out), "--resamples", "100")[1] == ""
     assert json.loads(out.read_text())["resamples"] == 100
 
 
-def test_the_same_command_says_the_same_again(predicted: str, say: Any) -> None:
+def test_output_is_reproducible_for_the_same_seed(predicted: str, say: Any) -> None:
     assert say(predicted, "--seed", "3") == say(predicted, "--seed", "3")
     assert say(predicted, "--seed", "3")[1] != say(predicted, "--seed", "4")[1]
 
 
-def test_titles_say_what_was_scored(tmp_path: Path, say: Any) -> None:
+def test_title_names_the_scored_split_clips_and_speakers(tmp_path: Path, say: Any) -> None:
     columns = made()
     columns["split"] = ["dev"] * 240
     _, out, _ = say(table(tmp_path / "run.csv", columns), "--resamples", "100")
@@ -142,7 +142,7 @@ class Tags(html.parser.HTMLParser):
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_the_page_is_whole_by_itself(tmp_path: Path, say: Any, count: int) -> None:
+def test_html_page_is_self_contained_and_escaped(tmp_path: Path, say: Any, count: int) -> None:
     paths = []
     for seed in range(count):
         columns = made(seed=seed)
@@ -164,7 +164,7 @@ def test_the_page_is_whole_by_itself(tmp_path: Path, say: Any, count: int) -> No
     assert not re.search(r"\bnan\b", text)
 
 
-def test_a_page_on_stdout_stands_there_alone(tmp_path: Path, predicted: str, say: Any) -> None:
+def test_html_page_is_the_only_output_on_stdout(tmp_path: Path, predicted: str, say: Any) -> None:
     code, out, err = say(predicted, "--html", "-", "--resamples", "100")
     assert (code, err) == (0, "")
     assert out.startswith("<!doctype html>")
@@ -183,7 +183,7 @@ def test_of_a_folder_its_table_is_named_or_what_makes_one(tmp_path: Path, say: A
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "tsv"])
-def test_figures_are_those_of_the_numbers_as_they_were_written(tmp_path: Path, kind: str) -> None:
+def test_figures_use_the_full_precision_of_the_input(tmp_path: Path, kind: str) -> None:
     columns = made(clips=20)
     path = tmp_path / f"exact.{kind}"
     manifest_io.write(pa.table(columns), str(path), kind)
@@ -209,7 +209,7 @@ def test_plots_are_drawn_for_one_run_and_for_several(tmp_path: Path, predicted: 
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in (tmp_path / "two").iterdir())
 
 
-def test_runs_of_like_names_have_pictures_of_their_own(tmp_path: Path, say: Any) -> None:
+def test_runs_with_similar_names_get_separate_plots(tmp_path: Path, say: Any) -> None:
     pytest.importorskip("matplotlib")
     paths = [table(tmp_path / f"a{mark}b.csv", made(seed=seed)) for seed, mark in enumerate(" -")]
     say(*paths, "--plot", str(tmp_path / "drawn"), "--resamples", "100")
@@ -218,9 +218,7 @@ def test_runs_of_like_names_have_pictures_of_their_own(tmp_path: Path, say: Any)
     assert len(set(drawn.values())) == 2
 
 
-def test_names_of_any_length_and_letters_leave_room_for_the_picture(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_long_or_unusual_names_fit_into_plots_without_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib")
 
     def saved(figure: Any, path: Path) -> None:
@@ -238,7 +236,7 @@ def test_names_of_any_length_and_letters_leave_room_for_the_picture(
     assert "comparison.png" in charts.draw(report(*paths), str(tmp_path))
 
 
-def test_runs_of_unlike_clips_show_the_count_and_the_chance_of_each(
+def test_runs_on_different_clips_show_separate_counts_and_chance_levels(
     tmp_path: Path, predicted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     half = {name: [v for v, word in zip(values, made()["emotion"], strict=True) if word in EMOTIONS[:2]]
@@ -260,7 +258,7 @@ def test_runs_of_unlike_clips_show_the_count_and_the_chance_of_each(
 
 
 @pytest.mark.slow
-def test_titles_of_pictures_are_whole_and_say_what_leaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plot_titles_are_not_cut_off_and_name_leaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib")
     titles = {}
 
@@ -286,7 +284,7 @@ def test_titles_of_pictures_are_whole_and_say_what_leaks(tmp_path: Path, monkeyp
             assert "LEAKY: 3 of the speakers are in train too" in title, name
 
 
-def test_nothing_but_the_files_is_said_of_pictures(tmp_path: Path, predicted: str, say: Any) -> None:
+def test_drawing_plots_reports_only_the_written_files(tmp_path: Path, predicted: str, say: Any) -> None:
     pytest.importorskip("matplotlib")
     columns = made()
     strangers = {"clip": [f"other {name}" for name in columns["clip"]], "sentence": ["\u60c5"] * 240}
@@ -297,7 +295,7 @@ def test_nothing_but_the_files_is_said_of_pictures(tmp_path: Path, predicted: st
     assert not (tmp_path / "drawn" / "comparison.png").exists()
 
 
-def test_eval_imports_nothing_heavy(tmp_path: Path) -> None:
+def test_eval_imports_no_heavy_libraries(tmp_path: Path) -> None:
     path = table(tmp_path / "many.csv", made(clips=10_000, speakers=91))
     heavy = ("torch", "sklearn", "scipy", "matplotlib", "librosa", "soundfile", "rich")
     script = (
@@ -309,7 +307,7 @@ def test_eval_imports_nothing_heavy(tmp_path: Path) -> None:
     assert "10,000 clips of 91 speakers" in done.stdout
 
 
-def test_the_examples_of_the_help_are_options_that_exist() -> None:
+def test_help_examples_use_only_existing_options() -> None:
     from sertool.commands import eval as command
 
     known = {name for parameter in command.command.params for name in parameter.opts}

@@ -36,18 +36,18 @@ def test_a_clip_that_cannot_be_decoded_becomes_an_issue_row(spoilt, tmp_path, sm
         assert word in done.err
 
 
-def test_strict_makes_a_set_aside_clip_a_failure(spoilt, voices, tmp_path):
+def test_strict_fails_when_a_clip_is_set_aside(spoilt, voices, tmp_path):
     assert sertool("featurize", spoilt, "--rms", "-o", tmp_path / "f", "--strict").code == 1
     assert len(manifest_io.read(str(tmp_path / "f" / "manifest.parquet"))) == 24
     assert sertool("featurize", voices, "--rms", "-o", tmp_path / "g", "--strict").code == 0
 
 
-def test_why_a_clip_is_set_aside_is_said_in_detail(spoilt, tmp_path):
+def test_verbose_output_explains_why_a_clip_is_set_aside(spoilt, tmp_path):
     done = sertool("featurize", spoilt, "--rms", "-o", tmp_path / "f", "-v")
     assert "neutral_0_0.wav: unreadable: " in done.err or "angry_2_0.wav: unreadable: " in done.err
 
 
-def test_a_clip_that_comes_back_is_computed_without_being_asked_for(spoilt, voices, tmp_path, small_shards):
+def test_restored_clips_are_computed_on_the_next_run(spoilt, voices, tmp_path, small_shards):
     sertool("featurize", spoilt, *FEW, "-o", tmp_path / "f")
     assert "(0 made now)" in sertool("featurize", spoilt, *FEW, "-o", tmp_path / "f").err
     shutil.copytree(voices.parent / "clips", spoilt.parent / "clips", dirs_exist_ok=True)
@@ -70,7 +70,7 @@ def made_louder(copied: Path, factor: float, row: int = 1) -> str:
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("words", [("--rms",), ("--mel",), ("--msf", "--zcr"), ("--mel", "--stats", "mean,std")])
 @pytest.mark.usefixtures("small_shards")
-def test_a_clip_whose_features_are_no_numbers_is_set_aside(copied, tmp_path, jobs, words, recwarn):
+def test_clip_with_non_finite_features_is_set_aside(copied, tmp_path, jobs, words, recwarn):
     name = made_louder(copied, 1e30)
     done = sertool("featurize", copied, *words, "-j", jobs, "-o", tmp_path / "f")
     assert done.code == 0, done.err
@@ -87,7 +87,7 @@ def test_a_clip_whose_features_are_no_numbers_is_set_aside(copied, tmp_path, job
     assert ages(tmp_path / "f").items() >= before.items()
 
 
-def test_such_a_clip_spoils_nobody_in_its_batch(copied):
+def test_non_finite_clip_does_not_affect_others_in_its_batch(copied):
     extraction = Extraction(shaping.Wave(), {name: features.settings(name, {}) for name in ("mel", "rms")})
     alone, together = Engine(extraction), Engine(extraction)
     together.batches_on_device = True
@@ -99,7 +99,7 @@ def test_such_a_clip_spoils_nobody_in_its_batch(copied):
 
 
 @pytest.mark.parametrize("gathers", [False, True])
-def test_the_clip_whose_values_a_type_cannot_hold_is_named(copied, gathers):
+def test_clip_whose_values_overflow_the_dtype_is_named(copied, gathers):
     settings = {"mel": features.settings("mel", {"scale": "power"})}
     engine = Engine(Extraction(shaping.Wave(), settings, dtype="float16"))
     engine.batches_on_device = gathers
@@ -108,7 +108,7 @@ def test_the_clip_whose_values_a_type_cannot_hold_is_named(copied, gathers):
         list(extract.rows_of(engine, shard_plan.clips_of(manifest_io.read(str(copied))), 2))
 
 
-def test_a_file_that_is_another_than_was_indexed_is_set_aside(copied, tmp_path):
+def test_file_changed_since_indexing_is_set_aside(copied, tmp_path):
     """Else a row could have one feature of the old sound and another of the new."""
     sertool("index", copied.parent, "-o", tmp_path / "clips.parquet")
     sertool("featurize", tmp_path / "clips.parquet", "--rms", "-o", tmp_path / "f")
@@ -123,7 +123,7 @@ def test_a_file_that_is_another_than_was_indexed_is_set_aside(copied, tmp_path):
     assert (made.code, "set aside" in made.err) == (0, False), made.err
 
 
-def test_another_sound_of_the_same_size_is_noticed_and_the_same_sound_of_another_age_is_none(copied, tmp_path):
+def test_same_size_content_change_is_detected_and_new_timestamp_is_ignored(copied, tmp_path):
     """Sound that was made softer is exported over it; and a corpus is copied without its files' ages."""
     words = ("featurize", copied, "--rms", "--stats", "mean", "-o", tmp_path / "f")
     sertool(*words)
@@ -138,7 +138,7 @@ def test_another_sound_of_the_same_size_is_noticed_and_the_same_sound_of_another
 
 
 @pytest.mark.parametrize("share", [0, 1])
-def test_copies_are_not_made_again_where_their_clips_are_of_another_age(copied, tmp_path, share):
+def test_copies_are_not_recomputed_when_only_clip_timestamps_change(copied, tmp_path, share):
     words = ("augment", copied, "--gain", 3, "--share", share, "-o", tmp_path / "a.parquet")
     features = ("featurize", tmp_path / "a.parquet", "--rms", "-o", tmp_path / "f")
     assert (sertool(*words).code, sertool(*features).code) == (0, 0)
@@ -147,7 +147,7 @@ def test_copies_are_not_made_again_where_their_clips_are_of_another_age(copied, 
     assert "(0 made now)" in sertool(*features).line
 
 
-def test_clips_that_all_vanished_are_an_error_and_a_manifest_of_issues(copied, tmp_path):
+def test_vanished_clips_are_recorded_as_issues_and_fail_if_none_remains(copied, tmp_path):
     shutil.rmtree(copied.parent / "clips")
     done = sertool("featurize", copied, "--mel", "-o", tmp_path / "f")
     assert (done.code, done.out) == (1, b"")
@@ -170,7 +170,7 @@ def test_a_clip_that_ends_before_the_offset_is_set_aside(voices, tmp_path):
     assert "under 50 ms, or over before --offset" in done.err
 
 
-def test_a_full_disk_is_one_clear_error_and_what_is_whole_stays(voices, tmp_path, small_shards, monkeypatch):
+def test_full_disk_is_one_clear_error_and_completed_shards_stay(voices, tmp_path, small_shards, monkeypatch):
     sertool("featurize", voices, "--mel", "-o", tmp_path / "fresh")
     written, fsync = [], os.fsync
 
@@ -192,7 +192,7 @@ def test_a_full_disk_is_one_clear_error_and_what_is_whole_stays(voices, tmp_path
     assert snapshot(tmp_path / "f" / "mel") == snapshot(tmp_path / "fresh" / "mel")
 
 
-def test_what_stands_in_the_way_is_one_clear_error(voices, tmp_path):
+def test_file_in_place_of_an_output_folder_is_one_clear_error(voices, tmp_path):
     (tmp_path / "f").mkdir()
     (tmp_path / "f" / "rms").write_text("a file where a folder should be")
     done = sertool("featurize", voices, "--rms", "-o", tmp_path / "f")
@@ -202,7 +202,7 @@ def test_what_stands_in_the_way_is_one_clear_error(voices, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="limits on the size of files are POSIX's")
-def test_a_file_that_may_not_grow_is_one_clear_error(voices, tmp_path):
+def test_file_size_limit_is_one_clear_error(voices, tmp_path):
     limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000));{DRIVER}"
     words = [sys.executable, "-c", limited, "featurize", voices, "--mel", "-o", tmp_path / "f"]
     done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)
@@ -211,7 +211,7 @@ def test_a_file_that_may_not_grow_is_one_clear_error(voices, tmp_path):
     assert list(snapshot(tmp_path / "f")) == [".lock"]
 
 
-def test_a_device_without_memory_for_the_batch_halves_it_and_goes_on(voices, monkeypatch):
+def test_batch_is_halved_when_the_device_runs_out_of_memory(voices, monkeypatch):
     extraction = Extraction(shaping.Wave(channels="stereo"), {"mel": features.settings("mel", {})})
     engine = Engine(extraction)
     clips = shard_plan.clips_of(manifest_io.read(str(voices)))[:7]
@@ -235,7 +235,7 @@ def test_a_device_without_memory_for_the_batch_halves_it_and_goes_on(voices, mon
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_said_in_one_line(voices, tmp_path):
+def test_missing_gpu_is_reported_in_one_line(voices, tmp_path):
     done = sertool("featurize", voices, "--mel", "--device", "cuda", "-o", tmp_path / "f")
     assert done.code == 2
     assert "choose auto, cpu" in done.line
@@ -245,9 +245,7 @@ def test_a_gpu_that_is_not_there_is_said_in_one_line(voices, tmp_path):
     ("torch_version", "audio_version"),
     [("2.15.0+cu130", "2.11.0"), ("2.10.1", "2.11.0"), ("2.14.1", "2.9.0"), ("2.14.1", None)],
 )
-def test_a_torchaudio_that_does_not_fit_is_said_in_one_line(
-    voices, tmp_path, monkeypatch, torch_version, audio_version
-):
+def test_incompatible_torchaudio_is_reported_in_one_line(voices, tmp_path, monkeypatch, torch_version, audio_version):
     monkeypatch.setattr(torch, "__version__", torch_version)
     monkeypatch.setattr("sertool.system.device.version_of", lambda _: audio_version)
     done = sertool("featurize", voices, "--mel", "-o", tmp_path / "f")
@@ -256,7 +254,7 @@ def test_a_torchaudio_that_does_not_fit_is_said_in_one_line(
     assert "pip install" in done.line
 
 
-def test_a_torch_that_does_not_load_is_said_in_one_line(voices, tmp_path, monkeypatch):
+def test_missing_torch_is_reported_in_one_line(voices, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     done = sertool("featurize", voices, "--mel", "-o", tmp_path / "f")
     assert done.code == 1
@@ -267,7 +265,7 @@ def test_a_torch_that_does_not_load_is_said_in_one_line(voices, tmp_path, monkey
     "error", ["ImportError('libtorch.so: undefined symbol: x')", "OSError('libcudart.so.13: gone')"]
 )
 @pytest.mark.parametrize("command", [("featurize", "--mel"), ("predict",)])
-def test_a_process_says_in_one_line_that_torch_does_not_load(voices, tmp_path, error, command):
+def test_broken_torch_installation_is_reported_in_one_line(voices, tmp_path, error, command):
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text(f"raise {error}")
     done = subprocess.run(
@@ -284,14 +282,14 @@ def test_a_process_says_in_one_line_that_torch_does_not_load(voices, tmp_path, e
     (bytes(range(256)) * 9, "neither a manifest"), (b"path\n", "nothing to do"),
     (b"no/such/file.wav\n", "no such file"),
 ])  # fmt: skip
-def test_what_is_no_manifest_is_refused_in_one_line(tmp_path, held, said):
+def test_input_that_is_not_a_manifest_is_refused_in_one_line(tmp_path, held, said):
     done = sertool("featurize", "-", "--rms", "-o", tmp_path / "f", stdin=held)
     assert done.code in (1, 2)
     assert said in done.line
     assert not (tmp_path / "f").exists()
 
 
-def test_a_manifest_that_was_cut_is_refused_wherever_it_was_cut(voices, tmp_path):
+def test_manifest_truncated_at_any_point_is_refused(voices, tmp_path):
     whole = voices.read_bytes()
     for length in range(4, len(whole), len(whole) // 20):
         done = sertool("featurize", "-", "--rms", "-o", tmp_path / "f", stdin=whole[:length])

@@ -18,7 +18,7 @@ from sertool.manifests import manifest, manifest_io, provenance
 from sertool.sound import audio, encoding, shaping, synth
 
 
-def test_a_manifest_goes_in_and_a_richer_one_comes_out(voices, tmp_path):
+def test_featurize_keeps_the_manifest_and_adds_shard_columns(voices, tmp_path):
     done = sertool("featurize", voices, "--mel", "-o", tmp_path / "f")
     assert done.code == 0
     before, after = manifest_io.read(str(voices)), manifest_io.decode(pa.py_buffer(done.out), "-")
@@ -28,7 +28,7 @@ def test_a_manifest_goes_in_and_a_richer_one_comes_out(voices, tmp_path):
     assert [step["command"].split()[1] for step in provenance.of(after)["chain"]] == ["index", "featurize"]
 
 
-def test_what_is_stored_is_what_the_feature_computes(voices, tmp_path):
+def test_stored_values_equal_computed_features(voices, tmp_path):
     sertool("featurize", voices, *FEW, "-o", tmp_path / "f")
     engine = Engine(Extraction(shaping.Wave(), {name: features.settings(name, {}) for name in ("mel", "rms")}))
     for clip in shard_plan.clips_of(manifest_io.read(str(voices)))[:3]:
@@ -37,7 +37,7 @@ def test_what_is_stored_is_what_the_feature_computes(voices, tmp_path):
             assert np.array_equal(rows(tmp_path / "f", name)[clip.name], expected[name])
 
 
-def test_frames_of_one_channel_are_not_copied_to_be_normalised_or_summarised():
+def test_single_channel_frames_are_not_copied_and_channels_become_columns():
     engine = Engine(Extraction(shaping.Wave(), {"rms": features.settings("rms", {})}))
     frames = torch.ones(5, 1)
     assert engine._made("rms", [frames]).data_ptr() == frames.data_ptr()
@@ -56,7 +56,7 @@ def test_featurize_adds_a_feature_to_a_featurized_manifest(voices, tmp_path):
     assert both.code == 0
 
 
-def test_a_manifest_that_loses_a_feature_says_so(voices, tmp_path):
+def test_manifest_losing_a_feature_is_reported(voices, tmp_path):
     sertool("featurize", voices, "--mel", "-o", tmp_path / "f")
     done = sertool("featurize", voices, "--rms", "-o", tmp_path / "f")
     assert "pointed to mel too" in done.err
@@ -77,7 +77,7 @@ def test_a_featurized_manifest_can_be_featurized_again(voices, tmp_path):
     )
 
 
-def test_parts_of_a_file_are_clips_of_their_own(voices, tmp_path):
+def test_segments_of_a_file_are_separate_clips(voices, tmp_path):
     path = manifest.column(manifest_io.read(str(voices)), "path")[0]
     lines = ["clip,path,start,duration", f"a,{path},0.0,0.5", f"b,{path},0.5,0.5", f"c,{path},0.25,0.5"]
     done = sertool("featurize", "-", "--wave", "-o", tmp_path / "f", stdin="\n".join(lines).encode())
@@ -88,14 +88,14 @@ def test_parts_of_a_file_are_clips_of_their_own(voices, tmp_path):
         assert np.array_equal(held[clip][:, 0], whole[first : first + 8000])
 
 
-def test_shards_of_a_feature_follow_changes_of_its_numbers_and_no_others_do(monkeypatch):
+def test_feature_revision_outdates_only_shards_of_that_feature(monkeypatch):
     extraction = Extraction(shaping.Wave(), {name: features.settings(name, {}) for name in ("mel", "rms")})
     before = {name: extraction.record(name) for name in ("mel", "rms")}
     monkeypatch.setattr(features.load("mel"), "REVISION", 1, raising=False)
     assert [name for name in before if extraction.record(name) != before[name]] == ["mel"]
 
 
-def test_shards_of_parts_follow_how_their_kind_of_file_is_decoded_and_no_others_do(monkeypatch):
+def test_decoder_revision_outdates_only_later_segments_of_lossy_files(monkeypatch):
     def known() -> dict[tuple[str, float | None], object]:
         clips = [Clip("a", f"a{kind}", start, 1.0, "d") for kind in audio.EXTENSIONS for start in (None, 0.0, 1.0)]
         return {(clip.path, clip.start): shard_plan._identity(clip) for clip in clips}
@@ -110,21 +110,21 @@ def test_shards_of_parts_follow_how_their_kind_of_file_is_decoded_and_no_others_
     ("kind", "first"),
     [("csv", b'"clip",'), ("tsv", b'"clip"\t'), ("jsonl", b'{"clip":'), ("parquet", b"PAR1"), ("table", b"clip ")],
 )
-def test_stdout_has_the_manifest_in_the_format_asked_for(voices, tmp_path, kind, first):
+def test_stdout_has_the_manifest_in_the_requested_format(voices, tmp_path, kind, first):
     done = sertool("featurize", voices, "--rms", "-o", tmp_path / "f", "-f", kind)
     assert done.code == 0
     assert done.out.startswith(first)
     assert (tmp_path / "f" / "manifest.parquet").read_bytes().startswith(b"PAR1")
 
 
-def test_without_a_folder_shards_go_to_features_and_that_is_said(voices, tmp_path, monkeypatch):
+def test_default_output_folder_is_features_and_is_reported(voices, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = sertool("featurize", voices, "--rms")
     assert "in features" in done.line
     assert (tmp_path / "features" / "rms" / "00000.safetensors").exists()
 
 
-def test_a_folder_that_moves_keeps_its_manifest_valid(copied, tmp_path):
+def test_manifest_stays_valid_when_its_folder_is_moved(copied, tmp_path):
     sertool("featurize", copied, "--rms", "-o", copied.parent / "f")
     before = rows(copied.parent / "f", "rms")
     copied.parent.rename(tmp_path / "moved")
@@ -134,7 +134,7 @@ def test_a_folder_that_moves_keeps_its_manifest_valid(copied, tmp_path):
     assert "(0 made now)" in done.line
 
 
-def test_audio_files_and_folders_and_lists_of_paths_are_taken_as_they_are(voices, tmp_path, monkeypatch):
+def test_audio_files_and_path_lists_on_stdin_give_the_same_shards(voices, tmp_path, monkeypatch):
     clips = sorted((voices.parent / "clips").rglob("*.wav"))[:3]
     monkeypatch.chdir(voices.parent)
     named = sertool("featurize", *clips, "--rms", "-o", tmp_path / "a", "-f", "jsonl")
@@ -155,13 +155,13 @@ def test_audio_files_and_folders_and_lists_of_paths_are_taken_as_they_are(voices
     assert snapshot(tmp_path / "a" / "rms") == snapshot(tmp_path / "b" / "rms") == snapshot(tmp_path / "c" / "rms")
 
 
-def test_a_statistic_that_is_named_twice_is_stored_once(voices, tmp_path):
+def test_repeated_statistic_is_stored_once(voices, tmp_path):
     for name, stats in {"once": "std,mean", "twice": "std,mean,std"}.items():
         assert sertool("featurize", voices, "--rms", "--stats", stats, "-o", tmp_path / name).code == 0
     assert snapshot(tmp_path / "once" / "rms") == snapshot(tmp_path / "twice" / "rms")
 
 
-def test_no_usable_clip_is_an_error_before_and_after_they_are_looked_at(voices, tmp_path):
+def test_no_usable_clip_is_an_error_on_first_and_later_runs(voices, tmp_path):
     lost = sertool("featurize", voices, "--rms", "--offset", 60, "-o", tmp_path / "f")
     assert (lost.code, lost.out) == (1, b"")
     assert "24 too-short" in lost.err
@@ -171,7 +171,7 @@ def test_no_usable_clip_is_an_error_before_and_after_they_are_looked_at(voices, 
     assert known.line == refused
 
 
-def test_a_setting_that_makes_no_sense_is_named_once(voices, tmp_path):
+def test_invalid_setting_is_named_once(voices, tmp_path):
     done = sertool("featurize", voices, "--pitch-fmax", 9000, "-o", tmp_path / "f")
     assert done.code == 2
     assert done.line.startswith("sertool: --pitch: fmax 9000 is above half")
@@ -186,7 +186,7 @@ def test_a_setting_that_makes_no_sense_is_named_once(voices, tmp_path):
         (["--mel", "--mfcc", "--rms", "--contrast"], []),
     ],
 )
-def test_mel_bands_that_nothing_falls_into_are_counted_once(voices, tmp_path, words, said):
+def test_empty_mel_bands_are_counted_in_one_warning(voices, tmp_path, words, said):
     done = sertool("featurize", voices, *words, "-o", tmp_path / "f")
     assert done.code == 0
     warned = [line for line in done.err.splitlines() if "stay empty" in line]
@@ -201,7 +201,7 @@ def test_mel_bands_that_nothing_falls_into_are_counted_once(voices, tmp_path, wo
     (("--verify", "3", "--overwrite"), "--verify and --overwrite"),
     (("--values", "v.csv", "--stats", "mean"), "--values"),
 ])  # fmt: skip
-def test_what_a_drawing_would_pass_over_is_refused(voices, tmp_path, monkeypatch, words, idle):
+def test_options_that_plot_would_ignore_are_refused(voices, tmp_path, monkeypatch, words, idle):
     monkeypatch.chdir(tmp_path)
     done = sertool("featurize", voices, "--rms", "--plot", "p.png", *words)
     assert (done.code, list(tmp_path.iterdir())) == (2, [])
@@ -216,21 +216,21 @@ def test_a_dry_run_draws_nothing(voices, tmp_path):
     assert not (tmp_path / "p.png").exists()
 
 
-def test_a_dry_run_names_every_feature_that_is_asked_for_with_its_shape(voices, tmp_path):
+def test_dry_run_names_each_requested_feature_with_its_shape(voices, tmp_path):
     run = ("featurize", voices, "--rms", "--mel-bands", "40", "-o", tmp_path / "f", "--dry-run")
     assert sertool(*run).line.endswith(": mel (rows of 40 columns), rms (rows of 1 column)")
     assert sertool(*run, "--stats", "mean,std").line.endswith(": mel (1 row of 80 columns), rms (1 row of 2 columns)")
     assert "Settings of --mel (any of them asks for it):" in sertool("featurize", "--help").out.decode()
 
 
-def test_a_table_with_nothing_but_paths_is_enough(voices, tmp_path):
+def test_table_with_only_paths_is_accepted(voices, tmp_path):
     paths = manifest.column(manifest_io.read(str(voices)), "path")[:4]
     done = sertool("featurize", "-", "--rms", "-o", tmp_path / "f", stdin="\n".join(["path", *paths]).encode())
     assert done.code == 0, done.err
     assert len(rows(tmp_path / "f", "rms")) == 4
 
 
-def test_names_of_any_kind_are_computed(tmp_path):
+def test_files_with_unusual_names_are_featurized(tmp_path):
     voice = synth.voice(0, "angry", 0)
     for name in ("a b.wav", "q\"'.wav", "new\nline.wav", "\u2764\ufe0f.wav", os.fsdecode(b"\xff\xfe.wav")):
         encoding.write(tmp_path / "angry" / name, voice, 16000)
@@ -242,7 +242,7 @@ def test_names_of_any_kind_are_computed(tmp_path):
 
 @pytest.mark.usefixtures("small_shards")
 @pytest.mark.parametrize("name", ["values.csv", "values.parquet", "values.jsonl"])
-def test_statistics_are_had_as_a_table_too(copied, tmp_path, name):
+def test_statistics_can_be_written_as_a_table(copied, tmp_path, name):
     (copied.parent / "clips").joinpath(manifest.column(manifest_io.read(str(copied)), "path")[3]).unlink()
     words = ("featurize", copied, "--pitch", "--rms", "--stats", "mean,std", "-o", tmp_path / "f", "--values")
     done = sertool(*words, tmp_path / name)
@@ -271,6 +271,6 @@ def test_statistics_are_had_as_a_table_too(copied, tmp_path, name):
     (("--values", "v.xlsx", "--stats", "mean"), "the extension says no format; choose .parquet"),
     (("--values", "v.csv", "--stats", "mean", "--part", "1/2"), "ask once more without it when all parts are made"),
 ])  # fmt: skip
-def test_a_table_of_statistics_that_cannot_be_is_refused_before_anything_is_made(voices, tmp_path, words, says):
+def test_invalid_table_of_statistics_is_refused_before_any_work(voices, tmp_path, words, says):
     done = sertool("featurize", voices, "--rms", *words, "-o", tmp_path / "f")
     assert (done.code, says in done.line, (tmp_path / "f").exists()) == (2, True, False), done.err

@@ -24,7 +24,7 @@ from sertool.sound import audio, encoding, shaping, synth
         ["--rate", "8000", "--channels", "left"],
     )),
 ])  # fmt: skip
-def test_long_clips_that_pass_in_pieces_give_the_rows_of_the_whole(tmp_path, monkeypatch, words):
+def test_long_clips_processed_in_blocks_match_whole_processing(tmp_path, monkeypatch, words):
     voice = np.concatenate([synth.voice(0, "angry", sentence) for sentence in range(2)])
     encoding.write(tmp_path / "angry" / "a.wav", np.stack([voice, 0.5 * voice[::-1] + 0.05], axis=1), 16_000)
     flags = [flag for flag in ALL if flag != "--wave" or not words]
@@ -48,7 +48,7 @@ def test_a_long_clip_that_cannot_be_decoded_becomes_an_issue_row(spoilt, tmp_pat
     assert manifest.column(table, "issue")[:4] == ["vanished", "truncated", "unreadable", None]
 
 
-def test_long_copies_that_were_written_pass_in_pieces_too(voices, monkeypatch):
+def test_only_written_long_copies_are_processed_in_blocks(voices, monkeypatch):
     monkeypatch.setattr(decoding, "LONG_CLIP_SAMPLES", 1000)
     clip, chain = shard_plan.clips_of(manifest_io.read(str(voices)))[0], effects.text([{"effect": "polarity"}])
     written, pending = (replace(clip, augmentation=text) for text in (effects.written(chain), chain))
@@ -114,7 +114,7 @@ def test_memory_does_not_grow_with_the_number_of_clips(voices, tmp_path):
     assert peaks[1] < 1.1 * peaks[0] < 1.1 * GREATEST
 
 
-def test_what_follows_features_has_its_threads_back(tree, tmp_path):
+def test_featurize_restores_the_torch_thread_count(tree, tmp_path):
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(3)

@@ -59,7 +59,7 @@ def run_in(folder: Path, words: tuple, moment=None) -> int:
     return running.returncode
 
 
-def test_nothing_left_to_do_touches_nothing(voices, tmp_path, small_shards):
+def test_rerun_with_nothing_to_do_changes_no_file(voices, tmp_path, small_shards):
     first = sertool("featurize", voices, *FEW, "-o", tmp_path / "f")
     before = ages(tmp_path / "f")
     second = sertool("featurize", voices, *FEW, "-o", tmp_path / "f")
@@ -69,7 +69,7 @@ def test_nothing_left_to_do_touches_nothing(voices, tmp_path, small_shards):
     assert manifest_io.decode(pa.py_buffer(first.out), "-").equals(manifest_io.decode(pa.py_buffer(second.out), "-"))
 
 
-def test_a_dry_run_touches_nothing(voices, tmp_path, small_shards):
+def test_dry_run_reports_work_and_changes_no_file(voices, tmp_path, small_shards):
     done = sertool("featurize", voices, "--mel", "-o", tmp_path / "f", "--dry-run")
     assert (done.code, done.out) == (0, b"")
     assert "would make 5 of 5 shards, of 24 clips" in done.line
@@ -85,14 +85,14 @@ def test_a_dry_run_touches_nothing(voices, tmp_path, small_shards):
     assert ages(tmp_path) == before
 
 
-def test_a_second_at_work_in_a_folder_is_refused(voices, tmp_path):
+def test_second_run_in_a_busy_folder_is_refused(voices, tmp_path):
     with locks.folder_lock(tmp_path / "f", wait=False):
         done = sertool("featurize", voices, "--rms", "-o", tmp_path / "f")
     assert done.code == 1
     assert "--wait" in done.line
 
 
-def test_a_second_at_work_in_a_folder_waits_if_asked(voices, tmp_path):
+def test_second_run_in_a_busy_folder_waits_on_request(voices, tmp_path):
     held, free = threading.Event(), threading.Event()
 
     def first() -> None:
@@ -112,7 +112,7 @@ def test_a_second_at_work_in_a_folder_waits_if_asked(voices, tmp_path):
 
 
 @pytest.mark.slow
-def test_parts_that_run_at_once_make_what_one_run_makes(voices, tmp_path, small_shards):
+def test_concurrent_parts_produce_the_same_as_a_single_run(voices, tmp_path, small_shards):
     sertool("featurize", voices, *FEW, "-o", tmp_path / "whole")
     running = [process("featurize", voices, *FEW, "--part", f"{k}/2", "-o", tmp_path / "parts") for k in (1, 2)]
     for part in running:
@@ -138,7 +138,7 @@ def without_shards(table):
 
 
 @pytest.mark.parametrize("n", [2, 7])
-def test_every_row_is_in_one_part(copied, tmp_path, small_shards, n):
+def test_every_row_belongs_to_exactly_one_part(copied, tmp_path, small_shards, n):
     """Unusable clips too, and where there are more parts than shards."""
     for number, path in enumerate(sorted((copied.parent / "clips").rglob("*.wav"))):
         if number % 5 in (0, 4):
@@ -153,7 +153,7 @@ def test_every_row_is_in_one_part(copied, tmp_path, small_shards, n):
     assert sertool("index", *sorted((tmp_path / "f").glob("manifest-*")), "-o", tmp_path / "m.parquet").code == 0
 
 
-def test_copies_outlive_new_times_of_their_clips_files(copied, tmp_path):
+def test_copies_are_kept_when_timestamps_of_their_clips_change(copied, tmp_path):
     sertool("augment", copied, "--noise", "10:20", "-o", tmp_path / "m.parquet")
     first = sertool("featurize", tmp_path / "m.parquet", "--rms", "-o", tmp_path / "f")
     before = ages(tmp_path / "f" / "rms")
@@ -175,20 +175,20 @@ def test_a_clip_without_a_digest_is_known_by_the_size_and_age_of_its_file(copied
     assert "(5 made now)" in sertool(*words).line
 
 
-def test_a_part_without_a_shard_says_so(voices, tmp_path):
+def test_part_without_shards_is_reported(voices, tmp_path):
     first, second = (sertool("featurize", voices, "--rms", "--part", f"{k}/2", "-o", tmp_path) for k in (1, 2))
     assert "nothing is left for part 1-of-2: the clips make 1 shard, which --part does not divide" in first.line
     assert "made now" in second.line
 
 
 @pytest.mark.parametrize("text", ["0/3", "4/3", "3", "a/b", "-1/2", "1/0", "1/2/3"])
-def test_a_part_that_is_none_is_refused(voices, tmp_path, text):
+def test_invalid_part_is_refused(voices, tmp_path, text):
     done = sertool("featurize", voices, "--rms", "--part", text, "-o", tmp_path / "f")
     assert done.code == 2
     assert text in done.line
 
 
-def test_a_part_of_longer_clips_is_for_a_length(voices, tmp_path):
+def test_fit_without_a_clip_length_is_refused(voices, tmp_path):
     done = sertool("featurize", voices, "--mel", "--fit", "middle", "-o", tmp_path / "f")
     assert done.code == 2
     assert "--fit middle goes with --seconds" in done.line
@@ -199,7 +199,7 @@ def test_a_part_of_longer_clips_is_for_a_length(voices, tmp_path):
 @pytest.mark.parametrize(
     "command", [("index",), ("index", "--dry-run"), ("featurize", "--mel"), ("augment", "--noise", 9)]
 )
-def test_another_place_of_audio_is_for_manifests(voices, tmp_path, command):
+def test_root_without_a_manifest_is_refused(voices, tmp_path, command):
     done = sertool(*command, voices.parent / "clips", "--root", tmp_path)
     assert (done.code, done.out) == (2, b"")
     assert f"--root {tmp_path}: it is for audio that a manifest names, and there is none" in done.line

@@ -26,7 +26,7 @@ def test_bytes_do_not_depend_on_the_number_of_jobs(voices, tmp_path, small_shard
         assert all(other == first for other in others), name
 
 
-def test_features_do_not_depend_on_batch_mates(voices, tmp_path):
+def test_features_do_not_depend_on_other_clips_in_the_batch(voices, tmp_path):
     clip = manifest.column(manifest_io.read(str(voices)), "clip")[7]
     assert sertool("featurize", voices, *ALL, "-o", tmp_path / "all").code == 0
     assert sertool("featurize", voices, *ALL, "--where", f"clip={clip}", "-o", tmp_path / "one").code == 0
@@ -42,7 +42,7 @@ def test_features_do_not_depend_on_one_another(voices, tmp_path):
         assert snapshot(tmp_path / name / name) == snapshot(tmp_path / "all" / name)
 
 
-def test_a_random_cut_depends_on_the_clip_and_the_seed_alone(voices, tmp_path):
+def test_random_cut_depends_only_on_the_clip_and_the_seed(voices, tmp_path):
     how = ("--wave", "--seconds", "0.5", "--fit", "random")
     clip = manifest.column(manifest_io.read(str(voices)), "clip")[5]
     sertool("featurize", voices, *how, "-o", tmp_path / "all")
@@ -59,7 +59,7 @@ def test_a_random_cut_depends_on_the_clip_and_the_seed_alone(voices, tmp_path):
     (["--dtype", "float32"], "dtype float16, now float32"), (["--trim", "30"], "trim None, now 30.0"),
     (["--seconds", "9", "--fit", "random", "--seed", "3"], "seconds None, now 9.0"),
 ])  # fmt: skip
-def test_a_changed_setting_is_refused_by_name_and_replaces_if_asked(voices, tmp_path, change, named, small_shards):
+def test_changed_setting_is_refused_by_name_unless_overwrite_is_given(voices, tmp_path, change, named, small_shards):
     sertool("featurize", voices, "--mel", "-o", tmp_path / "f")
     before = snapshot(tmp_path / "f")
     refused = sertool("featurize", voices, "--mel", *change, "-o", tmp_path / "f")
@@ -73,7 +73,7 @@ def test_a_changed_setting_is_refused_by_name_and_replaces_if_asked(voices, tmp_
     assert held == shards.head_of(tmp_path / "f" / "mel" / "00000.safetensors").settings
 
 
-def test_an_overwrite_that_was_killed_is_not_taken_for_the_old_or_the_new(voices, tmp_path, small_shards):
+def test_killed_overwrite_is_refused_until_it_is_repeated(voices, tmp_path, small_shards):
     sertool("featurize", voices, "--mel", "-o", tmp_path / "f")
     sertool("featurize", voices, "--mel", "--mel-fmin", "50", "-o", tmp_path / "new")
     shutil.copy(tmp_path / "new" / "mel" / "00002.safetensors", tmp_path / "f" / "mel")
@@ -85,7 +85,7 @@ def test_an_overwrite_that_was_killed_is_not_taken_for_the_old_or_the_new(voices
     assert snapshot(tmp_path / "f" / "mel") == snapshot(tmp_path / "new" / "mel")
 
 
-def test_other_clips_in_the_same_folder_are_refused(voices, tmp_path):
+def test_different_clips_in_the_same_output_folder_are_refused(voices, tmp_path):
     sertool("featurize", voices, "--rms", "-o", tmp_path / "f")
     before = snapshot(tmp_path / "f")
     done = sertool(
@@ -96,7 +96,7 @@ def test_other_clips_in_the_same_folder_are_refused(voices, tmp_path):
     assert snapshot(tmp_path / "f") == before
 
 
-def test_a_manifest_mostly_of_other_clips_is_replaced_only_if_asked(voices, tmp_path):
+def test_manifest_of_mostly_other_clips_is_replaced_only_with_overwrite(voices, tmp_path):
     sertool("featurize", voices, "--mel", "-o", tmp_path / "f")
     before, held = snapshot(tmp_path / "f"), tmp_path / "f" / "manifest.parquet"
     few = ("featurize", held, "--rms", "--where", "speaker=clips:s01f", "-o", tmp_path / "f")
@@ -109,7 +109,7 @@ def test_a_manifest_mostly_of_other_clips_is_replaced_only_if_asked(voices, tmp_
     assert len(manifest_io.read(str(held))) == 6
 
 
-def test_a_manifest_that_loses_clips_says_so_once(voices, tmp_path, small_shards):
+def test_clips_lost_from_a_manifest_are_reported_once(voices, tmp_path, small_shards):
     """And that of a part only if no part has them."""
     words = ("featurize", voices, "--rms", "--where", "speaker!=clips:s01f", "-o", tmp_path / "f")
     sertool("featurize", voices, "--rms", "-o", tmp_path / "f")
@@ -122,7 +122,7 @@ def test_a_manifest_that_loses_clips_says_so_once(voices, tmp_path, small_shards
 
 @pytest.mark.parametrize("check", ["full", "header"])
 @pytest.mark.parametrize(("change", "remade"), [("edit", 5), ("remove", 4), ("add", 5), ("none", 0)])
-def test_changed_clips_are_computed_again_and_no_others(copied, tmp_path, small_shards, change, remade, check):
+def test_only_shards_with_changed_clips_are_recomputed(copied, tmp_path, small_shards, change, remade, check):
     again(copied, "--check", check)
     sertool("featurize", copied, *FEW, "-o", tmp_path / "f")
     last = sorted((copied.parent / "clips").rglob("*.wav"))[-1]
@@ -142,7 +142,7 @@ def test_changed_clips_are_computed_again_and_no_others(copied, tmp_path, small_
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "altered", "header", "empty", "folder"])
-def test_a_damaged_shard_is_made_again(voices, tmp_path, small_shards, damage):
+def test_damaged_shard_is_recomputed(voices, tmp_path, small_shards, damage):
     sertool("featurize", voices, *FEW, "-o", tmp_path / "f")
     sound = snapshot(tmp_path / "f")
     path = tmp_path / "f" / "mel" / "00002.safetensors"
@@ -168,7 +168,7 @@ def spoil(path: Path, damage: str) -> None:
     ("mel", {}, 1024), ("mel", {"n_fft": 512, "hop": 160}, 1024), ("mel", {"hop": 16}, 285), ("wave", {}, 1024),
     ("msf", {}, 1024), ("msf", {"hop_seconds": 0.001}, 154),
 ])  # fmt: skip
-def test_shards_hold_1024_clips_or_as_many_as_take_256_mb(tmp_path, name, settings, most):
+def test_shards_hold_at_most_1024_clips_and_256_mb(tmp_path, name, settings, most):
     clips = {"clip": list(map(str, range(2000))), "path": ["x"] * 2000, "duration": [3.5] * 2000}
     extraction = Extraction(shaping.Wave(), {name: features.settings(name, settings)})
     plan = shard_plan.ShardPlan(manifest.from_columns(clips), extraction, tmp_path)
@@ -178,14 +178,14 @@ def test_shards_hold_1024_clips_or_as_many_as_take_256_mb(tmp_path, name, settin
     assert name == "wave" or most * 3.5 * width / hop * np.dtype(extraction.stored(name)).itemsize <= 256e6
 
 
-def test_shards_beyond_the_last_are_removed(voices, tmp_path, small_shards):
+def test_surplus_shards_are_removed_when_clips_become_fewer(voices, tmp_path, small_shards):
     sertool("featurize", voices, "--rms", "-o", tmp_path / "f")
     sertool("featurize", voices, "--rms", "--where", "speaker!=clips:s04m", "-o", tmp_path / "f")
     sertool("featurize", voices, "--rms", "--where", "speaker!=clips:s04m", "-o", tmp_path / "fresh")
     assert snapshot(tmp_path / "f" / "rms") == snapshot(tmp_path / "fresh" / "rms")
 
 
-def test_files_beside_shards_that_are_none_are_left_alone(voices, tmp_path):
+def test_unrelated_files_beside_shards_are_left_untouched(voices, tmp_path):
     (tmp_path / "f" / "rms").mkdir(parents=True)
     others = [tmp_path / "f" / "rms" / name for name in ("base.safetensors", "7.safetensors", "00000.part")]
     for path in others:

@@ -26,7 +26,7 @@ ANSWERS = [
 
 @pytest.mark.parametrize("answer", ANSWERS)
 @pytest.mark.parametrize("kind", ["zenodo", "dataverse", "git"])
-def test_an_index_that_makes_no_sense_is_one_line(kind, answer, server, offered, capsys):
+def test_malformed_source_index_is_reported_in_one_line(kind, answer, server, offered, capsys):
     source = {"kind": kind, "home": "h", "host": server.url, "record": 5, "doi": "doi:1", "match": "*"}
     if kind == "git":
         source |= {"repository": f"{server.url}/o/r", "files": {"a.zip": known(b"x")}}
@@ -56,14 +56,14 @@ NAMES = ["../escaped.wav", "wav/../../escaped.wav", "/tmp/escaped.wav", "C:\\esc
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("pack", [zipped, tarred])
-def test_no_name_leads_out_of_the_folder(pack, name, server, offered, capsys):
+def test_archive_member_outside_the_folder_is_refused(pack, name, server, offered, capsys):
     line = hostile(pack({"wav/03a01Wa.wav": b"voice", name: b"escaped"}), server, offered, capsys)
     assert "leads out of the folder" in line
     assert not list(Path(".").rglob("*escaped*"))
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
-def test_a_tar_brings_no_links_and_no_devices(kind, server, offered, capsys):
+def test_tar_with_links_or_devices_is_refused(kind, server, offered, capsys):
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
         info = tarfile.TarInfo("wav/03a01Wa.wav")
@@ -73,7 +73,7 @@ def test_a_tar_brings_no_links_and_no_devices(kind, server, offered, capsys):
     assert "link or a device" in hostile(stream.getvalue(), server, offered, capsys)
 
 
-def test_a_zip_brings_no_links(server, offered, capsys):
+def test_zip_with_links_is_refused(server, offered, capsys):
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         info = zipfile.ZipInfo("wav/03a01Wa.wav")
@@ -83,13 +83,13 @@ def test_a_zip_brings_no_links(server, offered, capsys):
 
 
 @pytest.mark.parametrize("pack", [lambda files: zipped(files, zipfile.ZIP_DEFLATED), tarred])
-def test_a_bomb_does_not_go_off(pack, server, offered, capsys, monkeypatch):
+def test_decompression_bomb_is_refused(pack, server, offered, capsys, monkeypatch):
     monkeypatch.setattr(unpacking, "LIMITS", unpacking.Limits(free=1 << 20))
     body = pack({"wav/03a01Wa.wav": bytes(20 << 20)})
     assert "in good faith" in hostile(body, server, offered, capsys)
 
 
-def test_a_bomb_that_lies_about_its_size_does_not_go_off(server, offered, capsys, monkeypatch):
+def test_decompression_bomb_with_a_false_size_is_refused(server, offered, capsys, monkeypatch):
     monkeypatch.setattr(unpacking, "LIMITS", unpacking.Limits(free=1 << 20))
     body = zipped({"wav/03a01Wa.wav": bytes(20 << 20)}, zipfile.ZIP_DEFLATED)
     size = (20 << 20).to_bytes(4, "little")
@@ -97,12 +97,12 @@ def test_a_bomb_that_lies_about_its_size_does_not_go_off(server, offered, capsys
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
-def test_there_is_an_end_to_the_number_of_files(pack, server, offered, capsys, monkeypatch):
+def test_archive_with_too_many_files_is_refused(pack, server, offered, capsys, monkeypatch):
     monkeypatch.setattr(unpacking, "LIMITS", unpacking.Limits(files=100))
     assert "more than 100 files" in hostile(pack({f"{n}.wav": b"" for n in range(101)}), server, offered, capsys)
 
 
-def test_an_encrypted_archive_says_so(server, offered, capsys):
+def test_encrypted_archive_is_reported_as_encrypted(server, offered, capsys):
     body = bytearray(zipped({"wav/03a01Wa.wav": b"voice"}))
     body[6] |= 1
     body[body.index(b"PK\1\2") + 8] |= 1
@@ -122,11 +122,11 @@ CUTS = {
 
 
 @pytest.mark.parametrize("name", CUTS)
-def test_a_cut_or_damaged_archive_is_one_line(name, server, offered, capsys):
+def test_truncated_or_damaged_archive_is_reported_in_one_line(name, server, offered, capsys):
     assert hostile(CUTS[name], server, offered, capsys)
 
 
-def test_names_are_checked_alike_for_all_systems():
+def test_archive_names_are_checked_alike_on_all_systems():
     assert unpacking.safe("./a//b\\c.wav") == "a/b/c.wav"
     for name in (*NAMES, "", ".", "a\0b", "..", "a/.."):
         with pytest.raises(SertoolError):

@@ -63,7 +63,7 @@ def killed_when(process: subprocess.Popen, ready, how: int = signal.SIGKILL) -> 
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_download_that_was_killed_continues(how, server, offered):
+def test_killed_download_resumes(how, server, offered):
     server.put("/emodb.zip", ARCHIVE, faults=[play.slowly(0.05)])
     part = Path("cache/emodb/files/emodb.zip.part")
     process = started("emodb", plain(server))
@@ -98,7 +98,7 @@ def test_what_is_fetched_is_on_disk_before_it_gets_its_name(server, offered, mon
     assert calls == [*cached, "sync", "fsync", "emodb.lock", "emodb"]
 
 
-def test_many_downloads_that_were_killed_continue(server, offered):
+def test_killed_downloads_of_many_files_resume(server, offered):
     clips = clips_of_cremad(120)
     source, _ = repository(server, clips), server.lfs("owner/CREMA-D", clips.values())
     for path, thing in server.things.items():
@@ -121,7 +121,7 @@ def test_many_downloads_that_were_killed_continue(server, offered):
     assert not again & done
 
 
-def test_a_kill_while_unpacking_leaves_nothing_that_looks_whole(server, offered, monkeypatch):
+def test_kill_while_unpacking_leaves_no_partial_corpus_visible(server, offered, monkeypatch):
     server.put("/emodb.zip", ARCHIVE)
     offered("emodb", plain(server))
     real = unpacking.unpack
@@ -145,7 +145,7 @@ def test_a_kill_while_unpacking_leaves_nothing_that_looks_whole(server, offered,
     assert not Path("corpora/.emodb.part").exists()
 
 
-def test_a_kill_between_lock_and_name_is_mended(server, offered, monkeypatch):
+def test_kill_between_lock_and_rename_is_repaired(server, offered, monkeypatch):
     server.put("/emodb.zip", ARCHIVE)
     offered("emodb", plain(server))
     real = os.replace
@@ -165,7 +165,7 @@ def test_a_kill_between_lock_and_name_is_mended(server, offered, monkeypatch):
 
 
 @pytest.mark.parametrize("size", [None, 3_600_000])
-def test_progress_counts_bytes_up_to_what_is_known(size, server, monkeypatch, tmp_path):
+def test_progress_counts_bytes_with_or_without_a_known_total(size, server, monkeypatch, tmp_path):
     body = noise(3_600_000)
     server.put("/big", body, faults=[play.cut(1_000_000), None])
     totals, counted = [], []
@@ -183,7 +183,7 @@ def test_progress_counts_bytes_up_to_what_is_known(size, server, monkeypatch, tm
     assert [held.path for held in items] == ["big"]
 
 
-def test_a_terminal_sees_bytes_rate_and_time_left(monkeypatch):
+def test_terminal_shows_bytes_rate_and_time_left(monkeypatch):
     stream = io.StringIO()
     stream.isatty = lambda: True
     monkeypatch.setattr(sys, "stderr", stream)

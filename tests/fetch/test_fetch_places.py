@@ -24,7 +24,7 @@ from running import sertool
 from sertool import cli
 
 
-def test_a_licence_is_accepted_before_the_first_download_and_once(server, offered, capsys):
+def test_licence_is_accepted_once_before_the_first_download(server, offered, capsys):
     server.put("/emodb.zip", ARCHIVE, faults=[play.status(404)])
     offered("emodb", plain(server))
     assert cli.run(["fetch", "emodb", "-o", "corpora"]) == 2
@@ -37,7 +37,7 @@ def test_a_licence_is_accepted_before_the_first_download_and_once(server, offere
     assert cli.run(["fetch", "emodb", "-o", "corpora"]) == 0  # accepted with the failed run
 
 
-def test_a_dry_run_tells_bytes_and_destination_and_does_nothing(capsys):
+def test_dry_run_states_size_and_destination_and_writes_nothing(capsys):
     assert run("ravdess", "--dry-run") == 0
     line = one_line(capsys)
     assert "208 MB" in line
@@ -46,7 +46,7 @@ def test_a_dry_run_tells_bytes_and_destination_and_does_nothing(capsys):
     assert not Path("cache").exists()
 
 
-def test_a_dry_run_knows_the_cache(server, offered, capsys):
+def test_dry_run_takes_the_cache_into_account(server, offered, capsys):
     server.put("/emodb.zip", ARCHIVE)
     offered("emodb", plain(server))
     assert run("emodb") == 0
@@ -57,7 +57,7 @@ def test_a_dry_run_knows_the_cache(server, offered, capsys):
     assert one_line(capsys) == f"emodb is complete in {Path('corpora/emodb')}"
 
 
-def test_a_dry_run_knows_the_cache_of_what_must_be_asked_for(server, offered, capsys):
+def test_cached_corpus_is_used_even_if_only_available_on_request(server, offered, capsys):
     server.put("/emodb.zip", ARCHIVE)
     offered("emodb", plain(server))
     assert run("emodb") == 0
@@ -71,7 +71,7 @@ def test_a_dry_run_knows_the_cache_of_what_must_be_asked_for(server, offered, ca
     assert "cannot be downloaded freely" in one_line(capsys)
 
 
-def test_what_fetch_prints_pipes_into_index(server, offered, capsys):
+def test_output_of_fetch_pipes_into_index(server, offered, capsys):
     server.put("/emodb.zip", ARCHIVE)
     offered("emodb", plain(server))
     assert run("emodb") == 0
@@ -82,7 +82,7 @@ def test_what_fetch_prints_pipes_into_index(server, offered, capsys):
     assert {row["emotion"] for row in held} == {"angry", "happy", "neutral"}
 
 
-def test_a_second_run_does_nothing(server, offered, capsys):
+def test_second_run_downloads_and_changes_nothing(server, offered, capsys):
     server.put("/emodb.zip", ARCHIVE)
     offered("emodb", plain(server))
     assert run("emodb") == 0
@@ -94,7 +94,7 @@ def test_a_second_run_does_nothing(server, offered, capsys):
     assert "is complete" in capsys.readouterr().err
 
 
-def test_a_file_that_got_lost_comes_back_and_what_was_added_stays(server, offered):
+def test_deleted_file_is_restored_from_the_cache_and_added_files_stay(server, offered):
     server.put("/emodb.zip", ARCHIVE)
     offered("emodb", plain(server))
     assert run("emodb") == 0
@@ -107,7 +107,7 @@ def test_a_file_that_got_lost_comes_back_and_what_was_added_stays(server, offere
     assert len(server.asked) == asked  # the cache had it
 
 
-def test_a_folder_of_ones_own_is_not_touched(server, offered, capsys):
+def test_folder_not_created_by_fetch_is_left_untouched(server, offered, capsys):
     server.put("/emodb.zip", ARCHIVE)
     offered("emodb", plain(server))
     Path("corpora/emodb").mkdir(parents=True)
@@ -117,7 +117,7 @@ def test_a_folder_of_ones_own_is_not_touched(server, offered, capsys):
     assert fetched() == {"mine.wav": b"mine"}
 
 
-def test_one_corpus_that_fails_does_not_keep_the_others_away(server, offered, capsys):
+def test_failing_corpus_does_not_stop_the_others(server, offered, capsys):
     server.put("/emodb.zip", ARCHIVE)
     offered("emodb", plain(server))
     assert run("savee", "emodb") == 1
@@ -125,7 +125,7 @@ def test_one_corpus_that_fails_does_not_keep_the_others_away(server, offered, ca
     assert "sertool: savee: " in capsys.readouterr().err
 
 
-def test_two_at_work_in_one_place_are_told_apart(server, offered, capsys, monkeypatch):
+def test_second_fetch_into_a_busy_folder_is_refused(server, offered, capsys, monkeypatch):
     from sertool.system import locks
 
     server.put("/emodb.zip", ARCHIVE)
@@ -135,7 +135,7 @@ def test_two_at_work_in_one_place_are_told_apart(server, offered, capsys, monkey
     assert "another sertool is at work" in one_line(capsys)
 
 
-def test_a_disk_that_is_too_small_is_refused_before_the_first_byte(server, offered, capsys, monkeypatch):
+def test_insufficient_disk_space_is_refused_before_downloading(server, offered, capsys, monkeypatch):
     server.put("/emodb.zip", ARCHIVE)
     offered("emodb", plain(server, **known(ARCHIVE)))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6, 1000))
@@ -153,7 +153,7 @@ def test_a_cache_serves_another_folder_without_the_network(server, offered):
     assert Path("elsewhere/emodb/wav/03a01Wa.wav").read_bytes() == WAVS["wav/03a01Wa.wav"]
 
 
-def test_a_cache_that_rots_is_noticed(server, offered, capsys):
+def test_corrupted_cache_file_is_detected_and_downloaded_again(server, offered, capsys):
     server.put("/emodb.zip", ARCHIVE)
     offered("emodb", plain(server))
     assert run("emodb") == 0
@@ -172,13 +172,13 @@ def test_a_cache_that_rots_is_noticed(server, offered, capsys):
         (("--mirror", "ftp://127.0.0.1/x", "--dry-run"), "begins with http, https or file"),
     ],
 )
-def test_places_that_make_no_sense_are_refused(words, says, capsys):
+def test_invalid_cache_and_mirror_options_are_refused(words, says, capsys):
     assert run("emodb", *words) == 2
     assert says in capsys.readouterr().err
     assert not Path("corpora").exists()
 
 
-def test_no_cache_leaves_nothing_behind(server, offered):
+def test_no_cache_leaves_only_the_corpus_and_its_lock(server, offered):
     server.put("/emodb.zip", ARCHIVE)
     offered("emodb", plain(server))
     assert run("emodb", "--no-cache") == 0
@@ -189,7 +189,7 @@ def test_no_cache_leaves_nothing_behind(server, offered):
 
 
 @pytest.mark.parametrize("way", ["http", "file", "folder"])
-def test_a_cache_is_a_mirror_for_others(way, server, offered, monkeypatch):
+def test_cache_can_serve_as_a_mirror(way, server, offered, monkeypatch):
     clips = clips_of_cremad(3)
     offered("cremad", repository(server, clips), clips=3)
     server.lfs("owner/CREMA-D", clips.values())
@@ -208,7 +208,7 @@ def test_a_cache_is_a_mirror_for_others(way, server, offered, monkeypatch):
 
 
 @pytest.mark.parametrize("published", [True, False])
-def test_only_what_is_published_is_called_so_where_a_mirror_gives_it(published, server, offered, capsys):
+def test_mirrored_files_are_called_published_only_with_published_digests(published, server, offered, capsys):
     server.put("/emodb.zip", ARCHIVE)
     offered("emodb", plain(server, **(known(ARCHIVE) if published else {})))
     assert run("emodb") == 0
@@ -221,7 +221,7 @@ def test_only_what_is_published_is_called_so_where_a_mirror_gives_it(published, 
     assert capsys.readouterr().err.count(f": {said}\n") == 2
 
 
-def test_a_mirror_cannot_pass_off_something_else(server, offered, capsys):
+def test_mirror_contradicting_published_digests_is_skipped(server, offered, capsys):
     server.put("/emodb.zip", ARCHIVE)
     offered("emodb", plain(server, **known(ARCHIVE)))
     other = zipped({"wav/03a01Wa.wav": b"other"})
@@ -246,7 +246,7 @@ def test_a_mirror_cannot_pass_off_something_else(server, offered, capsys):
         b'{"source": "x", "items": [{"path": "a.zip", "size": 1e999, "digests": {}}]}',
     ],
 )
-def test_a_mirror_that_is_none_is_named(index, server, offered, capsys):
+def test_invalid_mirror_falls_back_to_the_original_source(index, server, offered, capsys):
     server.put("/lab/emodb/index.json", index)
     server.put("/emodb.zip", ARCHIVE)
     offered("emodb", plain(server))
@@ -265,7 +265,7 @@ def test_a_mirror_that_is_none_is_named(index, server, offered, capsys):
         (["a.zip"], {"member": "é" * 150}),
     ],
 )
-def test_a_mirror_of_names_that_cannot_be_written_is_left_for_the_next_source(paths, more, server, offered, capsys):
+def test_mirror_with_unwritable_file_names_falls_back_to_the_next_source(paths, more, server, offered, capsys):
     archive = zipped({f"wav/{more.pop('member', '03a01Fa.wav')}": b"sound"})
     entry = {"size": len(archive), "digests": {}, "unpack": True, **more}
     index = {"source": "me", "items": [{"path": path, **entry} for path in paths]}
@@ -280,7 +280,7 @@ def test_a_mirror_of_names_that_cannot_be_written_is_left_for_the_next_source(pa
     assert not Path("corpora/.emodb.part").exists()
 
 
-def test_a_mirror_cannot_write_outside(server, offered, capsys):
+def test_mirror_path_outside_the_folder_is_refused(server, offered, capsys):
     item = {"path": "../../escaped.wav", "size": None, "digests": {}}
     server.put("/lab/emodb/index.json", json.dumps({"source": "me", "items": [item]}).encode())
     server.put("/lab/emodb/files/../../escaped.wav", b"escaped")
@@ -290,7 +290,7 @@ def test_a_mirror_cannot_write_outside(server, offered, capsys):
     assert not list(Path(".").rglob("escaped.wav"))
 
 
-def test_what_came_once_comes_the_same_again(server, offered, capsys):
+def test_refetched_file_with_changed_content_is_refused(server, offered, capsys):
     server.put("/emodb.zip", ARCHIVE)
     offered("emodb", plain(server))  # nothing is published of it
     assert run("emodb") == 0

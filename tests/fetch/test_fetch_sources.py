@@ -34,13 +34,13 @@ from sertool.fetch import offers
 from sertool.internet import unpacking
 
 
-def test_every_corpus_says_where_it_comes_from():
+def test_every_corpus_has_a_source_to_fetch_from():
     assert {name.partition("-")[0] for name in offers.offers()} == set(catalogue.names("corpora"))
     assert "ravdess-song" in offers.offers()
 
 
 @pytest.mark.parametrize("offer", offers.offers().values(), ids=lambda offer: offer.name)
-def test_facts_of_sources_are_sound(offer):
+def test_source_facts_are_well_formed(offer):
     assert offer.sources
     for source in offer.sources:
         assert source["kind"] in catalogue.names("sources")
@@ -53,7 +53,7 @@ def test_facts_of_sources_are_sound(offer):
 
 
 @pytest.mark.parametrize("offer", offers.offers().values(), ids=lambda offer: offer.name)
-def test_help_and_list_need_no_network_and_cite_is_bibtex(offer, capsys, monkeypatch):
+def test_list_cite_and_dry_run_need_no_network(offer, capsys, monkeypatch):
     monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("the network was reached"))
     assert cli.run(["fetch", "--list", offer.name]) == 0
     assert cli.run(["fetch", "--cite", offer.name]) == 0
@@ -63,7 +63,7 @@ def test_help_and_list_need_no_network_and_cite_is_bibtex(offer, capsys, monkeyp
     assert not Path("corpora").exists()
 
 
-def test_list_shows_all_that_is_offered(capsys, monkeypatch):
+def test_list_shows_all_offered_corpora(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     assert cli.run(["fetch", "--list"]) == 0
     out = capsys.readouterr().out
@@ -75,7 +75,7 @@ def test_an_unknown_name_is_refused_with_the_choices(capsys):
     assert "cremad" in one_line(capsys)
 
 
-def test_fetch_imports_nothing_heavy():
+def test_fetch_imports_no_heavy_libraries():
     heavy = ("torch", "scipy", "sklearn", "pyarrow", "numpy", "tqdm", "soundfile")
     code = ("import sys; from sertool import cli; from sertool.fetch import fetching, download_cache;"
             "import sertool.commands.fetch;"
@@ -85,7 +85,7 @@ def test_fetch_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
-def test_an_archive_arrives_whole(server, offered, capsys):
+def test_zip_archive_is_fetched_and_unpacked_completely(server, offered, capsys):
     server.put("/emodb.zip", ARCHIVE)
     offered("emodb", plain(server, **known(ARCHIVE)))
     assert run("emodb") == 0
@@ -95,7 +95,7 @@ def test_an_archive_arrives_whole(server, offered, capsys):
 
 
 @pytest.mark.parametrize("kind", ["", "gz", "bz2", "xz"])
-def test_a_tar_arrives_whole(kind, server, offered):
+def test_tar_archive_is_fetched_and_unpacked_completely(kind, server, offered):
     body, name = tarred(WAVS, kind), f"emodb.tar{kind and '.' + kind}"
     server.put("/it", body)
     offered("emodb", plain(server, "/it", name))
@@ -103,7 +103,7 @@ def test_a_tar_arrives_whole(kind, server, offered):
     assert fetched() == WAVS
 
 
-def test_a_zenodo_record_is_asked_for_its_files_and_their_digests(server, offered):
+def test_zenodo_record_is_queried_for_files_and_digests(server, offered):
     server.zenodo(77, {"emodb.zip": ARCHIVE, "video.zip": b"large"})
     offered("emodb", {"kind": "zenodo", "home": "z", "host": server.url, "record": 77, "match": "emodb*.zip"})
     assert run("emodb") == 0
@@ -113,7 +113,7 @@ def test_a_zenodo_record_is_asked_for_its_files_and_their_digests(server, offere
     assert lock["items"]["emodb.zip"]["md5"] == hashlib.md5(ARCHIVE).hexdigest()
 
 
-def test_a_zenodo_record_with_known_digests_is_not_asked(server, offered):
+def test_zenodo_record_with_known_digests_is_not_queried(server, offered):
     server.zenodo(77, {"emodb.zip": ARCHIVE})
     files = {"emodb.zip": {"size": len(ARCHIVE), "md5": hashlib.md5(ARCHIVE).hexdigest()}}
     offered("emodb", {"kind": "zenodo", "home": "z", "host": server.url, "record": 77, "files": files})
@@ -121,7 +121,7 @@ def test_a_zenodo_record_with_known_digests_is_not_asked(server, offered):
     assert [asked.path for asked in server.asked] == ["/records/77/files/emodb.zip?download=1"]
 
 
-def test_a_dataverse_gives_thousands_of_files(server, offered):
+def test_all_matching_files_of_a_dataverse_dataset_are_fetched(server, offered):
     words = [f"{speaker}_{'abcde'[place // 12]}{'bcdfghjklmnp'[place % 12]}_sad.wav"
              for speaker in ("OAF", "YAF") for place in range(60)]  # fmt: skip
     clips = {f"OAF sad/{word}" if "OAF" in word else word: noise(300, word) for word in words}
@@ -132,14 +132,14 @@ def test_a_dataverse_gives_thousands_of_files(server, offered):
     assert fetched("tess") == clips
 
 
-def test_a_restricted_dataverse_says_so(server, offered, capsys):
+def test_restricted_dataverse_is_reported_as_on_request(server, offered, capsys):
     server.dataverse("doi:1", {"OAF_a_sad.wav": b"x"}, restricted=True)
     offered("tess", {"kind": "dataverse", "home": "d", "host": server.url, "doi": "doi:1", "match": "*.wav"})
     assert run("tess") == 1
     assert "on request" in one_line(capsys)
 
 
-def test_pointers_of_git_lfs_become_what_they_point_to(server, offered, capsys):
+def test_git_lfs_pointers_are_replaced_by_their_files(server, offered, capsys):
     clips = clips_of_cremad(150)
     clips["AudioWAV/1002_ITH_SAD_XX.wav"] = clips["AudioWAV/1001_DFA_ANG_XX.wav"]  # equal bytes are one object
     source, held = repository(server, clips), server.lfs("owner/CREMA-D", clips.values())
@@ -153,14 +153,14 @@ def test_pointers_of_git_lfs_become_what_they_point_to(server, offered, capsys):
     assert lock["items"]["AudioWAV/1001_DFA_ANG_XX.wav"]["sha256"] == held.batches[0]["objects"][0]["oid"]
 
 
-def test_a_repository_without_pointers_is_taken_as_it_is(server, offered):
+def test_repository_without_lfs_pointers_is_used_unchanged(server, offered):
     clips = clips_of_cremad(5)
     offered("cremad", repository(server, clips, pointers=False), clips=5)
     assert run("cremad") == 0
     assert fetched("cremad") == {**clips, "VideoDemographics.csv": b"ActorID\n"}
 
 
-def test_links_of_git_lfs_that_have_expired_are_asked_for_anew(server, offered):
+def test_expired_git_lfs_links_are_requested_again(server, offered):
     clips = clips_of_cremad(12)
     source, held = repository(server, clips), server.lfs("owner/CREMA-D", clips.values(), lives=0)
     offered("cremad", source, clips=12)
@@ -171,7 +171,7 @@ def test_links_of_git_lfs_that_have_expired_are_asked_for_anew(server, offered):
     assert len(held.batches) == 2
 
 
-def test_a_used_up_lfs_quota_leads_to_the_next_source(server, offered, capsys):
+def test_exhausted_lfs_quota_falls_back_to_the_next_source(server, offered, capsys):
     clips = clips_of_cremad(4)
     source, held = repository(server, clips), server.lfs("owner/CREMA-D", clips.values())
     held.error = (403, "This repository exceeded its LFS budget.")
@@ -187,7 +187,7 @@ def test_a_used_up_lfs_quota_leads_to_the_next_source(server, offered, capsys):
     assert "trying gitlab" in warned
 
 
-def test_an_object_that_lfs_has_lost_is_named(server, offered, capsys):
+def test_missing_lfs_object_is_reported(server, offered, capsys):
     clips = clips_of_cremad(3)
     source = repository(server, clips)
     server.lfs("owner/CREMA-D", list(clips.values())[:2])
@@ -197,7 +197,7 @@ def test_an_object_that_lfs_has_lost_is_named(server, offered, capsys):
     assert nothing_half("cremad")
 
 
-def test_an_archive_can_be_an_object_of_lfs(server, offered):
+def test_archive_stored_in_lfs_is_unpacked(server, offered):
     body = zipped({"male/M01A01.wav": b"voice"})
     server.lfs("o/r", [body])
     source = {"kind": "git", "home": "g", "repository": f"{server.url}/o/r", "files": {"male.zip": known(body)},
@@ -208,7 +208,7 @@ def test_an_archive_can_be_an_object_of_lfs(server, offered):
 
 
 @pytest.mark.parametrize("inside", ["", "bea_Amused/", "./somewhere/else/"])
-def test_the_speaker_in_the_name_of_an_archive_stays(inside, server, offered):
+def test_archive_name_with_the_speaker_becomes_a_folder(inside, server, offered):
     for name in ("bea_Amused", "sam_Sleepy"):
         server.put(f"/115/{name}.tar.gz", tarred({f"{inside}amused_1-15_0002.wav": name.encode()}))
     offered("emovdb", {"kind": "https", "home": "openslr", "base": f"{server.url}/115/", "into": True,
@@ -221,7 +221,7 @@ JL = zipped({"Raw JL corpus/JL(wav+txt)/female1_angry_10a_1.wav": b"voice", "Raw
 
 
 @pytest.mark.parametrize("way", ["pair", "token", "file", "access"])
-def test_kaggle_gets_the_users_own_token_and_nobody_else_does(way, server, offered, monkeypatch):
+def test_kaggle_token_is_sent_only_to_kaggle(way, server, offered, monkeypatch):
     pair, bearer = "Basic dXNlcjprZXk=", "Bearer KGAT_x"
     Path("kaggle").mkdir()
     if way == "pair":
@@ -239,14 +239,14 @@ def test_kaggle_gets_the_users_own_token_and_nobody_else_does(way, server, offer
     assert len(fetched("jl")) == 2
 
 
-def test_kaggle_without_a_token_says_what_to_do(server, offered, capsys):
+def test_kaggle_without_a_token_explains_how_to_get_one(server, offered, capsys):
     server.kaggle("tli725/jl-corpus", JL, "Basic something")
     offered("jl", {"kind": "kaggle", "home": "kaggle", "host": server.url, "dataset": "tli725/jl-corpus"})
     assert run("jl") == 1
     assert "make a token at kaggle.com" in one_line(capsys)
 
 
-def test_a_corpus_on_request_says_whom_to_ask_and_takes_the_archive(capsys):
+def test_on_request_corpus_says_where_to_register_and_accepts_an_archive(capsys):
     assert run("savee") == 1
     line = one_line(capsys)
     assert "register at" in line
@@ -258,7 +258,7 @@ def test_a_corpus_on_request_says_whom_to_ask_and_takes_the_archive(capsys):
     assert "should have 480 clips" in capsys.readouterr().err
 
 
-def test_given_archives_are_unpacked_as_the_source_says_that_names_them(server, offered):
+def test_given_archives_are_unpacked_as_their_source_specifies(server, offered):
     source = plain(server) | {"files": ["female.zip", "male.zip"], "into": True}
     offered("shemo", source, clips=2)
     Path("female.zip").write_bytes(zipped({"F01A05.wav": b"her"}))
@@ -272,7 +272,7 @@ def test_given_archives_are_unpacked_as_the_source_says_that_names_them(server, 
     assert fetched("urdu") == {"Sad/SM1_F10_S010.wav": b"voice", "more.csv": b"a,b\n"}
 
 
-def test_a_given_archive_must_be_of_the_corpus_and_the_published_one(server, offered, capsys):
+def test_given_archive_with_wrong_content_or_digest_is_refused(server, offered, capsys):
     Path("x.zip").write_bytes(zipped({"other/thing.wav": b"voice"}))
     assert run("savee", "--from", "x.zip") == 1
     assert "no clip of Surrey" in one_line(capsys)
@@ -287,7 +287,7 @@ def test_a_given_archive_must_be_of_the_corpus_and_the_published_one(server, off
     assert nothing_half("savee")
 
 
-def test_the_examples_of_the_help_make_sense(monkeypatch):
+def test_help_examples_succeed_as_dry_runs(monkeypatch):
     """As far as they do without the network: what would be fetched is told."""
     monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("the network was reached"))
     Path("Emotional Speech Dataset (ESD).zip").write_bytes(ARCHIVE)
@@ -298,7 +298,7 @@ def test_the_examples_of_the_help_make_sense(monkeypatch):
         assert cli.run([*shlex.split(line), "--dry-run"]) == 0
 
 
-def test_a_list_in_a_pipe_is_neither_cut_nor_folded(capsys):
+def test_piped_list_is_not_truncated_or_wrapped(capsys):
     assert cli.run(["fetch", "--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + len(offers.offers())

@@ -36,7 +36,7 @@ def trouble(server, offered, *faults, body: bytes = ARCHIVE, **facts) -> play.Th
 
 
 @pytest.mark.parametrize("facts", [{}, known(ARCHIVE)], ids=["unknown", "known"])
-def test_a_download_that_was_cut_continues_where_it_was(facts, server, offered):
+def test_interrupted_download_resumes_where_it_stopped(facts, server, offered):
     trouble(server, offered, play.cut(30_000), play.cut(40_000), None, **facts)
     assert run("emodb") == 0
     assert fetched() == WAVS
@@ -44,13 +44,13 @@ def test_a_download_that_was_cut_continues_where_it_was(facts, server, offered):
     assert all("If-Range" in asked.headers for asked in server.asked[1:])
 
 
-def test_cuts_that_bring_something_each_time_do_not_use_up_patience(server, offered):
+def test_interruptions_with_progress_do_not_use_up_retries(server, offered):
     trouble(server, offered, *[play.cut(10_000)] * 10, None)
     assert run("emodb") == 0
     assert len(server.asked) == 11
 
 
-def test_cuts_that_bring_nothing_end_with_a_line(server, offered, capsys):
+def test_interruptions_without_progress_fail_after_limited_attempts(server, offered, capsys):
     trouble(server, offered, play.cut(0))
     assert run("emodb") == 1
     assert "was cut after" in one_line(capsys)
@@ -58,7 +58,7 @@ def test_cuts_that_bring_nothing_end_with_a_line(server, offered, capsys):
     assert nothing_half()
 
 
-def test_a_file_that_changed_meanwhile_is_not_mixed(server, offered):
+def test_file_changed_during_download_is_not_mixed_with_the_old(server, offered):
     thing = trouble(server, offered, play.cut(30_000), None)
     other = {name: body[::-1] for name, body in WAVS.items()}
 
@@ -71,7 +71,7 @@ def test_a_file_that_changed_meanwhile_is_not_mixed(server, offered):
     assert fetched() == other
 
 
-def test_ranges_that_are_ignored_or_wrong_do_no_harm(server, offered):
+def test_ignored_or_wrong_ranges_do_not_corrupt_the_file(server, offered):
     for fault in (play.whole_again, play.other_part):
         trouble(server, offered, play.cut(30_000), fault, None)
         assert run("emodb") == 0
@@ -80,7 +80,7 @@ def test_ranges_that_are_ignored_or_wrong_do_no_harm(server, offered):
         shutil.rmtree("cache")
 
 
-def test_without_a_name_for_its_version_only_a_known_file_is_continued(server, offered):
+def test_download_without_etag_resumes_only_if_its_digest_is_known(server, offered):
     for facts, expected in (({}, [None, None]), (known(ARCHIVE), [None, "bytes=30000-"])):
         thing = trouble(server, offered, play.cut(30_000), None, **facts)
         thing.etag = None
@@ -92,14 +92,14 @@ def test_without_a_name_for_its_version_only_a_known_file_is_continued(server, o
         shutil.rmtree("cache")
 
 
-def test_a_weak_etag_names_nothing_and_a_date_does(server, offered):
+def test_weak_etag_is_ignored_in_favour_of_last_modified(server, offered):
     thing = trouble(server, offered, play.cut(30_000), None)
     thing.etag, thing.modified = 'W/"weak"', "Wed, 21 Oct 2015 07:28:00 GMT"
     assert run("emodb") == 0
     assert server.asked[1].headers["If-Range"] == thing.modified
 
 
-def test_all_that_came_before_the_kill_is_enough(server, offered):
+def test_complete_partial_file_is_used_without_another_download(server, offered):
     thing = trouble(server, offered)
     part = Path("cache/emodb/files/emodb.zip.part")
     part.parent.mkdir(parents=True)
@@ -111,7 +111,7 @@ def test_all_that_came_before_the_kill_is_enough(server, offered):
 
 
 @pytest.mark.parametrize("facts", [{}, known(ARCHIVE)], ids=["unknown", "known"])
-def test_more_than_there_is_begins_anew(facts, server, offered):
+def test_oversized_partial_file_is_downloaded_anew(facts, server, offered):
     thing = trouble(server, offered, **facts)
     part = Path("cache/emodb/files/emodb.zip.part")
     part.parent.mkdir(parents=True)
@@ -122,14 +122,14 @@ def test_more_than_there_is_begins_anew(facts, server, offered):
 
 
 @pytest.mark.parametrize("code", [429, 500, 502, 503, 504])
-def test_a_busy_server_is_asked_again(code, server, offered):
+def test_busy_server_is_retried(code, server, offered):
     trouble(server, offered, play.status(code), play.status(code), None)
     assert run("emodb") == 0
     assert len(server.asked) == 3
 
 
 @pytest.mark.parametrize("date", [False, True])
-def test_a_server_that_names_a_time_is_left_alone_until_then(date, server, offered):
+def test_retry_after_delay_is_respected(date, server, offered):
     after = formatdate(time.time() + 2, usegmt=True) if date else "0.5"
     trouble(server, offered, play.status(503, Retry_After=after), None)
     start = time.monotonic()
@@ -137,7 +137,7 @@ def test_a_server_that_names_a_time_is_left_alone_until_then(date, server, offer
     assert time.monotonic() - start > 0.4
 
 
-def test_a_server_that_wants_an_hour_is_left(server, offered, capsys):
+def test_too_long_retry_after_ends_the_fetch(server, offered, capsys):
     trouble(server, offered, play.status(429, Retry_After="3600"))
     assert run("emodb") == 1
     assert "asks to wait 3600 s" in one_line(capsys)
@@ -145,7 +145,7 @@ def test_a_server_that_wants_an_hour_is_left(server, offered, capsys):
 
 
 @pytest.mark.parametrize("code", [400, 401, 403, 404, 410, 451])
-def test_a_refusal_is_taken_at_its_word(code, server, offered, capsys):
+def test_client_error_is_reported_and_not_retried(code, server, offered, capsys):
     trouble(server, offered, play.status(code, b'{"message": "in its own words"}'))
     assert run("emodb") == 1
     line = one_line(capsys)
@@ -154,13 +154,13 @@ def test_a_refusal_is_taken_at_its_word(code, server, offered, capsys):
     assert len(server.asked) == 1
 
 
-def test_keys_in_addresses_are_not_shown(server, offered, capsys):
+def test_signatures_in_urls_are_not_shown(server, offered, capsys):
     offered("emodb", plain(server, "/gone.zip?signature=secret"))
     assert run("emodb") == 1
     assert "secret" not in one_line(capsys)
 
 
-def test_redirects_are_followed_but_not_in_circles(server, offered, capsys):
+def test_redirects_are_followed_and_loops_are_refused(server, offered, capsys):
     server.put("/moved", ARCHIVE)
     trouble(server, offered, play.redirect("/moved", 307))
     assert run("emodb") == 0
@@ -173,7 +173,7 @@ def test_redirects_are_followed_but_not_in_circles(server, offered, capsys):
 
 
 @pytest.mark.parametrize("to", ["file:///etc/passwd", "ftp://127.0.0.1/x"])
-def test_redirects_do_not_lead_out_of_the_web(to, server, offered, capsys):
+def test_redirects_to_other_schemes_are_refused(to, server, offered, capsys):
     trouble(server, offered, play.redirect(to))
     assert run("emodb") == 1
     assert "not safe" in one_line(capsys).replace("not allowed", "not safe")  # urllib's word for some
@@ -194,7 +194,7 @@ def encrypted(server, tmp_path, monkeypatch):
     return server
 
 
-def test_a_certificate_must_be_valid(encrypted, offered, capsys):
+def test_untrusted_certificate_is_refused(encrypted, offered, capsys):
     trouble(encrypted, offered)
     assert run("emodb") == 1
     assert "certificate" in one_line(capsys)
@@ -203,14 +203,14 @@ def test_a_certificate_must_be_valid(encrypted, offered, capsys):
     assert fetched() == WAVS
 
 
-def test_troubles_of_encrypted_connections_pass_as_others_do(encrypted, offered):
+def test_interrupted_https_download_recovers(encrypted, offered):
     encrypted.trust()
     trouble(encrypted, offered, play.cut(30_000), play.drip_head, None)
     assert run("emodb") == 0
     assert fetched() == WAVS
 
 
-def test_an_encrypted_connection_does_not_lead_to_a_plain_one(encrypted, offered, capsys):
+def test_redirect_from_https_to_http_is_refused(encrypted, offered, capsys):
     encrypted.trust()
     trouble(encrypted, offered, play.redirect(encrypted.url.replace("https", "http") + "/moved"))
     assert run("emodb") == 1
@@ -218,7 +218,7 @@ def test_an_encrypted_connection_does_not_lead_to_a_plain_one(encrypted, offered
 
 
 @pytest.mark.parametrize("fault", [play.silent, play.drip_head, play.drip])
-def test_a_server_that_drips_is_left(fault, server, offered, capsys):
+def test_silent_or_trickling_server_is_abandoned(fault, server, offered, capsys):
     trouble(server, offered, fault)
     start = time.monotonic()
     assert run("emodb") == 1
@@ -229,19 +229,19 @@ def test_a_server_that_drips_is_left(fault, server, offered, capsys):
 
 
 @pytest.mark.parametrize("facts", [{}, known(ARCHIVE)], ids=["unknown", "known"])
-def test_a_head_that_was_cut_is_no_empty_file(facts, server, offered):
+def test_truncated_response_header_is_not_taken_for_an_empty_file(facts, server, offered):
     trouble(server, offered, play.cut_head, play.cut_head, None, **facts)
     assert run("emodb") == 0
     assert fetched() == WAVS
 
 
-def test_a_server_that_is_slow_at_first_is_forgiven(server, offered):
+def test_download_succeeds_after_slow_first_attempts(server, offered):
     trouble(server, offered, play.silent, play.drip, None)
     assert run("emodb") == 0
     assert fetched() == WAVS
 
 
-def test_a_wrong_digest_is_tried_once_more_and_then_refused(server, offered, capsys):
+def test_wrong_digest_is_retried_once_and_then_refused(server, offered, capsys):
     trouble(server, offered, body=ARCHIVE[:-1] + b"x", **known(ARCHIVE))
     assert run("emodb") == 1
     line = one_line(capsys)
@@ -252,7 +252,7 @@ def test_a_wrong_digest_is_tried_once_more_and_then_refused(server, offered, cap
     assert nothing_half()
 
 
-def test_a_part_that_was_damaged_before_is_got_anew(server, offered):
+def test_damaged_partial_file_is_downloaded_anew(server, offered):
     thing = trouble(server, offered, **known(ARCHIVE))
     part = Path("cache/emodb/files/emodb.zip.part")
     part.parent.mkdir(parents=True)
@@ -264,33 +264,33 @@ def test_a_part_that_was_damaged_before_is_got_anew(server, offered):
 
 @pytest.mark.parametrize("facts", [{}, known(ARCHIVE)], ids=["unknown", "known"])
 @pytest.mark.parametrize("by", [-5000, 5000])
-def test_a_wrong_length_is_no_whole_file(by, facts, server, offered, capsys):
+def test_download_of_wrong_length_is_refused(by, facts, server, offered, capsys):
     trouble(server, offered, play.says_longer(by), **facts)
     assert run("emodb") == 1
     assert one_line(capsys)
     assert nothing_half()
 
 
-def test_a_body_without_end_is_left(server, offered, capsys):
+def test_endless_download_is_aborted(server, offered, capsys):
     trouble(server, offered, play.endless, **known(ARCHIVE))
     assert run("emodb") == 1
     assert "longer than" in one_line(capsys)
 
 
-def test_a_web_page_is_no_archive(server, offered, capsys):
+def test_web_page_in_place_of_an_archive_is_refused(server, offered, capsys):
     trouble(server, offered, body=b"<html>Please log in</html>")
     assert run("emodb") == 1
     assert "no zip or tar" in one_line(capsys)
     assert not Path("cache/emodb/files/emodb.zip").exists()
 
 
-def test_a_host_that_is_not_there_is_named(server, offered, capsys):
+def test_unreachable_host_is_named(server, offered, capsys):
     offered("emodb", {"kind": "https", "home": "place", "files": {"a.zip": {"url": "http://127.0.0.1:9/a.zip"}}})
     assert run("emodb") == 1
     assert "127.0.0.1:9" in one_line(capsys)
 
 
-def test_all_sources_that_failed_are_named_in_one_line(server, offered, capsys):
+def test_all_failed_sources_are_named_in_one_line(server, offered, capsys):
     server.put("/b.zip", faults=[play.status(503)])
     server.put("/c.zip", b"no archive")
     offered("emodb", *(plain(server, f"/{name}.zip", f"{name}.zip") for name in "abc"))
@@ -300,7 +300,7 @@ def test_all_sources_that_failed_are_named_in_one_line(server, offered, capsys):
     assert sum("; trying place/" in line for line in lines) == 2
 
 
-def test_one_file_of_many_that_fails_ends_them_all(server, offered, capsys):
+def test_one_failed_file_aborts_the_whole_fetch(server, offered, capsys):
     clips = clips_of_cremad(60)
     source = repository(server, clips)
     server.lfs("owner/CREMA-D", clips.values())
@@ -313,7 +313,7 @@ def test_one_file_of_many_that_fails_ends_them_all(server, offered, capsys):
     assert nothing_half("cremad")
 
 
-def test_bytes_that_were_thrown_away_are_not_counted_twice(server, tmp_path):
+def test_discarded_bytes_are_not_counted_twice(server, tmp_path):
     body = noise(50_000)
     server.put("/x", body, faults=[play.cut(20_000), play.whole_again])
     counted = []
@@ -323,7 +323,7 @@ def test_bytes_that_were_thrown_away_are_not_counted_twice(server, tmp_path):
 
 
 @pytest.mark.parametrize("size", [0, None])
-def test_a_file_of_no_bytes_comes_too(server, tmp_path, size):
+def test_empty_file_is_downloaded(server, tmp_path, size):
     server.put("/x", b"")
     item = downloading.Item("x", f"{server.url}/x", size, {"md5": hashlib.md5(b"", usedforsecurity=False).hexdigest()})
     downloading.download(item, tmp_path / "x", lambda item, _: (item.url, {}), downloading.Control())
@@ -331,7 +331,7 @@ def test_a_file_of_no_bytes_comes_too(server, tmp_path, size):
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
-def test_what_is_there_of_a_file_of_no_bytes_goes(server, tmp_path):
+def test_partial_file_is_removed_when_the_published_file_is_empty(server, tmp_path):
     server.put("/x", b"")
     (tmp_path / "x.part").write_bytes(b"other")
     item = downloading.Item("x", f"{server.url}/x", 0)
@@ -339,7 +339,7 @@ def test_what_is_there_of_a_file_of_no_bytes_goes(server, tmp_path):
     assert (tmp_path / "x").read_bytes() == b""
 
 
-def test_what_cannot_be_continued_is_begun_anew_behind_a_new_link_too(server, tmp_path):
+def test_unresumable_partial_file_restarts_with_a_renewed_link(server, tmp_path):
     thing = server.put("/new", b"new")
     (tmp_path / "x.part").write_bytes(b"too many bytes")
     (tmp_path / "x.part.tag").write_text(thing.tag())

@@ -18,7 +18,7 @@ from sertool.manifests import labels
 from sertool.sound import synth
 
 
-def test_a_known_corpus_needs_no_option(make):
+def test_known_corpus_is_recognised_without_options(make):
     folder = make("crema/AudioWAV/1001_IEO_ANG_HI.wav", "crema/AudioWAV/1091_WSI_NEU_XX.wav")
     assert index(folder)[0].items() >= {
         "clip": "cremad/1001_IEO_ANG_HI", "corpus": "cremad", "speaker": "cremad:1001", "emotion": "angry",
@@ -28,7 +28,7 @@ def test_a_known_corpus_needs_no_option(make):
     }.items()  # fmt: skip
 
 
-def test_several_corpora_and_ones_own_lie_under_one_root(make):
+def test_known_corpora_and_own_folders_are_indexed_under_one_root(make):
     held = by_clip(make(
         "all/ravdess/Actor_01/03-01-05-01-02-01-01.wav", "all/tess/OAF_angry/OAF_back_angry.wav", "all/mine/sad/x.wav",
         "all/mine/happy/x.wav", "all/savee/DC/a01.wav", "all/emodb/wav/03a01Fa.wav",
@@ -39,7 +39,7 @@ def test_several_corpora_and_ones_own_lie_under_one_root(make):
     }  # fmt: skip
 
 
-def test_the_same_name_twice_keeps_both_apart_and_finds_the_copy(make):
+def test_same_named_files_get_distinct_clip_names_and_duplicates_are_found(make):
     name = "Actor_01/03-01-05-01-02-01-01.wav"
     folder = make(f"kaggle/{name}") / "kaggle"
     shutil.copytree(folder / "Actor_01", folder / "again" / "Actor_01")
@@ -48,7 +48,7 @@ def test_the_same_name_twice_keeps_both_apart_and_finds_the_copy(make):
     assert {clip: row.get("issue") for clip, row in held.items()} == {first: None, second: f"duplicate-of:{first}"}
 
 
-def test_corpus_overrides_what_is_recognised(make):
+def test_corpus_option_overrides_the_recognised_corpus(make):
     folder = make("x/1001_IEO_ANG_HI.wav", "x/other.wav")
     assert [row["corpus"] for row in index(folder / "x", "--corpus", "mine")] == ["mine", "mine"]
     held = by_clip(folder, "--corpus", "cremad")
@@ -57,7 +57,7 @@ def test_corpus_overrides_what_is_recognised(make):
     refused(folder, "--corpus", "crema-d", says="perhaps cremad?")
 
 
-def test_votes_and_demographics_come_from_tables_in_the_tree(make):
+def test_votes_and_demographics_are_read_from_tables_of_the_corpus(make):
     folder = make("AudioWAV/1001_IEO_ANG_HI.wav", "AudioWAV/1001_IEO_SAD_HI.wav", "AudioWAV/1002_IEO_SAD_HI.wav")
     (folder / "VideoDemographics.csv").write_text(
         "ActorID,Age,Sex,Race,Ethnicity\n1001,51,Male,Caucasian,Not Hispanic\n1002,21,Female,Caucasian,Hispanic\n"
@@ -92,7 +92,7 @@ def test_votes_and_demographics_come_from_tables_in_the_tree(make):
     refused(folder, "--labels", "soft", "--votes", "both", says="no columns votes_both_*")
 
 
-def test_the_nearest_folder_among_folders_of_emotions_labels(make):
+def test_clips_are_labelled_by_the_nearest_folder_named_after_an_emotion(make):
     folder = make(
         "mine/anna/Angry/1.wav",
         "mine/anna/05_sad/take2/1.wav",
@@ -114,19 +114,19 @@ def test_the_nearest_folder_among_folders_of_emotions_labels(make):
     [("angry", "angry"), ("Pleasant Surprise", "surprise"), ("Actor1_angry", "angry"), ("01-neutral-x", "neutral"),
      ("sad_happy", None), ("calls", None), ("", None), ("unangry", None), ("sad_sadness", "sad")],
 )  # fmt: skip
-def test_an_emotion_in_a_folders_name(name, emotion):
+def test_emotion_in_a_folder_name_is_found_if_unambiguous(name, emotion):
     word = word_of_folder(name, {})
     assert (word and labels.canonical(word)) == emotion
 
 
-def test_an_unknown_folder_among_emotions_is_an_error_with_an_example(make):
+def test_unknown_folder_among_emotion_folders_is_refused_with_an_example(make):
     folder = make("mine/angry/1.wav", "mine/sad/1.wav", "mine/wut/1.wav", "mine/wut/2.wav", "mine/zorn/1.wav")
     refused(folder / "mine", says="unknown emotion 'wut' of wut/1.wav (and 'zorn'): say what it means with --map wut=")
     held = by_clip(folder / "mine", "--map", "wut=anger", "--map", "ZORN = fury")
     assert Counter(emotions(held).values()) == {"angry": 3, "sad": 1, "fury": 1}
 
 
-def test_folders_of_emotions_in_another_language_are_named_with_what_maps_them(make):
+def test_emotion_folders_in_another_language_are_reported_with_a_map_hint(make):
     folder = make("ger/Wut/1.wav", "ger/Freude/2.wav", "ger/Neutral/3.wav")
     done = sertool("index", folder / "ger", "-f", "jsonl")
     assert "if the folders Freude, Wut are emotions, say which with `sertool index --map freude=EMOTION`" in done.err
@@ -135,7 +135,7 @@ def test_folders_of_emotions_in_another_language_are_named_with_what_maps_them(m
     refused(folder / "ger", "--pattern", "{emotion}/{}.wav", says="'Freude' of Freude/2.wav (and 'Wut'): say what")
 
 
-def test_parts_and_folds_are_told_in_their_own_order(tmp_path):
+def test_splits_and_folds_are_summarised_in_their_natural_order(tmp_path):
     for name, words in {"split": ("test", "dev", "dev", "train", "dev"), "fold": (10, 2, 2, 1, 2)}.items():
         table = [{"clip": str(n), "path": f"/{n}", name: word} for n, word in enumerate(words)]
         (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, table)))
@@ -143,7 +143,7 @@ def test_parts_and_folds_are_told_in_their_own_order(tmp_path):
         assert f"{said}\n" in sertool("index", tmp_path / "m.jsonl", "-f", "csv").err
 
 
-def test_the_list_says_what_every_column_of_the_readme_means():
+def test_list_describes_every_manifest_column_of_the_readme():
     readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
     cells = re.findall(r"^\| (`[a-z_ …]+`) \|", readme.partition("## The manifest")[2], flags=re.MULTILINE)
     names = re.findall("[a-z_]+", " ".join(cells))
@@ -153,7 +153,7 @@ def test_the_list_says_what_every_column_of_the_readme_means():
     assert own | {"recognised", "natural"} <= listed
 
 
-def test_what_is_asked_in_vain_is_refused_or_told(make):
+def test_options_without_effect_are_refused_or_warned_about(make):
     folder = make("x/angry/1.wav", "x/05_sad/2.wav")
     line = ("index", folder / "x", "-f", "jsonl")
     met = sertool(*line, "--map", "sad=fear", "--map", "zzz=happy", "--map", "anger=sad")
@@ -178,7 +178,7 @@ def test_what_is_asked_in_vain_is_refused_or_told(make):
     assert "letter by letter" not in sertool(*line, "--where", "clip>=a and duration>0").err
 
 
-def test_votes_are_counted_by_the_emotions_that_their_words_mean(tmp_path):
+def test_vote_columns_with_synonymous_labels_are_summed_per_emotion(tmp_path):
     head = "path,emotion,votes_voice_anger,votes_voice_angry,votes_voice_sadness,votes_voice_Wut"
     (tmp_path / "a.csv").write_text(f"{head}\na.wav,sad,1,1,3,0\nb.wav,sad,1,1,2,\nc.wav,,1,2,2,2\nd.wav,sad,,,,\n")
     words = (tmp_path / "a.csv", "--labels")
@@ -190,7 +190,7 @@ def test_votes_are_counted_by_the_emotions_that_their_words_mean(tmp_path):
     assert not {name for row in soft for name in row if name.startswith("soft_")} - {"soft_angry", "soft_sad"}
 
 
-def test_votes_that_are_named_otherwise_are_told_how_to_be_named(tmp_path):
+def test_misnamed_vote_columns_are_refused_with_a_hint(tmp_path):
     for name, says in {
         "votes_angry": "rename votes_angry to votes_voice_angry, and the others likewise",
         "votes_face_angry": "it has those of --votes face",
@@ -211,18 +211,18 @@ def test_unlabelled_audio_is_indexed_with_one_warning(make):
     assert "speakers unknown" in done.err
 
 
-def test_a_file_alone_is_not_asked_for_its_emotion(make):
+def test_single_unlabelled_file_causes_no_warning(make):
     folder = make("calls/2024/a.wav", "calls/2024/b.wav")
     assert "no emotion is known" in sertool("index", folder).err
     assert "no emotion is known" not in sertool("index", folder / "calls/2024/a.wav").err
 
 
-def test_a_folder_that_is_called_after_somebody_is_no_emotion(make):
+def test_folders_named_after_people_are_not_taken_for_emotions(make):
     held = by_clip(make("team/joy/1.wav", "team/bob/1.wav", "team/ann/1.wav") / "team", "--group", "parent-folder")
     assert set(emotions(held).values()) == {None}
 
 
-def test_group_takes_the_nearest_folder_that_is_no_emotion(make):
+def test_group_takes_the_nearest_non_emotion_folder_as_speaker(make):
     folder = make("mine/anna/angry/1.wav", "mine/ben/x.wav", "mine/03_sad/2.wav")
     held = by_clip(folder / "mine", "--group", "parent-folder", "--map", "anna=neutral", "--map", "ben=neutral")
     assert {row["speaker"] for row in held.values()} == {"mine:mine"}
@@ -230,7 +230,7 @@ def test_group_takes_the_nearest_folder_that_is_no_emotion(make):
     assert {row["speaker"]: row["emotion"] for row in held.values()} == {"our:anna": "angry", "our:ben": "sad"}
 
 
-def test_speakers_of_one_name_in_folders_of_one_name_are_said(make):
+def test_equal_speaker_names_in_same_named_folders_are_warned_about(make):
     folder = make("a/wavs/s1/1.wav", "a/wavs/s2/1.wav", "b/wavs/s1/1.wav", "b/other/s1/1.wav")
     roots = [folder / "a/wavs", folder / "b/wavs"]
     for words in (("--group", "parent-folder"), ("--pattern", "{speaker}/{}.wav")):
@@ -241,7 +241,7 @@ def test_speakers_of_one_name_in_folders_of_one_name_are_said(make):
             assert "of one name" not in sertool("index", *apart, *words, "-f", "jsonl").err
 
 
-def test_speakers_of_one_name_in_manifests_of_folders_of_one_name_are_said(make):
+def test_equal_speaker_names_in_manifests_of_same_named_folders_are_warned_about(make):
     folder = make("a/wavs/s1/1.wav", "a/wavs/s2/1.wav", "b/wavs/s1/2.wav", "b/other/s1/1.wav")
     words = ("--group", "parent-folder")
     for name, root, *more in (("a", "a/wavs"), ("b", "b/wavs"), ("c", "b/other"), ("d", "b/wavs", "--corpus", "my")):
@@ -251,7 +251,7 @@ def test_speakers_of_one_name_in_manifests_of_folders_of_one_name_are_said(make)
         assert ("have speakers of one name, taken for one person, such as wavs:s1" in done.err) is warned
 
 
-def test_a_list_of_files_is_labelled_as_their_folder_would_be(make):
+def test_listed_files_are_labelled_as_when_indexing_their_folder(make):
     folder = make("mine/angry/1.wav", "mine/sad/1.wav", "mine/sad/two\nlines.wav")
     whole = index(folder / "mine", "-q")
     listed = "".join(f"{path}\0" for path in sorted((folder / "mine").rglob("*.wav"))).encode()
@@ -262,7 +262,7 @@ def test_a_list_of_files_is_labelled_as_their_folder_would_be(make):
     refused("-", stdin=b"# a text\nof words\n", says="no such file '# a text'", code=1)
 
 
-def test_a_list_may_have_a_header_and_names_that_begin_with_brackets(make, monkeypatch):
+def test_file_list_may_have_a_header_and_names_starting_with_brackets(make, monkeypatch):
     monkeypatch.chdir(make("[1] a.wav", "{2}.wav", "audio/3.wav"))
     assert [row["path"] for row in index("-", stdin=b"File\n{2}.wav\n")] == [os.path.abspath("{2}.wav")]
     assert len(index("-", stdin=b"[1] a.wav\n{2}.wav\n")) == len(index("-", stdin=b"audio\n{2}.wav\n")) == 2
@@ -282,7 +282,7 @@ def test_folders_in_a_list_are_searched_as_on_the_command_line(make):
     assert "would look at 3 files" in sertool("index", "-", "--dry-run", stdin=listed).err
 
 
-def test_mapping_goes_by_code_before_word_and_works_on_manifests(make):
+def test_map_prefers_original_codes_over_words_and_works_on_manifests(make):
     folder = make(
         "Actor_01/03-01-02-01-01-01-01.wav", "Actor_01/03-01-01-01-01-01-01.wav", "Actor_01/03-01-05-01-01-01-01.wav"
     )
@@ -304,7 +304,7 @@ def test_a_label_with_a_comma_can_be_mapped():
     assert labels.parse_mapping(("happy, excited=joy",)) == {"happy,_excited": "happy"}
 
 
-def test_words_of_other_manifests_become_ours_and_what_nobody_knows_stays(make):
+def test_known_labels_in_other_manifests_are_normalised_and_unknown_ones_kept(make):
     folder = make("x/angry/1.wav", "x/happy/2.wav")
     sertool("index", folder / "x", "-o", folder / "ours.parquet")
     words = {"Anger": "F", "SADNESS": "female", "joy": "M", "Wut": "x", "furious": " W", "happy": ""}
@@ -320,14 +320,14 @@ def test_words_of_other_manifests_become_ours_and_what_nobody_knows_stays(make):
     assert [row["sex"] for row in index(with_files, "--table", a, "-q")] == ["female", "male"]
 
 
-def test_emotions_keep_a_set(make):
+def test_emotions_option_keeps_only_the_listed_emotions(make):
     folder = make(*(f"x/{name}/1.wav" for name in ("angry", "sad", "happy", "wut")))
     held = by_clip(folder / "x", "--map", "wut=inner|outer and more", "--emotions", "ANG,inner|outer and more")
     assert set(emotions(held).values()) == {"angry", "inner|outer and more"}
     refused(folder / "x", "--map", "wut=fury", "--emotions", "calm", says="no clip is 'calm'; there are angry")
 
 
-def test_the_pipe_of_the_readme_works_and_head_is_quiet(tree, tmp_path):
+def test_readme_pipe_works_and_closing_it_early_prints_no_traceback(tree, tmp_path):
     command = f"{sys.executable} -m sertool index {tree} --pattern '{{speaker}}/{{emotion}}_{{}}.wav'"
     shell = subprocess.run(
         f"set -o pipefail; {command} -q | {sys.executable} -m sertool index --where emotion=happy -f csv | head -1",
@@ -338,7 +338,7 @@ def test_the_pipe_of_the_readme_works_and_head_is_quiet(tree, tmp_path):
     assert "Traceback" not in shell.stderr
 
 
-def test_index_imports_nothing_heavy(tree):
+def test_index_imports_no_heavy_libraries(tree):
     code = (
         "import os, sys; from sertool import cli; leave = os._exit; "
         "os._exit = lambda code: (print(*sys.modules, flush=True), leave(code)); cli.main()"
@@ -353,7 +353,7 @@ def test_index_imports_nothing_heavy(tree):
     assert not {"pyarrow.dataset", "pyarrow.csv", "pyarrow.json"} & set(loaded)
 
 
-def test_speakers_who_cannot_be_one_person_are_named_with_what_is_said_of_them(make):
+def test_speakers_with_contradictory_sex_or_age_are_warned_about(make):
     folder = make(*(f"x/{k}.wav" for k in range(8)))
     said = ("ann,female,20", "ann,male,20", "bob,male,20", "bob,male,30", "eve,female,30", "eve,,33", "ned,,", ",f,9")
     lines = "".join(f"x/{k}.wav,{row}\n" for k, row in enumerate(said))
@@ -367,7 +367,7 @@ def test_speakers_who_cannot_be_one_person_are_named_with_what_is_said_of_them(m
     assert "perhaps several people" not in sertool("index", folder / "x", "--table", few).err
 
 
-def test_synthetic_voices_are_one_corpus(tree):
+def test_synthetic_voices_are_indexed_as_one_corpus(tree):
     held = index(tree, "--pattern", "{speaker}/{emotion}_{sentence}_{}.wav", "-q")
     assert len(held) == 18
     assert {row["speaker"] for row in held} == {f"voices:{synth.name(k)}" for k in range(3)}

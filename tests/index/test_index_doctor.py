@@ -16,7 +16,7 @@ REAL = Path(__file__).resolve().parents[3] / "shared" / "corpora"
 corpora = pytest.mark.corpora
 
 
-def test_equal_sounds_are_copies_or_conflicts(make):
+def test_equal_sounds_are_flagged_as_duplicates_or_label_conflicts(make):
     folder = make("x/angry/1.wav", "x/sad/2.wav", "x/sad/3.wav", "x/sad/4.wav")
     shutil.copy(folder / "x/angry/1.wav", folder / "x/sad/1 again.wav")
     shutil.copy(folder / "x/sad/2.wav", folder / "x/sad/2 again.wav")
@@ -30,7 +30,7 @@ def test_equal_sounds_are_copies_or_conflicts(make):
     assert "2 label-conflict x/angry/1: the same sound under two labels: correct" in done.err
 
 
-def test_of_equal_sounds_the_one_stays_of_which_most_is_known(make):
+def test_best_described_of_equal_sounds_is_kept(make):
     folder = make("x/a.wav", "x/sad/b.wav")
     shutil.copy(folder / "x/a.wav", folder / "x/sad/c.wav")
     held = {clip: row.get("issue") for clip, row in by_clip(folder / "x").items()}
@@ -46,7 +46,7 @@ def test_of_equal_sounds_the_one_stays_of_which_most_is_known(make):
     }
 
 
-def test_what_featurize_set_aside_is_no_issue_of_the_file(make):
+def test_featurize_issues_are_dropped_when_the_files_are_indexed_again(make):
     folder = make("x/sad/a.wav", "x/sad/b.wav")
     encoding.write(folder / "x/sad/long.wav", np.random.default_rng(9).normal(0, 0.1, 16_000), 16_000)
     made = sertool("index", folder / "x")
@@ -56,14 +56,14 @@ def test_what_featurize_set_aside_is_no_issue_of_the_file(make):
     assert {row.get("issue") for row in again.values()} == {None}
 
 
-def test_a_rate_unlike_the_corpus_own_is_noted(make):
+def test_sample_rate_unusual_for_the_corpus_is_noted(make):
     folder = make(*(f"x/{k}.wav" for k in range(21)))
     encoding.write(folder / "x/0.wav", np.random.default_rng(99).normal(0, 0.1, 8000), 48_000)
     held = by_clip(folder / "x")
     assert [clip for clip, row in held.items() if row.get("notes") == ["odd-rate"]] == ["x/0"]
 
 
-def test_a_table_that_says_another_length_is_noted(make):
+def test_wrong_duration_in_a_table_is_noted(make):
     folder = make("1.wav", "2.wav", "3.wav")
     text = "path,duration\n1.wav,0.2\n2.wav,0.25\n3.wav,0.5\n"
     held = index(folder, "--table", table(folder, "a.csv", text))
@@ -74,7 +74,7 @@ def test_a_table_that_says_another_length_is_noted(make):
     ]
 
 
-def test_every_kind_is_told_with_an_example_and_what_to_do(make):
+def test_every_issue_and_note_is_reported_with_example_and_explanation(make):
     issues = [f"{kind}:c/clipped" if kind == "duplicate-of" else kind for kind in columns.ISSUES]
     held = manifest.from_columns({
         "clip": [f"c/{kind}" for kind in (*columns.ISSUES, *columns.NOTES)],
@@ -92,7 +92,7 @@ def test_every_kind_is_told_with_an_example_and_what_to_do(make):
     assert f"set aside: {len(columns.ISSUES)} of {len(held)} clips" in done.err
 
 
-def test_how_closely_to_look_is_asked_for(make, monkeypatch):
+def test_check_option_sets_how_thoroughly_files_are_examined(make, monkeypatch):
     folder = make("1.wav", "2.flac", "3.wav")
     encoding.write(folder / "3.wav", np.zeros(3200), 16_000)
     for name in ("1.wav", "2.flac"):
@@ -112,7 +112,7 @@ def test_how_closely_to_look_is_asked_for(make, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
-def test_a_manifest_of_clean_clips_has_the_columns_of_what_may_be_wrong(make, kind):
+def test_manifest_of_clean_clips_still_has_issue_and_notes_columns(make, kind):
     out = make("x/angry/1.wav") / f"m.{kind}"
     assert sertool("index", out.parent / "x", "-o", out).code == 0
     held = manifest_io.read(str(out))
@@ -122,7 +122,7 @@ def test_a_manifest_of_clean_clips_has_the_columns_of_what_may_be_wrong(make, ki
     assert {"issue", "notes"} <= {*manifest_io.read(str(out)).column_names}
 
 
-def test_strict_makes_a_clip_set_aside_a_failure(make):
+def test_strict_fails_when_a_clip_is_set_aside(make):
     folder = make("angry/1.wav", "angry/2.wav")
     assert sertool("index", folder, "--strict", "-q").code == 0
     (folder / "angry/2.wav").write_bytes(b"")
@@ -138,7 +138,7 @@ def test_strict_makes_a_clip_set_aside_a_failure(make):
 @corpora
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real corpora are not here")
-def test_the_known_faults_of_real_corpora_are_found_and_nothing_sound_is_flagged():
+def test_known_faults_of_real_corpora_are_found_without_false_alarms():
     held = by_clip(*(REAL / name for name in ("cremad", "ravdess", "tess", "emodb")), "-q")
     assert Counter(row["corpus"] for row in held.values()) == {
         "cremad": 5884,

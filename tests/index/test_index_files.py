@@ -5,7 +5,7 @@ from indexing import by_clip, emotions, index, refused, rows
 from running import sertool
 
 
-def test_a_second_run_with_nothing_to_do_touches_nothing(make):
+def test_rerun_with_nothing_to_do_does_not_rewrite_the_manifest(make):
     folder = make("x/angry/1.wav", "x/sad/2.wav")
     for name in ("a.parquet", "a.csv", "a.jsonl"):
         assert sertool("index", folder / "x", "-o", folder / name).code == 0
@@ -18,7 +18,7 @@ def test_a_second_run_with_nothing_to_do_touches_nothing(make):
         assert (folder / name).stat().st_ino != before.st_ino
 
 
-def test_a_dry_run_says_what_it_would_do_and_does_nothing(make):
+def test_dry_run_states_the_planned_work_and_writes_nothing(make):
     folder = make("x/angry/1.wav", "x/sad/2.wav")
     sertool("index", folder / "x", "-o", folder / "x.parquet")
     done = sertool("index", folder / "x", folder / "x.parquet", "--dry-run", "-o", folder / "y.parquet")
@@ -34,7 +34,7 @@ def test_a_dry_run_counts_the_files_that_a_table_lists(make):
     assert "would look at 2 files" in done.err.splitlines()
 
 
-def test_links_are_followed_and_never_into_loops(make):
+def test_symbolic_links_are_followed_without_looping(make):
     folder = make("x/angry/1.wav", "elsewhere/sad/2.wav")
     (folder / "x/sad").symlink_to(folder / "elsewhere/sad")
     (folder / "x/angry/loop").symlink_to(folder / "x")
@@ -42,7 +42,7 @@ def test_links_are_followed_and_never_into_loops(make):
     assert emotions(by_clip(folder / "x")) == {"x/angry/1": "angry", "x/sad/2": "sad"}
 
 
-def test_hidden_folders_are_searched_only_where_they_are_named(make):
+def test_hidden_folders_are_searched_only_if_named_explicitly(make):
     folder = make("x/.git/annex/objects/aa/k.wav", "x/sad/2.wav", ".tess.cache/files/3.wav")
     (folder / "x/angry").mkdir()
     (folder / "x/angry/1.wav").symlink_to("../.git/annex/objects/aa/k.wav")
@@ -50,13 +50,13 @@ def test_hidden_folders_are_searched_only_where_they_are_named(make):
     assert [row["path"] for row in index(folder / ".tess.cache")] == [str(folder / ".tess.cache/files/3.wav")]
 
 
-def test_what_archives_leave_beside_files_is_no_clip(make):
+def test_macos_metadata_files_are_not_indexed_as_clips(make):
     folder = make("x/angry/1.wav", "x/angry/2.wav")
     (folder / "x/angry/._1.wav").write_bytes(b"\0\5\x16\7")
     assert list(by_clip(folder / "x")) == ["x/angry/1", "x/angry/2"]
 
 
-def test_audio_that_is_not_read_is_counted(make):
+def test_unsupported_audio_files_are_counted_with_conversion_advice(make):
     folder = make("x/angry/1.wav", "x/angry/2.wav")
     for name in ("angry/3.m4a", "angry/4.M4A", "sad/4.m4a", "sad/5.caf", "sad/._6.caf", "readme.txt"):
         (folder / "x" / name).parent.mkdir(exist_ok=True)
@@ -67,7 +67,7 @@ def test_audio_that_is_not_read_is_counted(make):
     assert "passed over" not in sertool("index", folder / "x" / "angry" / "1.wav", "-f", "jsonl").err
 
 
-def test_whatever_may_hold_sound_and_is_not_read_is_counted(make):
+def test_every_unsupported_media_format_is_counted(make):
     folder = make("x/angry/1.wav")
     kinds = ["webm", "mp4", "3gp", "mka", "mov", "m4b", "amr", "avi", "mkv", "wmv", "mpeg", "mp2"]
     for kind in kinds:
@@ -77,7 +77,7 @@ def test_whatever_may_hold_sound_and_is_not_read_is_counted(make):
     assert all(f"1 .{kind}" in done.err for kind in kinds)
 
 
-def test_a_file_named_alone_is_audio_by_what_is_in_it_or_says_what_to_do(make):
+def test_explicitly_named_file_is_read_by_content_or_set_aside_with_advice(make):
     folder = make("1.wav")
     (folder / "1.wav").rename(folder / "1.webm")
     assert "issue" not in index(folder / "1.webm")[0]
@@ -88,18 +88,18 @@ def test_a_file_named_alone_is_audio_by_what_is_in_it_or_says_what_to_do(make):
 
 
 @pytest.mark.parametrize("extension", [".wav", ".FLAC", ".Ogg"])
-def test_the_case_of_an_extension_does_not_matter(make, extension):
+def test_audio_extensions_match_in_any_letter_case(make, extension):
     assert list(by_clip(make(f"x/sad/1{extension}") / "x")) == ["x/sad/1"]
 
 
-def test_a_manifest_is_not_written_over_audio(make):
+def test_writing_a_manifest_over_audio_is_refused(make):
     clip = make("x/angry/1.wav") / "x" / "angry" / "1.wav"
     before = clip.read_bytes()
     refused(clip, "-f", "csv", "-o", clip, says="would write over audio")
     assert clip.read_bytes() == before
 
 
-def test_options_that_quarrel_are_refused(make):
+def test_conflicting_options_are_refused(make):
     folder = make("x/angry/1.wav")
     refused(folder, "--split", "speaker", "--folds", "3", says="exclude each other")
     refused(folder, "--audit", "--split", "speaker", says="leave out --split")

@@ -14,7 +14,7 @@ from running import sertool
 from sertool.manifests import manifest_io, provenance
 
 
-def test_parts_merge_to_the_whole(make):
+def test_manifests_of_parts_merge_into_the_original_manifest(make):
     folder = make("x/angry/1.wav", "x/sad/2.wav", "x/happy/3.wav", "x/calm/4.wav")
     sertool("index", folder / "x", "-o", folder / "whole.parquet")
     for emotion in ("angry", "calm", "happy", "sad"):
@@ -27,19 +27,19 @@ def test_parts_merge_to_the_whole(make):
     assert len({json.dumps(step) for step in chain}) == 6
 
 
-def test_audio_and_manifests_go_together(make):
+def test_audio_and_manifests_can_be_indexed_together(make):
     folder = make("x/angry/1.wav", "y/sad/2.wav")
     sertool("index", folder / "x", "-o", folder / "x.parquet")
     assert set(by_clip(folder / "x.parquet", folder / "y")) == {"x/angry/1", "y/sad/2"}
 
 
-def test_what_is_for_audio_is_refused_for_manifests(make):
+def test_audio_only_options_are_refused_for_manifests(make):
     folder = make("x/angry/1.wav")
     sertool("index", folder / "x", "-o", folder / "x.parquet")
     refused(folder / "x.parquet", "--pattern", "{speaker}.wav", says="are for audio, and here are manifests only")
 
 
-def test_manifests_that_hold_the_same_sounds_set_them_aside_when_joined(make):
+def test_equal_sounds_across_joined_manifests_are_set_aside(make):
     folder = make("a/sad/1.wav", "a/sad/2.wav")
     shutil.copytree(folder / "a", folder / "b")
     (folder / "b" / "happy").mkdir()
@@ -53,7 +53,7 @@ def test_manifests_that_hold_the_same_sounds_set_them_aside_when_joined(make):
     }  # fmt: skip
 
 
-def test_the_last_of_several_equal_sounds_is_used_whatever_was_left_out(make):
+def test_duplicate_is_used_again_when_its_original_is_left_out(make):
     folder = make("a/sad/1.wav", "a/sad/2.wav")
     shutil.copytree(folder / "a", folder / "b")
     shutil.copy(folder / "b/sad/1.wav", folder / "b/sad/3.wav")
@@ -74,7 +74,7 @@ def test_the_last_of_several_equal_sounds_is_used_whatever_was_left_out(make):
         assert "1 clip is used again, for what it equals was left out, such as b/sad/1" in done.err
 
 
-def test_manifests_that_overlap_are_joined_however_equal_sounds_were_settled(make):
+def test_overlapping_manifests_with_different_duplicate_choices_are_joined(make):
     folder = make("q/sad/x.wav")
     for name in "yw":
         shutil.copy(folder / "q/sad/x.wav", folder / f"q/sad/{name}.wav")
@@ -87,7 +87,7 @@ def test_manifests_that_overlap_are_joined_however_equal_sounds_were_settled(mak
     }  # fmt: skip
 
 
-def test_a_conflict_of_labels_stays_when_the_other_label_was_left_out(make):
+def test_label_conflict_persists_when_the_other_label_is_left_out(make):
     folder = make("a/angry/1.wav")
     for name in ("a/happy/1.wav", "b/angry/0.wav"):
         (folder / name).parent.mkdir(parents=True)
@@ -103,7 +103,7 @@ def test_a_conflict_of_labels_stays_when_the_other_label_was_left_out(make):
         assert {clip: row["issue"] for clip, row in both.items()} == dict.fromkeys(issues, "label-conflict")
 
 
-def test_a_conflict_of_labels_ends_with_one_meaning_of_both(make):
+def test_label_conflict_is_resolved_by_mapping_both_labels_to_one(make):
     folder = make("a/calm/1.wav")
     (folder / "a/neutral").mkdir()
     shutil.copy(folder / "a/calm/1.wav", folder / "a/neutral/1.wav")
@@ -114,7 +114,7 @@ def test_a_conflict_of_labels_ends_with_one_meaning_of_both(make):
     }  # fmt: skip
 
 
-def test_copies_come_back_with_the_clip_that_they_are_of(make):
+def test_copies_are_used_again_together_with_their_parent(make):
     folder = make("a/sad/1.wav")
     shutil.copytree(folder / "a", folder / "b")
     for name in "ab":
@@ -125,7 +125,7 @@ def test_copies_come_back_with_the_clip_that_they_are_of(make):
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.int16()])
-def test_a_column_of_categories_is_one_of_what_they_stand_for(tmp_path, kind):
+def test_dictionary_encoded_columns_are_joined_by_their_values(tmp_path, kind):
     held = pa.table({"clip": ["a", "b", "c"], "room": pa.array([1, 2, None]).cast(kind).dictionary_encode()})
     pq.write_table(held, tmp_path / "a.parquet")
     pq.write_table(pa.table({"clip": ["d"], "room": pa.array([1]).cast(kind)}), tmp_path / "b.parquet")
@@ -133,7 +133,7 @@ def test_a_column_of_categories_is_one_of_what_they_stand_for(tmp_path, kind):
     assert [row["clip"] for row in both] == ["a", "d"]
 
 
-def test_the_audit_of_two_manifests_tells_what_joining_them_would_set_aside(make):
+def test_audit_of_two_manifests_reports_equal_sounds_between_them(make):
     folder = make("a/sad/1.wav", "a/sad/2.wav")
     shutil.copytree(folder / "a", folder / "b")
     for name, part in (("a", "train"), ("b", "test")):
@@ -144,7 +144,7 @@ def test_the_audit_of_two_manifests_tells_what_joining_them_would_set_aside(make
     assert b"LEAK  equal sounds: 2 in more than one part" in told.out
 
 
-def test_a_sound_in_more_bits_or_in_two_equal_channels_is_a_twin_and_a_leak(make):
+def test_losslessly_converted_sound_is_a_duplicate_and_a_leak(make):
     folder = make("a/sad/1.wav")
     samples, rate = soundfile.read(folder / "a/sad/1.wav", dtype="int16")
     (folder / "b/sad").mkdir(parents=True)
@@ -158,7 +158,7 @@ def test_a_sound_in_more_bits_or_in_two_equal_channels_is_a_twin_and_a_leak(make
     assert b"\nnot checked: sounds that were coded, resampled or changed: equal ones have equal samples" in said
 
 
-def test_copies_of_what_is_set_aside_go_with_it(make):
+def test_copies_of_a_set_aside_clip_are_set_aside_too(make):
     folder = make("a/sad/1.wav")
     shutil.copytree(folder / "a", folder / "b")
     for name in "ab":
@@ -171,7 +171,7 @@ def test_copies_of_what_is_set_aside_go_with_it(make):
     }  # fmt: skip
 
 
-def test_parts_of_one_file_are_different_sounds_when_joined_and_for_the_audit(make):
+def test_segments_of_one_file_are_joined_and_audited_as_different_sounds(make):
     folder = make("talk.wav")
     parts = {"a": "0,0.1,sad,s1,train", "b": "0.1,0.1,happy,s2,test", "c": "0.1,0.1,happy,s1,train"}
     for name, part in parts.items():
@@ -193,14 +193,14 @@ def test_parts_of_one_file_are_different_sounds_when_joined_and_for_the_audit(ma
 
 
 @pytest.mark.parametrize("other", ["./a.wav", "x/../a.wav", ".//a.wav", "file://{}/a.wav", "{}/./a.wav"])
-def test_the_guard_knows_a_file_by_any_spelling_of_its_path(tmp_path, other):
+def test_audit_recognises_a_file_by_any_spelling_of_its_path(tmp_path, other):
     text = f"path,split,emotion\na.wav,train,sad\n{other.format(tmp_path)},test,sad\n"
     told = sertool("index", "--audit", table(tmp_path, "a.csv", text))
     assert told.code == 1
     assert b"LEAK  overlapping segments: 1 in more than one part" in told.out
 
 
-def test_one_file_under_two_names_is_set_aside_once_where_tables_are_joined(tmp_path):
+def test_file_under_two_names_is_set_aside_once_when_tables_are_joined(tmp_path):
     truth = table(tmp_path, "truth.csv", "path,emotion,start,channel\na.wav,sad,,1\nb.wav,happy,0,1\nb.wav,,1,1\n")
     more = f"path,start,channel\n{tmp_path}/a.wav,,1\n{tmp_path}/b.wav,1,2\n{tmp_path}/b.wav,2,1\n"
     held = by_clip(truth, table(tmp_path, "more.csv", more))

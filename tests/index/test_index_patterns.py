@@ -8,7 +8,7 @@ from sertool.errors import UsageError
 from sertool.index.labelling import compile_pattern
 
 
-def test_a_pattern_says_what_names_mean(make):
+def test_pattern_reads_metadata_from_file_names(make):
     folder = make("x/s01_door_happy.wav", "x/s02_dogs_ang.wav", "x/readme.wav")
     held = by_clip(folder / "x", "--pattern", "{speaker}_{sentence}_{emotion}.wav")
     assert held["x/s02_dogs_ang"].items() >= {
@@ -17,7 +17,7 @@ def test_a_pattern_says_what_names_mean(make):
     assert held["x/readme"]["notes"] == ["odd-name"]
 
 
-def test_a_pattern_reaches_into_folders_types_numbers_and_keeps_ones_own_fields(make):
+def test_pattern_spans_folders_converts_numbers_and_keeps_custom_fields(make):
     folder = make("x/anna/64/happy_1.flac", "x/ben/31/sad_2.wav")
     held = by_clip(folder, "--pattern", "{speaker}/{age}/{emotion}_{take}")
     assert held[f"{folder.name}/x/anna/64/happy_1"].items() >= {"age": 64, "take": "1", "emotion": "happy"}.items()
@@ -25,12 +25,12 @@ def test_a_pattern_reaches_into_folders_types_numbers_and_keeps_ones_own_fields(
     refused(folder, "--pattern", "{age}/{speaker}/{emotion}_{}", says="the age of happy_1.flac would be 'anna'")
 
 
-def test_a_pattern_without_emotions_leaves_them_to_the_folders(make):
+def test_pattern_without_an_emotion_field_leaves_labels_to_the_folders(make):
     held = by_clip(make("x/angry/anna_1.wav", "x/sad/ben_2.wav") / "x", "--pattern", "{speaker}_{}.wav")
     assert {row["speaker"]: row["emotion"] for row in held.values()} == {"x:anna": "angry", "x:ben": "sad"}
 
 
-def test_a_pattern_and_a_table_know_the_same_names(make):
+def test_pattern_accepts_the_same_field_aliases_as_a_table(make):
     folder = make("x/ann_F_dogs_sad.wav", "x/bob_m_dogs_ang.wav")
     (one, two) = index(folder / "x", "--pattern", "{Speaker}_{gender}_{text}_{emo}.wav", "-q")
     ours = {"speaker": "x:ann", "sex": "female", "sentence": "dogs", "emotion": "sad"}
@@ -40,7 +40,7 @@ def test_a_pattern_and_a_table_know_the_same_names(make):
     assert [(row["speaker"], row["spk"]) for row in both] == [("x:ann", "dogs"), ("x:bob", "dogs")]
 
 
-def test_each_file_is_read_by_the_first_of_several_patterns_that_it_matches(make):
+def test_first_matching_pattern_is_applied_to_each_file(make):
     folder = make("x/ann_sad.wav", "x/ben_angry_loud.wav", "x/cyd.wav")
     words = ("--pattern", "{speaker}_{emotion}_{style}.wav", "--pattern", "{speaker}_{emotion}.wav")
     held = by_clip(folder / "x", *words, "-q")
@@ -62,7 +62,7 @@ def test_the_emotion_of_a_table_replaces_the_label_of_a_pattern(make):
     assert (told["emotion"], told["label"]) == ("sad", "sad")
 
 
-def test_of_several_patterns_those_that_read_no_file_are_said(make):
+def test_patterns_that_match_no_file_are_warned_about(make):
     folder = make("x/ann_sad.wav")
     words = ("index", folder / "x", "--pattern", "{speaker}_{emotion}.wav", "--pattern", "{speaker}-{emotion}")
     done = sertool(*words, "-f", "jsonl")
@@ -71,7 +71,7 @@ def test_of_several_patterns_those_that_read_no_file_are_said(make):
             says="no file matches --pattern '{speaker}.flac' and '{speaker}-{emotion}'; an example")  # fmt: skip
 
 
-def test_wrong_patterns_show_an_example(make):
+def test_invalid_patterns_are_refused_with_an_explanation(make):
     folder = make("x/s01_happy.wav", "x/s02_wut.wav")
     refused(
         folder,
@@ -104,6 +104,6 @@ def test_patterns_match_the_end_of_a_path(pattern, path, found):
         assert (match["speaker"], match["emotion"][-1:]) == found
 
 
-def test_patterns_are_checked_before_any_file_is_looked_at(tmp_path):
+def test_malformed_pattern_is_refused_before_any_file_is_read(tmp_path):
     with pytest.raises(UsageError):
         compile_pattern("{speaker")

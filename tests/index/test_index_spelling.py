@@ -13,7 +13,7 @@ from sertool.manifests import manifest, manifest_io
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
-def test_names_are_the_same_in_either_form_of_unicode(make, form):
+def test_file_names_match_across_unicode_normalisation_forms(make, form):
     folder = make("nfc/K\u00f6ln/M\u00fcde_1.wav", "nfd/Ko\u0308ln/Mu\u0308de_2.wav")
     rows = (f"K\u00f6ln/M\u00fcde_{number}.wav,angry" for number in (1, 2))
     text = unicodedata.normalize(form, "\n".join(["file,emotion", *rows, ""]))
@@ -25,7 +25,7 @@ ZOE, MUDE = ("Zo\u00eb", "Zoe\u0308"), ("m\u00fcde", "mu\u0308de")  # each in bo
 
 
 @pytest.mark.parametrize("way", [(), ("--pattern", f"{{speaker}}/{{emotion}}_{MUDE[1]}_{{}}.wav")])
-def test_words_and_people_are_the_same_in_either_form_of_unicode(make, way):
+def test_labels_and_speakers_match_across_unicode_normalisation_forms(make, way):
     folder = make(*(f"{who}/{word}_{word}_{k}.wav" for k, (who, word) in enumerate(zip(ZOE, MUDE, strict=True))))
     names = (f"{who}/{word}_{word}_{k}.wav" for k, (who, word) in enumerate(zip(ZOE, MUDE, strict=True)))
     lines = (f"{name},{word},{who}" for name, word, who in zip(names, MUDE, ZOE, strict=True))
@@ -36,7 +36,7 @@ def test_words_and_people_are_the_same_in_either_form_of_unicode(make, way):
         assert {row["speaker"] for row in held} == {f"{folder.name}:{ZOE[0]}"}
 
 
-def test_who_is_written_in_both_forms_of_unicode_does_not_cross(tmp_path):
+def test_speaker_leak_is_found_across_unicode_normalisation_forms(tmp_path):
     lines = (f"c{k},c{k}.wav,{who},{part}" for k, (who, part) in enumerate(zip(ZOE, ("train", "test"), strict=True)))
     listing = table(tmp_path, "l.csv", "\n".join(["clip,path,speaker,split", *lines, ""]))
     done = sertool("index", "--audit", listing)
@@ -45,7 +45,7 @@ def test_who_is_written_in_both_forms_of_unicode_does_not_cross(tmp_path):
 
 @pytest.mark.parametrize("words", [("--table",), ()])
 @pytest.mark.parametrize("text", ["path,sentence\n1.wav,caf\xe9\n", '{"path": "1.wav", "sentence": "caf\xe9"}\n'])
-def test_text_that_is_not_utf_8_is_told_to_be_saved_so(tmp_path, words, text):
+def test_non_utf8_text_is_refused_with_advice_to_save_as_utf8(tmp_path, words, text):
     (tmp_path / "a").write_bytes(text.encode("latin-1"))
     says = (
         "line 2 is not UTF-8, in column sentence: save it as CSV UTF-8" if "," in text[:9] else "line 1 is not UTF-8: "
@@ -56,7 +56,7 @@ def test_text_that_is_not_utf_8_is_told_to_be_saved_so(tmp_path, words, text):
         refused(*words, tmp_path / "a", code=1, says="UTF-16 text, as spreadsheets call Unicode: save it as UTF-8")
 
 
-def test_a_table_whose_lines_end_in_cr_alone_is_read(make):
+def test_table_with_carriage_return_line_endings_is_read(make):
     folder = make("1.wav", "2.wav")
     mac = table(folder, "m.csv", "")
     mac.write_bytes(b"Datei;file;emotion\r1;1.wav;angry\r2;2.wav;sad\r")
@@ -65,7 +65,7 @@ def test_a_table_whose_lines_end_in_cr_alone_is_read(make):
 
 @pytest.mark.parametrize("first", ["", "sep=;\r\n", "\ufeffsep=;\n"])
 @pytest.mark.parametrize("head", ["Datei;file;emotion;;", "path;emotion;;;"])
-def test_a_table_with_what_spreadsheets_leave_around_it_is_read(make, first, head):
+def test_table_with_spreadsheet_leftovers_is_read(make, first, head):
     folder = make("1.wav", "2.wav")
     rows = ("1;1.wav;angry;;", "2;2.wav;sad;;") if head.startswith("D") else ("1.wav;angry;;;", "2.wav;sad;;;")
     left = table(folder, "l.csv", "\n".join([first + head, *rows, ""]))
@@ -88,7 +88,7 @@ def test_a_table_with_what_spreadsheets_leave_around_it_is_read(make, first, hea
         (b"file;emotion\nm\xfcde.wav;sad\n", "m\ufffdde.wav is not UTF-8, and no file is called so: save the table as"),
     ],
 )
-def test_text_of_older_spreadsheets_is_refused_by_line_and_column(make, text, says):
+def test_non_utf8_table_is_refused_naming_line_and_column(make, text, says):
     folder = make("1.wav", "2.wav")
     (folder / "l.csv").write_bytes(text)
     refused(folder, "--table", folder / "l.csv", code=1, says=says)
@@ -96,7 +96,7 @@ def test_text_of_older_spreadsheets_is_refused_by_line_and_column(make, text, sa
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of files are any bytes on Linux alone")
 @pytest.mark.parametrize("name", [b"path", b"file"])
-def test_files_whose_names_are_no_text_are_found_by_tables(make, name):
+def test_files_with_non_utf8_names_are_found_by_tables(make, name):
     folder = make("1.wav")
     (folder / "J").mkdir()
     (folder / "1.wav").rename(folder / os.fsdecode(b"J/\xf6.wav"))
@@ -106,7 +106,7 @@ def test_files_whose_names_are_no_text_are_found_by_tables(make, name):
 
 
 @pytest.mark.parametrize("head", [b"PK\3\4 xl/workbook.xml", b"\xd0\xcf\x11\xe0 Workbook"])
-def test_a_workbook_is_told_to_be_saved_as_text(make, head):
+def test_excel_workbook_is_refused_with_advice_to_save_as_csv(make, head):
     folder, says = make("1.wav"), "an Excel workbook, or another archive: save it as CSV UTF-8"
     book = folder / "labels.xlsx"
     book.write_bytes(head + bytes(100))
@@ -115,7 +115,7 @@ def test_a_workbook_is_told_to_be_saved_as_text(make, head):
     refused("-", code=1, says=f"stdin: {says}", stdin=book.read_bytes())
 
 
-def test_blanks_around_a_name_make_no_other_speaker_and_another_case_is_said(make, tmp_path):
+def test_speaker_names_are_trimmed_and_case_differences_are_warned_about(make, tmp_path):
     names = ("ann", "ann ", "Ann", "bob", "eve", " ")
     folder = make(*(f"mine/{name}/sad_{k}.wav" for k, name in enumerate(names))) / "mine"
     words = ("--pattern", "{speaker}/{emotion}_{}.wav", "--split", "speaker:50/25/25")

@@ -10,7 +10,7 @@ from sertool.divisions import auditing, leak_guard, own_division
 from sertool.manifests import manifest, manifest_io
 
 
-def test_a_protocol_has_its_own_seed_unless_another_is_asked_for(make):
+def test_protocol_uses_its_own_seed_unless_another_is_given(make):
     folder = make(*(f"x/sad/{k}.wav" for k in range(40)))
     splits = {
         words: [row.get("split") for row in by_clip(folder / "x", "--protocol", "random-70-30", *words).values()]
@@ -19,20 +19,20 @@ def test_a_protocol_has_its_own_seed_unless_another_is_asked_for(make):
     assert splits[()] == splits["--seed", 42] != splits["--seed", 0]
 
 
-def test_the_audit_says_how_many_name_no_speaker(tmp_path):
+def test_audit_counts_clips_without_a_speaker(tmp_path):
     rows = [f"c{k},{'s' + str(k) if k < 2 else ''},{'train' if k % 2 else 'test'}" for k in range(10)]
     (tmp_path / "t.csv").write_text("\n".join(["clip,speaker,split", *rows]))
     done = sertool("index", "--audit", tmp_path / "t.csv")
     assert b"not checked: 8 of 10 clips do not say who speaks" in done.out
 
 
-def test_a_division_that_holds_nobody_out_is_said(make):
+def test_split_that_holds_no_speaker_out_is_warned_about(make):
     folder = make(*(f"x/ann/{word}.wav" for word in ("sad", "happy", "angry")))
     done = sertool("index", folder / "x", "--pattern", "{speaker}/{emotion}.wav", "--split", "speaker")
     assert "warning: speaker puts every clip in train, so nobody is held out" in done.err
 
 
-def test_speakers_never_cross_and_the_guard_confirms_it(tree, tmp_path):
+def test_speaker_split_separates_speakers_and_passes_the_audit(tree, tmp_path):
     pattern = ("--pattern", "{speaker}/{emotion}_{sentence}_{}.wav")
     out = tmp_path / "a.parquet"
     done = sertool("index", tree, *pattern, "--split", "speaker:34/33/33", "--seed", 7, "-o", out)
@@ -49,7 +49,7 @@ def test_speakers_never_cross_and_the_guard_confirms_it(tree, tmp_path):
     assert manifest_io.read(str(tmp_path / "b.parquet")).equals(manifest_io.read(str(out)))
 
 
-def test_a_random_split_warns_and_leaks(tree, tmp_path):
+def test_random_split_warns_and_fails_the_audit(tree, tmp_path):
     pattern = ("--pattern", "{speaker}/{emotion}_{sentence}_{}.wav")
     done = sertool("index", tree, *pattern, "--split", "random-60-20-20", "-o", tmp_path / "a.parquet")
     assert "warning: random-60-20-20 puts clips of one speaker on both sides" in done.err
@@ -57,7 +57,7 @@ def test_a_random_split_warns_and_leaks(tree, tmp_path):
     assert (audit.code, b"LEAK  speaker: 3 in more than one part" in audit.out) == (1, True)
 
 
-def test_a_split_of_sentences_says_that_speakers_cross(tree, tmp_path):
+def test_sentence_split_warns_that_speakers_are_shared(tree, tmp_path):
     pattern = ("--pattern", "{speaker}/{emotion}_{sentence}_{}.wav")
     done = sertool("index", tree, *pattern, "--split", "sentence:80/20", "-o", tmp_path / "a.parquet")
     assert "warning: sentence:80/20 holds out what is said and not who speaks" in done.err
@@ -66,7 +66,7 @@ def test_a_split_of_sentences_says_that_speakers_cross(tree, tmp_path):
     assert "warning" not in done.err
 
 
-def test_the_guard_knows_a_speaker_whose_number_pandas_wrote_as_a_float(make):
+def test_audit_matches_speaker_numbers_written_as_floats(make):
     folder = make(*(f"w/{k}.wav" for k in range(8)))
     train = [f"w/{k}.wav,{who},train\n" for k, who in enumerate(("1.0", "2.0", "3.0", ""))]
     test = [f"w/{4 + k}.wav,{who},test\n" for k, who in enumerate("1231")]
@@ -80,7 +80,7 @@ def test_the_guard_knows_a_speaker_whose_number_pandas_wrote_as_a_float(make):
         assert (done.code, b"LEAK  speaker: 3 in more than one part" in done.out) == (1, True)
 
 
-def test_the_guard_says_what_it_could_not_compare(tmp_path):
+def test_audit_reports_clips_it_could_not_compare(tmp_path):
     test = emobox(tmp_path, "test.jsonl", ["1001_WSI_ANG_XX", "1004_IEO_ANG_LO"])
     train = emobox(tmp_path, "train.jsonl", ["1001_IEO_ANG_HI", "1001_TIE_ANG_XX", "1002_IEO_ANG_LO"])
     alone = sertool("index", "--audit", "--table", f"test={test}")
@@ -92,7 +92,7 @@ def test_the_guard_says_what_it_could_not_compare(tmp_path):
     assert b"not checked: 3 clips without a part, such as cremad/1001_IEO_ANG_HI\n" in done.out
 
 
-def test_the_guard_finds_equal_sounds_and_copies(tmp_path):
+def test_audit_finds_leaks_of_speakers_equal_sounds_and_copies(tmp_path):
     held = manifest.from_columns({
         "clip": ["a", "b", "c", "c#1"], "speaker": ["x", "y", "z", "z"], "digest": ["1", "1", "2", None],
         "parent": [None, None, None, "c"], "split": ["train", "test", "test", "train"], "sentence": ["s"] * 4,
@@ -109,7 +109,7 @@ def test_the_guard_finds_equal_sounds_and_copies(tmp_path):
 
 @pytest.mark.parametrize("named", ["path", "digest"])
 @pytest.mark.parametrize("speakers", ["ab", "  "])
-def test_segments_that_overlap_across_parts_are_a_leak(tmp_path, named, speakers):
+def test_overlapping_segments_in_different_parts_are_a_leak(tmp_path, named, speakers):
     spans = [(0, 1, "train"), (0.5, 1, "test"), (1.48, 1, "train"), (9, 1, "test")]
     said = [
         f"{{k}},{named[0]},{start},{length},{speakers[part == 'test'].strip()},{part}" for start, length, part in spans
@@ -124,14 +124,14 @@ def test_segments_that_overlap_across_parts_are_a_leak(tmp_path, named, speakers
     assert (done.code, b"overlapping segments:" in done.out) == (0, False)
 
 
-def test_a_recording_is_known_by_its_file_where_some_rows_lack_the_digest(tmp_path):
+def test_recording_is_identified_by_path_where_digests_are_missing(tmp_path):
     rows = ["a,x.wav,d,0,2,s,train", "b,x.wav,,1,2,t,test", "c,y.wav,d,2.5,1,u,train", "e,y.wav,e,0,9,v,dev"]
     (tmp_path / "t.csv").write_text("\n".join(["clip,path,digest,start,duration,speaker,split", *rows]))
     done = sertool("index", "--audit", tmp_path / "t.csv").out.decode()
     assert "overlapping segments: 1 in more than one part, 3 rows: a (train 2, test 1)\n" in done
 
 
-def test_segments_of_one_recording_on_both_sides_are_told_where_nobody_is_named(tmp_path):
+def test_recordings_without_speakers_in_both_parts_are_reported_as_shared(tmp_path):
     rows = [f"c{k},talk{k % 2}.wav,{k},1,{'train' if k < 4 else 'test'}" for k in range(8)]
     (tmp_path / "t.csv").write_text("\n".join(["clip,path,start,duration,split", *rows]))
     done = sertool("index", "--audit", tmp_path / "t.csv")
@@ -144,13 +144,13 @@ def test_segments_of_one_recording_on_both_sides_are_told_where_nobody_is_named(
     assert "warning: recordings without a speaker: " in done.err
 
 
-def test_no_leak_is_not_claimed_where_nothing_could_be_compared(tmp_path):
+def test_audit_without_comparable_columns_does_not_claim_no_leak(tmp_path):
     (tmp_path / "t.csv").write_text("clip,split\na,train\nb,test\n")
     done = sertool("index", "--audit", tmp_path / "t.csv")
     assert b"no leak found in what could be checked (nothing) between 2 parts of 2 clips" in done.out
 
 
-def test_a_split_that_tears_overlapping_segments_apart_says_so(tmp_path):
+def test_split_that_separates_overlapping_segments_is_warned_about(tmp_path):
     rows = [f"c{k},talk.wav,{k / 2},1,s{k}" for k in range(8)]
     (tmp_path / "t.csv").write_text("\n".join(["clip,path,start,duration,speaker", *rows]))
     done = sertool("index", tmp_path / "t.csv", "--split", "speaker", "-o", tmp_path / "t.parquet")
@@ -158,7 +158,7 @@ def test_a_split_that_tears_overlapping_segments_apart_says_so(tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_overlapping_segments_equal_their_slow_twin(seed):
+def test_overlap_detection_matches_a_brute_force_reference(seed):
     rng = np.random.default_rng(seed)
     rows = int(rng.integers(2, 40))
     file, start = rng.integers(0, 4, rows), rng.integers(0, 60, rows) / 2
@@ -175,19 +175,19 @@ def test_overlapping_segments_equal_their_slow_twin(seed):
     assert found == ["overlap"] * crosses
 
 
-def test_clips_set_aside_have_no_part(make):
+def test_set_aside_clips_are_assigned_to_no_fold(make):
     folder = make(*(f"x/{who}/sad/{k}.wav" for who in "abcd" for k in range(2)))
     (folder / "x/a/sad/0.wav").write_bytes(b"")
     held = by_clip(folder / "x", "--group", "parent-folder", "--folds", "2")
     assert [clip for clip, row in held.items() if "fold" not in row] == ["x/a/sad/0"]
 
 
-def test_nobody_speaking_names_the_ways_out(make):
+def test_speaker_split_without_speakers_is_refused_with_advice(make):
     folder = make("x/sad/1.wav", "x/sad/2.wav")
     refused(folder / "x", "--split", "speaker", says="`sertool index` --pattern, --table or --group parent-folder")
 
 
-def test_folders_that_make_one_speaker_of_all_clips_are_told_of(make):
+def test_grouping_all_clips_under_one_speaker_is_warned_about(make):
     folder = make("x/sad/1.wav", "x/angry/2.wav", "y/ann/3.wav", "y/bob/4.wav")
     for name, is_told in (("x", True), ("y", False)):
         done = sertool("index", folder / name, "--group", "parent-folder")

@@ -15,7 +15,7 @@ from sertool.sound import encoding
 
 
 @pytest.mark.parametrize("head", ["Path,Emotion", "file,emotion"])
-def test_a_table_given_as_a_manifest_is_sent_to_where_it_belongs(tmp_path, head):
+def test_label_table_given_as_a_manifest_is_refused_with_a_hint(tmp_path, head):
     a = table(tmp_path, "a.csv", f"{head}\n1.wav,sad\n")
     refused(a, code=1, says=f"is the path of audio, give it to index as --table {a}")
     refused(
@@ -34,14 +34,14 @@ def test_a_table_given_as_a_manifest_is_sent_to_where_it_belongs(tmp_path, head)
                   "C:\\old\\x\\2.flac,surprise,8,\n"),
     ],
 )  # fmt: skip
-def test_tables_of_any_kind_label_the_files_they_mean(make, name, text):
+def test_tables_of_any_format_label_the_matching_files(make, name, text):
     folder = make("mine/x/1.wav", "mine/x/2.wav")
     one, two = index(folder / "mine", "--table", table(folder, name, text))
     assert (one["emotion"], one["speaker"], one["room"]) == ("happy", "mine:7", "kitchen")
     assert (two["emotion"], two["speaker"], "room" in two) == ("surprise", "mine:8", False)
 
 
-def test_a_parquet_manifest_is_a_table_too(make):
+def test_parquet_manifest_can_be_used_as_a_table(make):
     folder = make("mine/angry/1.wav", "mine/sad/2.wav")
     held = index(folder / "mine", "-q")
     sertool("index", folder / "mine", "-o", folder / "labels.parquet")
@@ -50,7 +50,7 @@ def test_a_parquet_manifest_is_a_table_too(make):
 
 
 @pytest.mark.parametrize("check", ["full", "none"])
-def test_what_is_measured_is_never_taken_from_a_table(make, check):
+def test_measured_properties_are_never_taken_from_a_table(make, check):
     folder = make(*(f"x/sad/{k}.wav" for k in range(12)))
     encoding.write(folder / "x/sad/0.wav", np.ones(3200), 16_000)
     lines = [f"{k}.wav,sad,clipped;dc,{48_000 if k else 8000},much" for k in range(12)]
@@ -61,7 +61,7 @@ def test_what_is_measured_is_never_taken_from_a_table(make, check):
     assert {row["clip"]: row for row in rows(done)} == by_clip(*words)
 
 
-def test_only_listed_files_are_taken_and_the_rest_is_counted(make):
+def test_only_listed_files_are_indexed_and_the_others_are_counted(make):
     folder = make("mine/1.wav", "mine/2.wav", "mine/3.wav")
     done = sertool(
         "index", folder, "--table", table(folder, "a.csv", "path,emotion\n1.wav,sad\n9.wav,sad\n"), "-f", "jsonl"
@@ -78,7 +78,7 @@ def test_only_listed_files_are_taken_and_the_rest_is_counted(make):
     )
 
 
-def test_parts_of_a_long_file_are_clips_of_their_own(make):
+def test_segments_of_a_long_file_are_separate_clips(make):
     folder = make("talk.wav")
     parts = ("0,0.1,sad", "0.1,0.1,happy", "0.15,9,sad", "7,1,sad")
     text = "path,start,duration,emotion\n" + "".join(f"talk.wav,{part}\n" for part in parts)
@@ -91,7 +91,7 @@ def test_parts_of_a_long_file_are_clips_of_their_own(make):
 
 
 @pytest.mark.parametrize("head", ["path,Start,End,emotion", "path,start,end,emotion"])
-def test_a_segment_lasts_from_its_start_to_its_end(make, head):
+def test_segment_duration_is_computed_from_start_and_end(make, head):
     folder = make("talk.wav", "whole.wav")
     a = table(
         folder, "a.csv", f"{head}\ntalk.wav,0,0.1,sad\ntalk.wav,0.12,.15,happy\ntalk.wav,.16,,sad\nwhole.wav,,,sad\n"
@@ -110,7 +110,7 @@ def test_a_segment_lasts_from_its_start_to_its_end(make, head):
     refused(folder, "--table", wrong, code=1, says="column end holds 'x' in row 1, and takes numbers")
 
 
-def test_windows_as_predict_writes_them_are_clips_of_their_own(make):
+def test_windows_written_by_predict_are_indexed_as_separate_clips(make):
     folder = make("talk.wav")
     rows = "x/t,talk.wav,.2,0,.1,sad\nx/t,talk.wav,.2,.1,.2,sad\nu,talk.wav,.2,,,sad\n"
     a = table(folder, "a.csv", f"clip,path,duration,start,end,emotion\n{rows}")
@@ -123,7 +123,7 @@ def test_windows_as_predict_writes_them_are_clips_of_their_own(make):
 
 
 @pytest.mark.parametrize("kind", ["parquet", "jsonl"])
-def test_a_start_that_is_no_number_is_the_start_of_the_file(make, kind):
+def test_nan_start_means_the_start_of_the_file(make, kind):
     folder = make("1.wav", "2.wav")
     a = folder / f"a.{kind}"
     if kind == "parquet":
@@ -134,7 +134,7 @@ def test_a_start_that_is_no_number_is_the_start_of_the_file(make, kind):
     assert [(row["start"], row["duration"], row.get("issue")) for row in held] == [(0, 0.2, None)] * 2
 
 
-def test_what_others_name_like_our_columns_goes_from_names_and_tables_into_copies(make):
+def test_user_columns_resembling_reserved_ones_are_kept_in_copies(make):
     folder = make("x/P01_angry_1.wav", "x/P02_sad_2.wav")
     by_name = index(folder / "x", "--pattern", "{p_id}_{emotion}_{}.wav", "-q")
     assert [row["p_id"] for row in by_name] == ["P01", "P02"]
@@ -148,7 +148,7 @@ def test_what_others_name_like_our_columns_goes_from_names_and_tables_into_copie
     ]  # fmt: skip
 
 
-def test_a_table_may_name_the_clips_and_their_corpus(make):
+def test_table_may_set_clip_names_and_corpus(make):
     folder = make("1.wav", "2.wav")
     text = "path,clip,corpus,speaker,key,stem\n1.wav,first,desd,desd:a,k,s\n2.wav,second,desd,b,k,s\n"
     one, two = index(folder, "--table", table(folder, "a.csv", text))
@@ -162,14 +162,14 @@ def test_a_table_may_name_the_clips_and_their_corpus(make):
     assert (two["clip"], two["speaker"]) == ("second", "desd:b")
 
 
-def test_a_tables_whole_numbers_may_be_written_as_floats(make):
+def test_integers_written_as_floats_in_a_table_are_accepted(make):
     folder = make("1.wav", "2.wav")
     text = "path,Age,fold\n1.wav,31.0,2.0\n2.wav,,\n"
     one, two = index(folder, "--table", table(folder, "a.csv", text), "-q")
     assert (one["age"], one["fold"], two.keys() & {"age", "fold"}) == (31, 2, set())
 
 
-def test_parts_are_train_dev_and_test_whatever_they_are_called(make):
+def test_common_split_names_are_normalised_to_train_dev_and_test(make):
     folder = make(*(f"{part}/{k}.wav" for part in ("Test", "Val", "train", "Rest") for k in (1, 2)))
     expected = {"test": 2, "dev": 2, "train": 2, "Rest": 2}
     done = sertool("index", folder, "--pattern", "{split}/{sentence}.wav", "-f", "csv")
@@ -184,7 +184,7 @@ def test_parts_are_train_dev_and_test_whatever_they_are_called(make):
     assert "split: dev 1" in by_file.err
 
 
-def test_tables_must_agree_on_a_clip(make):
+def test_tables_that_contradict_each_other_are_refused(make):
     folder = make("1.wav", "2.wav")
     a = table(folder, "a.csv", "path,emotion\n1.wav,sad\n2.wav,sad\n")
     b = table(folder, "b.csv", "path,speaker\n1.wav,x\n")
@@ -204,7 +204,7 @@ def looked_through(request, monkeypatch):
 
 
 @pytest.mark.usefixtures("looked_through")
-def test_a_file_may_have_several_ways_of_writing_its_path_in_a_table(make):
+def test_file_may_be_listed_under_several_spellings_of_its_path(make):
     folder = make("train/1.wav")
     rows = "train/1.wav,s\n./train/1.wav,s\ntrain\\1.wav,s\nx/../train//1.wav,s\n"
     (row,) = index(folder, "--table", table(folder, "a.csv", f"path,speaker\n{rows}"))
@@ -212,7 +212,7 @@ def test_a_file_may_have_several_ways_of_writing_its_path_in_a_table(make):
 
 
 @pytest.mark.usefixtures("looked_through")
-def test_a_tables_path_must_mean_one_file(make):
+def test_ambiguous_path_in_a_table_is_refused(make):
     folder = make("a/x/1.wav", "b/x/1.wav", "c/2.wav")
     held = index(folder, "--table", table(folder, "a.csv", "path,speaker\nold/b/x/1.wav,s\n"))
     assert [row["path"] for row in held] == [str(folder / "b/x/1.wav")]
@@ -230,7 +230,7 @@ def test_a_tables_path_must_mean_one_file(make):
     ],
 )  # fmt: skip
 @pytest.mark.usefixtures("looked_through")
-def test_a_file_in_another_folder_than_the_row_names_is_not_its_file(make, row, file):
+def test_row_naming_one_folder_does_not_match_a_file_in_another(make, row, file):
     folder = make(*(f"meld/{name}.wav" for name in ("train/0", "train/1", "dev/0", "dev/1", "dev/2", "dev/clips/3")))
     text = f"path,emotion\ndev/0.wav,sad\n{row},happy\n"
     held = index(folder / "meld", "--table", f"train={table(folder, 'train.csv', text)}", "-q")
@@ -257,7 +257,7 @@ def test_a_missing_file_of_one_root_is_not_taken_from_another(make):
         ('path,emotion,start\n1.wav,sad,"0\n2.wav,happy,0\n', 2),
     ],
 )  # fmt: skip
-def test_no_quote_swallows_the_rows_below_it(tmp_path, text, line):
+def test_unclosed_quote_in_a_table_is_refused_naming_its_line(tmp_path, text, line):
     a = table(tmp_path, "a.csv", text)
     for words in ((a,), ("--table", a)):
         refused(*words, code=1, says=f"line {line} opens a quote that is not closed: close it, or double a quote")
@@ -283,18 +283,18 @@ def test_quoted_cells_may_hold_newlines_and_text_may_hold_quotes(tmp_path, cell,
         ("path,path,emotion", "more than one column is named path"), ("path,x,x", "more than one column is named x"),
     ],
 )  # fmt: skip
-def test_a_column_that_stands_twice_in_a_table_is_refused(make, head, says):
+def test_duplicate_column_in_a_table_is_refused(make, head, says):
     folder = make("1.wav")
     refused(folder, "--table", table(folder, "a.csv", f"{head}\n1.wav,sad,happy\n"), code=1, says=says)
 
 
-def test_of_two_columns_that_mean_the_same_the_first_is_taken_and_both_are_kept(make):
+def test_first_of_two_synonymous_columns_is_used_and_the_other_kept(make):
     folder = make("1.wav")
     (row,) = index(folder, "--table", table(folder, "a.csv", "path,text,transcript\n1.wav,yes,no\n"), "-q")
     assert (row["sentence"], row["transcript"]) == ("yes", "no")
 
 
-def test_a_clip_that_stands_twice_in_a_table_is_refused_before_anybody_reads_it(make):
+def test_duplicate_clip_name_in_a_table_is_refused(make):
     folder = make("1.wav", "2.wav")
     a = table(folder, "a.csv", "path,clip\n1.wav,x\n2.wav,x\n")
     refused(folder, "--table", a, code=1, says="clip x stands twice; clip ids must be unique: leave the column out")
@@ -308,14 +308,14 @@ def test_a_clip_that_stands_twice_in_a_table_is_refused_before_anybody_reads_it(
         "path;start;duration;age;p_sad;mine\n1.wav;0.05;0.1;31;0.25;1,2\n1.wav;0.15;0.05;;1;3,4\n",
     ],
 )
-def test_numbers_between_semicolons_may_have_commas_or_points(make, text):
+def test_semicolon_separated_tables_may_use_decimal_commas_or_points(make, text):
     folder = make("1.wav")
     one, two = index(folder, "--table", table(folder, "a.csv", text), "-q")
     assert (one["start"], one["duration"], one["age"], one["p_sad"]) == (0.05, 0.1, 31, 0.25)
     assert (two["start"], round(two["duration"], 9), two["p_sad"]) == (0.15, 0.05, 1)
 
 
-def test_a_name_in_another_case_is_its_file_unless_that_may_be_another(make):
+def test_file_names_match_in_another_case_unless_ambiguous(make):
     folder = make("x/VP003_01W.wav", "x/a.wav", "x/A.wav", "z/bB.wav", "z/Bb.wav")
     text = "file,emotion\nvp003_01w.wav,angry\na.wav,sad\nA.WAV,happy\n"
     held = index(folder / "x", "--table", table(folder, "l.csv", text), "-q")
@@ -324,7 +324,7 @@ def test_a_name_in_another_case_is_its_file_unless_that_may_be_another(make):
     refused(folder / "z", "--table", table(folder, "l.csv", "file,emotion\nbb.wav,sad\n"), says="may be", code=1)
 
 
-def test_a_row_without_its_file_invents_nobody(make):
+def test_row_without_its_file_adds_no_corpus_or_speaker(make):
     folder = make("voices/1.wav", "voices/2.wav")
     (folder / "inc").mkdir()
     text = "file,emotion,speaker\n1.wav,angry,A\n2.wav,sad,B\ntypo.wav,sad,A\n"
@@ -337,7 +337,7 @@ def test_a_row_without_its_file_invents_nobody(make):
     assert "3 clips, 2 speakers, 0.00 h of voices 3" in done.err
 
 
-def test_a_row_without_its_file_may_be_of_any_of_several_corpora(make):
+def test_row_without_its_file_gets_no_corpus_among_several(make):
     folder = make("one/1.wav", "two/2.wav")
     labels = table(folder, "l.csv", "file,emotion,speaker\n1.wav,angry,A\n2.wav,sad,B\ntypo.wav,sad,A\n")
     held = index(folder / "one", folder / "two", "--table", labels, "--group", "parent-folder", "-q")
@@ -346,12 +346,12 @@ def test_a_row_without_its_file_may_be_of_any_of_several_corpora(make):
 
 
 @pytest.mark.parametrize("name", ["actor", "Subject", "spk"])
-def test_names_that_eval_knows_for_speakers_are_known_here(make, name):
+def test_speaker_column_aliases_of_eval_are_accepted_in_tables(make, name):
     (row,) = index(make("x/1.wav") / "x", "--table", table(make(), "l.csv", f"file,emo,{name}\n1.wav,sad,7\n"), "-q")
     assert (row["speaker"], row["emotion"]) == ("x:7", "sad")
 
 
-def test_columns_that_nobody_knows_are_listed_where_ours_are_missed(make):
+def test_unknown_columns_are_listed_where_emotions_or_speakers_are_missing(make):
     folder = make("x/1.wav")
     labels = table(folder, "l.csv", "file,Stimmung,Sprecher\n1.wav,froh,7\n")
     done = sertool("index", folder / "x", "--table", labels, "-f", "jsonl")
@@ -361,7 +361,7 @@ def test_columns_that_nobody_knows_are_listed_where_ours_are_missed(make):
     assert f"no speaker is known of 1 clip: {says}, {has}\n" in done.err
 
 
-def test_wrong_tables_are_explained(make):
+def test_invalid_tables_are_refused_with_an_explanation(make):
     folder = make("1.wav")
     refused(
         folder,
@@ -383,7 +383,7 @@ def test_wrong_tables_are_explained(make):
     refused(folder, "--table", folder / "none.csv", says="no such file")
 
 
-def test_fold_files_that_share_speakers_are_caught_without_their_audio(tmp_path):
+def test_speakers_shared_between_fold_files_are_found_without_audio(tmp_path):
     train = emobox(
         tmp_path, "train.jsonl", ["1001_IEO_ANG_HI", "1001_TIE_ANG_XX", "1002_IEO_ANG_LO", "1003_IEO_ANG_LO"]
     )

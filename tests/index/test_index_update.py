@@ -15,7 +15,7 @@ from sertool.manifests import manifest_io
 from sertool.sound import audio, encoding
 
 
-def test_an_update_opens_only_what_is_new_or_changed(make, monkeypatch):
+def test_update_opens_only_new_or_changed_files(make, monkeypatch):
     folder = make(*(f"x/{emotion}/{k}.wav" for emotion in ("angry", "sad") for k in range(5)))
     out = folder / "a.parquet"
     sertool("index", folder / "x", "-o", out)
@@ -35,7 +35,7 @@ def test_an_update_opens_only_what_is_new_or_changed(make, monkeypatch):
     assert rows(done) == index(folder / "x", "-q")
 
 
-def test_an_update_reads_as_the_manifest_was_read(make):
+def test_update_reuses_the_options_of_the_original_run(make):
     folder, voices = make(*(f"x/{who}/a_{k}.wav" for who in "abc" for k in range(3))), [3, 0, 1]
     listing = "".join(f"x/{who}/a_{k}.wav,Wut,{voices[k]},1,{k}\n" for who in "abc" for k in range(3))
     table(folder, "labels.csv", f"path,label,votes_voice_sad,votes_voice_angry,take\n{listing}")
@@ -57,7 +57,7 @@ def test_an_update_reads_as_the_manifest_was_read(make):
     assert {row["clip"][-1]: row["emotion"] for row in index(*words)} == {"2": "angry"}
 
 
-def test_an_update_reads_patterns_as_the_manifest_was_read(make):
+def test_update_reuses_the_patterns_of_the_original_run(make):
     folder = make("x/a_sad.wav", "x/b-angry.wav")
     patterns = ("--pattern", "{speaker}_{emotion}.wav", "--pattern", "{speaker}-{emotion}.wav")
     sertool("index", folder / "x", *patterns, "-o", folder / "a.parquet")
@@ -66,7 +66,7 @@ def test_an_update_reads_patterns_as_the_manifest_was_read(make):
     assert [(row["speaker"], row["emotion"]) for row in held.values()] == [("x:a", "sad"), ("x:b", "angry")]
 
 
-def test_an_update_finds_the_table_that_the_manifest_was_read_with_from_any_folder(make, monkeypatch):
+def test_update_finds_the_original_table_from_any_folder(make, monkeypatch):
     folder = make("x/1.wav", "x/2.wav")
     table(folder, "labels.csv", "path,emotion\nx/1.wav,sad\nx/2.wav,angry\n")
     monkeypatch.chdir(folder)
@@ -78,7 +78,7 @@ def test_an_update_finds_the_table_that_the_manifest_was_read_with_from_any_fold
     assert [row["emotion"] for row in held] == ["sad", "angry"]
 
 
-def test_an_update_reads_what_is_piped_in_whatever_table_the_manifest_was_read_with(make, monkeypatch):
+def test_update_reads_stdin_instead_of_the_original_table(make, monkeypatch):
     folder = make("x/1.wav", "x/2.wav")
     table(folder, "labels.csv", "path,emotion\nx/1.wav,sad\nx/2.wav,angry\n")
     sertool("index", folder / "x", "--table", folder / "labels.csv", "-o", folder / "a.parquet")
@@ -86,7 +86,7 @@ def test_an_update_reads_what_is_piped_in_whatever_table_the_manifest_was_read_w
     assert (done.code, "empty input" in done.err) == (1, True)
 
 
-def test_an_update_goes_on_with_what_later_commands_chose(make):
+def test_update_keeps_the_selections_of_later_commands(make):
     folder = make("x/a_sad.wav", "x/b_angry.wav", "x/c_fear.wav")
     words = ("--corpus", "mine", "--pattern", "{speaker}_{emotion}.wav")
     sertool("index", folder / "x", *words, "-o", folder / "a.parquet")
@@ -96,7 +96,7 @@ def test_an_update_goes_on_with_what_later_commands_chose(make):
     assert [(row["corpus"], row["emotion"]) for row in held] == [("mine", "sad")]
 
 
-def test_an_update_goes_on_with_what_augment_and_featurize_chose(make):
+def test_update_keeps_the_selections_of_augment_and_featurize(make):
     folder = make("x/a_sad.wav", "x/b_angry.wav", "x/c_angry.wav")
     sertool("index", folder / "x", "--pattern", "{speaker}_{emotion}.wav", "-o", folder / "a.parquet")
     sertool("augment", folder / "a.parquet", "--gain", 3, "--where", "emotion=angry", "-o", folder / "b.parquet")
@@ -105,7 +105,7 @@ def test_an_update_goes_on_with_what_augment_and_featurize_chose(make):
     assert [row["clip"] for row in held] == ["x/b_angry"]
 
 
-def test_an_update_goes_on_with_what_a_later_command_named(make):
+def test_update_keeps_the_label_mapping_of_a_later_command(make):
     folder = make("x/a_sad.wav", "x/b_angry.wav")
     sertool("index", folder / "x", "--pattern", "{speaker}_{emotion}.wav", "-o", folder / "a.parquet")
     sertool("index", folder / "a.parquet", "--folds", 2, "-o", folder / "b.parquet")
@@ -118,7 +118,7 @@ def test_an_update_goes_on_with_what_a_later_command_named(make):
     (("--emotions", "angry"), ("--map", "angry=rage"), "--map and --emotions"),
     (("--map", "sad=grief"), ("--map", "grief=angry"), "--map"),
 ])  # fmt: skip
-def test_an_update_guesses_not_in_which_order_emotions_were_named_and_clips_chosen(make, first, later, named):
+def test_update_is_refused_where_the_order_of_mapping_and_selection_matters(make, first, later, named):
     folder, pattern = make("x/a_sad.wav", "x/b_angry.wav"), ("--pattern", "{speaker}_{emotion}.wav")
     sertool("index", folder / "x", *pattern, *first, "-o", folder / "a.parquet")
     sertool("index", folder / "a.parquet", *later, "-o", folder / "b.parquet")
@@ -128,7 +128,7 @@ def test_an_update_guesses_not_in_which_order_emotions_were_named_and_clips_chos
     assert told == sertool("index", folder / "x", *pattern, *first, *later, "-q", "-f", "jsonl")
 
 
-def test_an_update_guesses_not_which_of_several_ways_to_read_goes_on(make):
+def test_update_is_refused_if_merged_manifests_were_read_differently(make):
     folder = make("x/a_sad.wav", "y/angry/1.wav", "y/sad/1.wav")
     pattern = ("--pattern", "{speaker}_{emotion}.wav")
     sertool("index", folder / "x", *pattern, "-o", folder / "x.parquet")
@@ -143,7 +143,7 @@ def test_an_update_guesses_not_which_of_several_ways_to_read_goes_on(make):
         assert ("does not say what it was read with" in done.err) == is_told
 
 
-def test_new_clips_of_nobody_are_no_speakers_without_a_split(make):
+def test_new_clips_without_a_speaker_are_not_reported_as_new_speakers(make):
     folder = make(*(f"x/{who}_{k}.wav" for who in "abc" for k in range(2)))
     pattern = ("--pattern", "{speaker}_{}.wav")
     sertool("index", folder / "x", *pattern, "--folds", 3, "-o", folder / "a.parquet")
@@ -152,7 +152,7 @@ def test_new_clips_of_nobody_are_no_speakers_without_a_split(make):
     assert (done.code, "without a fold" in done.err) == (0, False)
 
 
-def test_an_update_knows_nothing_of_clips_without_a_path(make, shut):
+def test_update_ignores_older_rows_without_a_path(make, shut):
     folder = make("x/angry/1.wav", "x/sad/2.wav")
     (folder / "old.csv").write_text("clip,emotion\nz,angry\n")
     done = sertool("index", folder / "x", "--update", folder / "old.csv", "-f", "jsonl")
@@ -162,7 +162,7 @@ def test_an_update_knows_nothing_of_clips_without_a_path(make, shut):
     assert len(index(folder / "x", "--update", folder / "old.csv")) == 1
 
 
-def test_what_lies_where_nobody_can_look_is_kept_by_an_update_and_fails_a_strict_one(make, shut):
+def test_update_keeps_rows_of_unreadable_folders_and_fails_with_strict(make, shut):
     folder = make(*(f"x/{emotion}/{k}.wav" for emotion in ("angry", "sad") for k in range(3)))
     words = (folder / "x", "--pattern", "{emotion}/{speaker}.wav")
     for name in ("a.csv", "a.parquet"):
@@ -183,7 +183,7 @@ def test_what_lies_where_nobody_can_look_is_kept_by_an_update_and_fails_a_strict
         make("x/angry/1.wav")
 
 
-def test_a_root_without_audio_among_several_is_told_and_its_rows_are_kept(make):
+def test_empty_root_among_several_is_reported_and_its_rows_are_kept(make):
     folder = make("um/a/sad/1.wav", "um/b/sad/1.wav", "um/b/sad/2.wav")
     roots, out = (folder / "um/a", folder / "um/b"), folder / "a.parquet"
     sertool("index", *roots, "-o", out)
@@ -200,7 +200,7 @@ def test_a_root_without_audio_among_several_is_told_and_its_rows_are_kept(make):
     assert (len(rows(done)), "2 gone" in done.err) == (1, True)
 
 
-def test_a_clip_never_takes_the_name_of_one_that_is_kept(make):
+def test_new_clip_never_takes_the_name_of_a_kept_clip(make):
     folder = make("a/x/2.wav", "b/x/1.wav")
     roots = (folder / "a/x", folder / "b/x")
     sertool("index", *roots, "-o", folder / "a.parquet")
@@ -211,7 +211,7 @@ def test_a_clip_never_takes_the_name_of_one_that_is_kept(make):
     }  # fmt: skip
 
 
-def test_an_update_looks_again_where_the_older_look_was_less_close(make, monkeypatch):
+def test_update_examines_files_again_if_the_older_check_was_weaker(make, monkeypatch):
     folder = make("x/angry/1.wav", "x/sad/2.wav")
     sertool("index", folder / "x", "--check", "header", "-o", folder / "a.parquet")
     opened, look = [], audio.probe
@@ -222,7 +222,7 @@ def test_an_update_looks_again_where_the_older_look_was_less_close(make, monkeyp
     assert len(opened) == 2
 
 
-def test_an_update_judges_copies_anew(make):
+def test_update_reassesses_duplicates(make):
     folder = make("x/sad/1.wav", "x/sad/2.wav")
     shutil.copy(folder / "x/sad/1.wav", folder / "x/sad/3.wav")
     sertool("index", folder / "x", "-o", folder / "a.parquet")
@@ -231,7 +231,7 @@ def test_an_update_judges_copies_anew(make):
     assert [row.get("issue") for row in index(folder / "x", "--update", folder / "a.parquet")] == [None, None]
 
 
-def test_an_update_keeps_what_each_part_of_a_file_is(make):
+def test_update_keeps_the_issue_of_each_segment_of_a_file(make):
     folder = make("x/a.wav")
     (folder / "parts.csv").write_text("file,start,duration,emotion\na.wav,9,1,sad\na.wav,0,.1,sad\na.wav,.1,.1,sad\n")
     asked = (folder / "x", "--table", folder / "parts.csv", "-q")
@@ -258,7 +258,7 @@ def test_an_augmented_copy_never_stands_in_for_its_parent(make, monkeypatch):
     assert len(opened) == 2
 
 
-def test_after_an_update_speakers_keep_their_side(tmp_path):
+def test_speakers_keep_their_split_after_an_update(tmp_path):
     names = [(speaker, emotion) for speaker in range(12) for emotion in ("angry", "sad")]
 
     def voices(count: int) -> None:
@@ -282,7 +282,7 @@ def test_after_an_update_speakers_keep_their_side(tmp_path):
     assert "new speakers without a split: x:s08, x:s09, x:s10, x:s11; name the --split again" in kept.err
 
 
-def test_a_part_that_a_table_gains_leaves_the_others_their_names_and_their_split(make):
+def test_segment_added_to_a_table_leaves_other_names_and_splits_unchanged(make):
     folder = make("segs/call.wav")
     encoding.write(folder / "segs/call.wav", np.random.default_rng(0).normal(0, 0.1, 64_000), 16_000)
     said = ["1,2,sad,A", "2.5,3,sad,B", "3,4,sad,C"]
@@ -301,7 +301,7 @@ def test_a_part_that_a_table_gains_leaves_the_others_their_names_and_their_split
     assert b"no leak" in sertool("index", folder / "new.parquet", "--audit").out
 
 
-def test_an_update_puts_a_clip_whose_speaker_was_corrected_where_the_speaker_is(make):
+def test_clip_with_a_corrected_speaker_moves_to_that_speakers_split(make):
     folder = make(*(f"x/{k}.wav" for k in range(9)))
     for name, first in (("old", "abc"), ("new", "bbc")):
         rest = ("abc"[k % 3] for k in range(3, 9))
@@ -314,7 +314,7 @@ def test_an_update_puts_a_clip_whose_speaker_was_corrected_where_the_speaker_is(
     assert told.code == 0, told.out
 
 
-def test_an_update_says_whom_another_division_moves(make):
+def test_update_counts_the_speakers_that_a_different_split_moves(make):
     folder = make(*(f"x/{who}/sad/{k}.wav" for who in "abcdef" for k in range(2)))
     words = ("index", folder / "x", "--pattern", "{speaker}/{emotion}/{}.wav")
     first = sertool(*words, "--folds", 3, "-o", folder / "old.parquet")
@@ -324,7 +324,7 @@ def test_an_update_says_whom_another_division_moves(make):
     assert "loso puts 5 speakers elsewhere" in other.err or "loso puts 6 speakers elsewhere" in other.err, other.err
 
 
-def test_an_update_with_another_number_of_folds_says_what_it_cannot_keep(make):
+def test_update_with_a_different_fold_count_is_warned_about_or_refused(make):
     folder = make(*(f"x/{who}/sad/{k}.wav" for who in "abcdef" for k in range(2)))
     words = ("index", folder / "x", "--pattern", "{speaker}/{emotion}/{}.wav")
     sertool(*words, "--folds", 3, "-o", folder / "old.parquet")
@@ -344,7 +344,7 @@ def test_a_clip_that_became_unusable_has_no_part_any_more(make):
     assert after["x/a/2"]["split"] == before["x/a/2"]["split"]
 
 
-def test_an_update_keeps_a_split_of_clips_and_of_folds(make):
+def test_update_keeps_splits_and_folds(make):
     folder = make(*(f"x/sad/{k}.wav" for k in range(9)))
     sertool("index", folder / "x", "--split", "random-60-20-20", "-o", folder / "a.parquet")
     before = {row["clip"]: row["split"] for row in index(folder / "a.parquet", "-q")}
@@ -359,7 +359,7 @@ def test_an_update_keeps_a_split_of_clips_and_of_folds(make):
     assert {row["fold"] for row in held.values()} == {0, 1, 2}
 
 
-def test_an_update_keeps_the_name_of_the_division(make):
+def test_update_keeps_the_name_of_the_split_protocol(make):
     folder = make(*(f"x/{who}/sad/{k}.wav" for who in "abc" for k in range(2)))
     words = ("index", folder / "x", "--group", "parent-folder")
     for how, name in (("--split=random-80-20", "random-80-20"), ("--folds=3", "3 folds")):

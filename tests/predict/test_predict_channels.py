@@ -11,7 +11,7 @@ from running import sertool
 from sertool.sound import audio
 
 
-def test_channels_that_cancel_are_said_to_once_also_where_a_call_begins_in_silence(run: Path, tmp_path: Path) -> None:
+def test_cancelling_channels_are_warned_about_once_after_initial_silence(run: Path, tmp_path: Path) -> None:
     voice = np.resize(soundfile.read(next((run / "voices").rglob("*.wav")))[0], 32_000)
     sound = np.concatenate([np.zeros(32_000), voice, voice])
     soundfile.write(tmp_path / "call.wav", np.stack([sound, -sound], axis=1), 16_000)
@@ -21,7 +21,7 @@ def test_channels_that_cancel_are_said_to_once_also_where_a_call_begins_in_silen
     assert "call.wav: its channels" in done.err
 
 
-def test_few_of_many_pauses_are_decoded_again_for_channels_that_cancel(
+def test_only_some_silent_windows_are_checked_for_cancelling_channels(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     soundfile.write(tmp_path / "call.wav", np.zeros((40 * 16_000, 2)), 16_000)
@@ -34,7 +34,7 @@ def test_few_of_many_pauses_are_decoded_again_for_channels_that_cancel(
     assert looks.count("all") == 6
 
 
-def test_channels_that_cancel_are_said_to_and_silence_is_not(run: Path, tmp_path: Path) -> None:
+def test_cancelling_channels_are_warned_about_and_silent_files_are_not(run: Path, tmp_path: Path) -> None:
     voice, rate = soundfile.read(next((run / "voices").rglob("*.wav")))
     soundfile.write(tmp_path / "turned.wav", np.stack([voice, -voice], axis=1), rate)
     soundfile.write(tmp_path / "silent.wav", np.zeros((len(voice), 2)), rate)
@@ -45,7 +45,7 @@ def test_channels_that_cancel_are_said_to_and_silence_is_not(run: Path, tmp_path
     assert row["predicted"]
 
 
-def test_channels_of_which_one_is_quiet_and_one_silent_are_not_said_to_cancel(run: Path, tmp_path: Path) -> None:
+def test_quiet_and_silent_channels_are_not_reported_as_cancelling(run: Path, tmp_path: Path) -> None:
     voice, rate = soundfile.read(next((run / "voices").rglob("*.wav")))
     quiet = voice * 10 ** (-57 / 20) / np.sqrt(np.square(voice).mean())
     soundfile.write(tmp_path / "x.wav", np.stack([quiet, 0 * voice], axis=1), rate, subtype="FLOAT")
@@ -54,7 +54,7 @@ def test_channels_of_which_one_is_quiet_and_one_silent_are_not_said_to_cancel(ru
     assert "cancel" not in done.err
 
 
-def test_a_row_that_names_a_channel_is_judged_by_it_and_says_so_again(run: Path, tmp_path: Path) -> None:
+def test_manifest_row_with_a_channel_is_predicted_from_that_channel(run: Path, tmp_path: Path) -> None:
     sides = [soundfile.read(clip)[0][:6000] for clip in sorted((run / "voices").rglob("*.wav"))[::20]]
     soundfile.write(tmp_path / "call.wav", np.stack(sides, axis=1), 16_000)
     words, first = ("predict", "-m", run / "model"), tmp_path / "each.csv"
@@ -76,7 +76,7 @@ def test_a_row_that_names_a_channel_is_judged_by_it_and_says_so_again(run: Path,
         assert probabilities(one) == pytest.approx(probabilities(other), abs=1e-5)
 
 
-def test_a_channel_that_a_file_has_not_is_an_issue_and_words_are_none(run: Path, tmp_path: Path) -> None:
+def test_missing_channel_is_an_issue_and_non_numeric_channels_are_ignored(run: Path, tmp_path: Path) -> None:
     good = next((run / "voices").rglob("*.wav"))
     words = ("predict", "-m", run / "model", tmp_path / "rows.csv")
     (tmp_path / "rows.csv").write_text(f"clip,path,channel\na,{good},2\nb,{good},1\nc,{good},\n")
@@ -92,7 +92,7 @@ def test_a_channel_that_a_file_has_not_is_an_issue_and_words_are_none(run: Path,
     assert "channels are counted from 1" in done.line
 
 
-def test_each_channel_is_judged_by_itself(run: Path, tmp_path: Path) -> None:
+def test_each_channel_is_predicted_separately(run: Path, tmp_path: Path) -> None:
     two_sided_call(run, tmp_path / "call.wav")
     held = rows_of(sertool("predict", "-m", run / "model", tmp_path / "call.wav", "--channel", "each").out)
     assert [(row["channel"], bool(row["predicted"])) for row in held] == [("1", True), ("2", False)]
@@ -100,7 +100,7 @@ def test_each_channel_is_judged_by_itself(run: Path, tmp_path: Path) -> None:
     assert probabilities(left[0]) == probabilities(held[0])
 
 
-def test_a_channel_is_heard_by_models_of_stereo_sound_as_a_clip_of_one_channel_is(run: Path, tmp_path: Path) -> None:
+def test_stereo_model_predicts_a_single_channel_like_a_mono_clip(run: Path, tmp_path: Path) -> None:
     """On both sides, as it is where features are made."""
     stereo = ("--mel", "--mel-bands", 24, "--channels", "stereo", "-o", tmp_path / "features")
     made = sertool("featurize", run / "features" / "manifest.parquet", *stereo)
@@ -118,14 +118,14 @@ def test_a_channel_is_heard_by_models_of_stereo_sound_as_a_clip_of_one_channel_i
 
 
 @pytest.mark.parametrize("words", [(), ("--window", ".5")])
-def test_one_channel_has_no_right_one(run: Path, words: tuple[str, ...]) -> None:
+def test_mono_file_has_no_right_channel(run: Path, words: tuple[str, ...]) -> None:
     clip = next((run / "voices").rglob("*.wav"))
     held = rows_of(sertool("predict", "-m", run / "model", clip, "--channel", "right", *words).out)
     assert [(row["predicted"], row["issue"]) for row in held] == [("", "no-channel")]
 
 
 @pytest.mark.parametrize("channels", [1, 6])
-def test_there_are_as_many_rows_as_channels(run: Path, tmp_path: Path, channels: int) -> None:
+def test_channel_each_yields_one_row_per_channel(run: Path, tmp_path: Path, channels: int) -> None:
     path = next((run / "voices").rglob("*.wav"))
     voice, rate = soundfile.read(path, dtype="float32")
     heard = np.zeros((len(voice), channels), np.float32)
@@ -136,7 +136,7 @@ def test_there_are_as_many_rows_as_channels(run: Path, tmp_path: Path, channels:
     assert [row["issue"] for row in held] == ["silent"] * (channels - 1) + [""]
 
 
-def test_a_constant_offset_is_silence(run: Path, tmp_path: Path) -> None:
+def test_silence_with_a_constant_offset_is_still_silence(run: Path, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).normal(0, 1e-5, (2, 16_000))
     for name, offset in (("hum", 0.0025), ("loud", 0.3)):
         soundfile.write(tmp_path / f"{name}.wav", (noise + offset).T.astype(np.float32), 16_000, subtype="FLOAT")

@@ -20,7 +20,7 @@ def long_talk(run: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", ["wav", "FLOAT", "flac", "mp3", "ogg", "OPUS", "aiff"])
-def test_a_call_that_is_cut_is_answered_up_to_there_and_then_says_so_once(
+def test_truncated_call_is_predicted_up_to_the_cut_and_flagged_once(
     run: Path, tmp_path: Path, long_talk: np.ndarray, kind: str
 ) -> None:
     ending = {"FLOAT": "wav", "OPUS": "ogg"}.get(kind, kind)
@@ -42,7 +42,7 @@ def test_a_call_that_is_cut_is_answered_up_to_there_and_then_says_so_once(
 
 
 @pytest.mark.parametrize("words", [("--channel", "each"), ("--channel", "right", "--hop", 3), ()])
-def test_a_cut_is_told_whichever_channel_is_judged(
+def test_truncation_is_reported_whichever_channel_is_predicted(
     run: Path, tmp_path: Path, long_talk: np.ndarray, words: tuple[object, ...]
 ) -> None:
     call, seconds = tmp_path / "call.wav", 9
@@ -60,7 +60,7 @@ def test_a_cut_is_told_whichever_channel_is_judged(
     assert {row["channel"] for row in answered} == ({"1", "2"} if "each" in words else {"2"})
 
 
-def test_a_cut_between_windows_is_not_taken_for_a_lack_of_channels(
+def test_truncation_between_windows_is_not_mistaken_for_a_missing_channel(
     run: Path, tmp_path: Path, long_talk: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(windows, "FORWARD_STRETCH", 6.0)
@@ -71,7 +71,7 @@ def test_a_cut_between_windows_is_not_taken_for_a_lack_of_channels(
     assert [row["issue"] for row in rows_of(sertool(*words).out)] == ["", "", "truncated"]
 
 
-def test_parts_before_a_cut_are_answered_and_nothing_can_be_after_it(
+def test_segments_before_a_cut_are_predicted_and_later_ones_are_truncated(
     run: Path, tmp_path: Path, long_talk: np.ndarray
 ) -> None:
     soundfile.write(tmp_path / "x.wav", long_talk, 16_000)
@@ -87,7 +87,7 @@ def test_parts_before_a_cut_are_answered_and_nothing_can_be_after_it(
 
 @pytest.mark.parametrize("codec", ["GSM610", "G721_32"])
 @pytest.mark.parametrize("words", [("--window", 2, "--hop", 1.5), ("--window", 1, "--hop", 3)])
-def test_what_can_only_be_read_from_its_beginning_is_read_once_and_answered_alike(
+def test_unseekable_audio_is_opened_once_and_predicted_the_same(
     run: Path, tmp_path: Path, long_talk: np.ndarray, codec: str, words: tuple[object, ...], monkeypatch: Any
 ) -> None:
     path, opened, placed = tmp_path / "x.wav", [], audio._placed
@@ -103,7 +103,7 @@ def test_what_can_only_be_read_from_its_beginning_is_read_once_and_answered_alik
         assert probabilities(one) == pytest.approx(probabilities(other), abs=2e-2)
 
 
-def test_an_mp3_is_read_once_for_all_its_windows_so_that_its_decoder_has_nothing_to_say(
+def test_mp3_is_opened_once_for_all_windows_without_decoder_warnings(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     gain = np.abs(np.sin(np.arange(60 * 8_000) / 9_000)) ** 8  # a coder saves bits for what is louder

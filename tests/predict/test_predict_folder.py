@@ -29,7 +29,7 @@ def times(folder: Path) -> dict[str, int]:
     return {name: held[name] for name in answers(folder)}
 
 
-def test_answers_are_laid_out_like_the_folder_that_was_named(make: Make) -> None:
+def test_output_folder_mirrors_the_layout_of_the_input_folder(make: Make) -> None:
     folder = make("calls/2023/a.wav", "calls/2024/mär z/b 1.wav", "calls/c.d.wav")
     assert predict(folder / "calls", "-o", f"{folder / 'out'}/").code == 0
     assert answers(folder / "out") == ["2023/a.csv", "2024/mär z/b 1.csv", "c.d.csv"]
@@ -38,7 +38,7 @@ def test_answers_are_laid_out_like_the_folder_that_was_named(make: Make) -> None
     assert answers(folder / "out") == ["a.csv", "mär z/b 1.csv"]
 
 
-def test_the_files_hold_the_rows_of_one_table(make: Make) -> None:
+def test_answer_files_together_hold_the_rows_of_one_table(make: Make) -> None:
     folder = make("calls/a.wav", "calls/b.wav")
     (folder / "calls" / "bad.wav").write_bytes(b"no sound")
     (folder / "out").mkdir()  # needs no slash, as it is there
@@ -57,7 +57,7 @@ def test_the_files_hold_the_rows_of_one_table(make: Make) -> None:
     ("tsv", "tsv"), ("jsonl", "jsonl"), ("parquet", "parquet"), ("rttm", "rttm"), ("srt", "srt"),
     ("audacity", "txt"), ("textgrid", "TextGrid"),
 ])  # fmt: skip
-def test_every_format_makes_files_also_those_of_one_recording(make: Make, kind: str, ending: str) -> None:
+def test_every_format_can_be_written_as_one_file_per_recording(make: Make, kind: str, ending: str) -> None:
     folder = make("calls/a.wav", "calls/b.wav")
     predict(folder / "calls" / "a.wav", "-f", kind, "-o", folder / "alone" / f"a.{ending}")
     assert predict(folder / "calls", "-f", kind, "-o", f"{folder / 'out'}/").code == 0
@@ -66,14 +66,14 @@ def test_every_format_makes_files_also_those_of_one_recording(make: Make, kind: 
         assert (folder / "out" / f"a.{ending}").read_bytes() == (folder / "alone" / f"a.{ending}").read_bytes()
 
 
-def test_audio_that_differs_in_its_extension_alone_keeps_it(make: Make) -> None:
+def test_recordings_differing_only_in_extension_keep_it_in_answer_names(make: Make) -> None:
     folder = make("calls/a.wav", "calls/a.flac", "calls/b.wav")
     predict(folder / "calls" / "a.wav", "-o", f"{folder / 'out'}/")
     predict(folder / "calls", "-o", folder / "out")
     assert answers(folder / "out") == ["a.flac.csv", "a.wav.csv", "b.csv"]
 
 
-def test_two_recordings_in_one_place_are_refused_before_any_work(make: Make) -> None:
+def test_recordings_with_colliding_answer_files_are_refused_before_any_work(make: Make) -> None:
     folder = make("one/a.wav", "two/a.wav")
     done = predict(folder / "one", folder / "two", "-o", f"{folder / 'out'}/")
     assert (done.code, "would both be answered in a.csv: name a folder that holds both" in done.line) == (2, True)
@@ -84,7 +84,7 @@ def test_two_recordings_in_one_place_are_refused_before_any_work(make: Make) -> 
     assert snapshot(folder / "out") == before
 
 
-def test_what_is_done_is_left_and_what_is_new_changed_or_missing_is_made(make: Make) -> None:
+def test_rerun_predicts_only_new_changed_or_missing_recordings(make: Make) -> None:
     folder = make("calls/a.wav", "calls/b.wav", "calls/c.wav")
     asked = (folder / "calls", "-o", f"{folder / 'out'}/")
     predict(*asked)
@@ -102,7 +102,7 @@ def test_what_is_done_is_left_and_what_is_new_changed_or_missing_is_made(make: M
     assert [name for name in now if now[name] == before.get(name)] == ["a.csv"]
 
 
-def test_an_interrupted_run_keeps_whole_files_alone_and_goes_on(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_run_keeps_only_complete_files_and_resumes(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make("calls/a.wav", "calls/b.wav", "calls/c.wav")
     asked = (folder / "calls", "-o", f"{folder / 'out'}/")
     predict(folder / "calls", "-o", f"{folder / 'whole'}/")
@@ -129,7 +129,7 @@ def test_an_interrupted_run_keeps_whole_files_alone_and_goes_on(make: Make, monk
 
 
 @pytest.mark.parametrize("words", [("-m", "base"), ("--threshold", 0.5), ("--window", 0.1), ("--top", 2)])
-def test_answers_by_other_models_or_options_are_never_mixed(make: Make, words: tuple[object, ...]) -> None:
+def test_answers_of_different_models_or_options_are_not_mixed(make: Make, words: tuple[object, ...]) -> None:
     folder = make("calls/a.wav", "calls/b.wav")
     predict(folder / "calls" / "a.wav", "-o", f"{folder / 'out'}/")
     before = snapshot(folder / "out")
@@ -139,14 +139,14 @@ def test_answers_by_other_models_or_options_are_never_mixed(make: Make, words: t
     assert snapshot(folder / "out") == before
 
 
-def test_formats_share_a_folder_as_their_files_differ(make: Make) -> None:
+def test_answers_in_different_formats_can_share_a_folder(make: Make) -> None:
     folder = make("calls/a.wav")
     for words in ((), ("-f", "rttm", "--silence", "-50")):
         assert predict(folder / "calls", *words, "-o", f"{folder / 'out'}/").code == 0
     assert answers(folder / "out") == ["a.csv", "a.rttm"]
 
 
-def test_files_of_others_are_never_replaced(make: Make) -> None:
+def test_files_not_written_by_predict_are_never_replaced(make: Make) -> None:
     folder = make("calls/a.wav")
     (folder / "calls" / "a.txt").write_text("what was said")
     done = predict(folder / "calls", "-f", "audacity", "-o", folder / "calls")
@@ -157,7 +157,7 @@ def test_files_of_others_are_never_replaced(make: Make) -> None:
         assert f"({made} made now)" in predict(folder / "calls", "-f", "audacity", "-o", folder / "calls").err
 
 
-def test_paths_on_stdin_and_in_manifests_keep_their_folders(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_to_listed_and_manifest_paths_keep_their_folders(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make("calls/1/a.wav", "calls/2/a.wav")
     monkeypatch.chdir(folder)
     assert predict("-", "-o", "listed/", stdin=b"calls/1/a.wav\ncalls/2/a.wav\n").code == 0
@@ -168,7 +168,7 @@ def test_paths_on_stdin_and_in_manifests_keep_their_folders(make: Make, monkeypa
     assert not answers(folder / "elsewhere")
 
 
-def test_parts_of_a_recording_are_one_file_and_are_made_again_if_they_are_cut_otherwise(make: Make) -> None:
+def test_segments_of_a_recording_share_one_file_remade_when_they_change(make: Make) -> None:
     folder = make("a.wav", "b.wav")
     rows = ["clip,path,start,duration", "x,a.wav,0,.1", "y,b.wav,0,.1", "z,a.wav,.1,.1"]
     table, asked = folder / "parts.csv", (folder / "parts.csv", "-o", f"{folder / 'out'}/")
@@ -180,7 +180,7 @@ def test_parts_of_a_recording_are_one_file_and_are_made_again_if_they_are_cut_ot
     assert "(1 made now)" in predict(*asked).err
 
 
-def test_clips_of_shards_are_named_by_their_ids(run: Path, tmp_path: Path) -> None:
+def test_answer_files_for_shards_are_named_by_clip_id(run: Path, tmp_path: Path) -> None:
     shard = next((run / "features" / "mel").glob("*.safetensors"))
     for made in (32, 0):
         done = sertool("predict", "-m", run / "model", shard, "-o", f"{tmp_path / 'out'}/")
@@ -190,7 +190,7 @@ def test_clips_of_shards_are_named_by_their_ids(run: Path, tmp_path: Path) -> No
     assert "(32 made now)" in sertool("predict", "-m", run / "model", shard, "-o", tmp_path / "out").err
 
 
-def test_all_recordings_of_a_speaker_are_made_again_with_one_of_them(make: Make) -> None:
+def test_adapted_answers_of_a_speaker_are_remade_together(make: Make) -> None:
     folder = make("calls/anna/1.wav", "calls/anna/2.wav", "calls/ben/1.wav")
     asked = ("-m", "base", "--adapt", "speaker", "--speakers", "parent-folder", folder / "calls", "-o")
     sertool("predict", *asked, f"{folder / 'out'}/")
@@ -206,7 +206,7 @@ def test_all_recordings_of_a_speaker_are_made_again_with_one_of_them(make: Make)
         assert (folder / "out" / name).read_bytes() == (folder / "whole" / name).read_bytes()
 
 
-def test_what_was_set_aside_fails_a_strict_run_each_time(make: Make) -> None:
+def test_strict_fails_on_every_run_with_set_aside_recordings(make: Make) -> None:
     folder = make("calls/a.wav")
     (folder / "calls" / "bad.wav").write_bytes(b"no sound")
     for made in (2, 0):
@@ -214,7 +214,7 @@ def test_what_was_set_aside_fails_a_strict_run_each_time(make: Make) -> None:
         assert (done.code, f"({made} made now)" in done.err, "unreadable 1" in done.err) == (1, True, True)
 
 
-def test_what_is_not_there_gets_no_file_and_is_said(make: Make) -> None:
+def test_missing_recording_is_reported_and_gets_no_answer_file(make: Make) -> None:
     folder = make("calls/a.wav")
     asked = ("-o", f"{folder / 'out'}/")
     assert predict(folder / "gone.wav", *asked).code == 1
@@ -224,14 +224,14 @@ def test_what_is_not_there_gets_no_file_and_is_said(make: Make) -> None:
     assert answers(folder / "out") == ["a.csv"]
 
 
-def test_a_recording_of_which_nothing_is_heard_gets_no_textgrid_and_the_work_goes_on(make: Make) -> None:
+def test_unreadable_recording_gets_no_textgrid_and_the_others_do(make: Make) -> None:
     folder = make("calls/b.wav")
     (folder / "calls" / "a.wav").write_bytes(b"no sound")
     done = predict(folder / "calls", "-f", "textgrid", "-o", f"{folder / 'out'}/")
     assert (done.code, answers(folder / "out"), "a.wav" in done.err) == (0, ["b.TextGrid"], True)
 
 
-def test_the_second_of_two_at_work_in_one_folder_is_refused(make: Make) -> None:
+def test_second_run_in_a_busy_folder_is_refused_unless_it_waits(make: Make) -> None:
     folder = make("calls/a.wav")
     out, asked = folder / "out", (folder / "calls", "-o", f"{folder / 'out'}/")
     with locks.folder_lock(out, wait=False):
@@ -242,7 +242,7 @@ def test_the_second_of_two_at_work_in_one_folder_is_refused(make: Make) -> None:
     assert answers(out) == ["a.csv"]
 
 
-def test_the_record_names_the_models_by_their_content(make: Make) -> None:
+def test_answers_record_identifies_models_by_digest(make: Make) -> None:
     folder = make("calls/a.wav")
     predict(folder / "calls", "-o", f"{folder / 'out'}/")
     head = json.loads((folder / "out" / ".answers-csv.jsonl").read_text().splitlines()[0])["made_by"]
@@ -253,7 +253,7 @@ def test_the_record_names_the_models_by_their_content(make: Make) -> None:
     (("-f", "table", "-o", "out/"), "-f table is for terminals"), (("--wait",), "--wait is for another sertool"),
     (("-o", "a.wav/"), "-o a.wav/ ends in / as a folder does, and is a file"),
 ])  # fmt: skip
-def test_what_makes_no_folder_is_refused(
+def test_invalid_output_folder_options_are_refused(
     make: Make, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str
 ) -> None:
     monkeypatch.chdir(make("a.wav"))

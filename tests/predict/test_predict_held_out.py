@@ -15,7 +15,7 @@ from sertool.modelfiles import modelfile
 from sertool.modelfiles.inference import Predictor
 
 
-def test_predictions_of_clips_that_were_divided_leakily_say_so(run: Path, tmp_path: Path) -> None:
+def test_leaky_split_of_the_clips_is_reported_when_predictions_are_scored(run: Path, tmp_path: Path) -> None:
     done = sertool("index", run / "voices", "--pattern", PATTERN, "--split", "random-60-20-20")
     assert done.code == 0, done.err
     held = sertool("index", "-", "--where", "split=test", "-o", tmp_path / "test.parquet", stdin=done.out)
@@ -27,7 +27,7 @@ def test_predictions_of_clips_that_were_divided_leakily_say_so(run: Path, tmp_pa
 
 
 @pytest.mark.slow
-def test_of_several_runs_each_answers_by_those_that_held_the_clip_out(run: Path, tmp_path: Path) -> None:
+def test_each_of_several_runs_predicts_with_models_that_held_the_clip_out(run: Path, tmp_path: Path) -> None:
     table = manifest_io.read(str(run / "features" / "manifest.parquet"))
     bare, wanted = tmp_path / "bare.parquet", []
     manifest_io.write(table.select([name for name in table.column_names if name != "split"]), str(bare), "parquet")
@@ -44,7 +44,7 @@ def test_of_several_runs_each_answers_by_those_that_held_the_clip_out(run: Path,
         assert probabilities(row) == pytest.approx(mean, abs=1e-4)
 
 
-def test_nothing_is_held_out_where_one_of_several_models_does_not_say(run: Path, tmp_path: Path) -> None:
+def test_clips_are_not_marked_held_out_if_one_model_cannot_tell(run: Path, tmp_path: Path) -> None:
     table = manifest_io.read(str(run / "features" / "manifest.parquet"))
     bare, alone = tmp_path / "bare.parquet", tmp_path / "alone.safetensors"
     bared = table.select([name for name in table.column_names if name != "split"])
@@ -61,7 +61,7 @@ def test_nothing_is_held_out_where_one_of_several_models_does_not_say(run: Path,
 
 
 @pytest.mark.slow
-def test_what_one_of_several_runs_was_trained_on_is_not_held_out(run: Path, tmp_path: Path) -> None:
+def test_clips_that_any_of_several_runs_trained_on_are_marked_train(run: Path, tmp_path: Path) -> None:
     table = manifest_io.read(str(run / "features" / "manifest.parquet"))
     bare = tmp_path / "bare.parquet"
     manifest_io.write(table.select([name for name in table.column_names if name != "split"]), str(bare), "parquet")
@@ -75,7 +75,7 @@ def test_what_one_of_several_runs_was_trained_on_is_not_held_out(run: Path, tmp_
 
 
 @pytest.mark.slow
-def test_each_clip_is_answered_by_the_models_that_held_it_out_alone(
+def test_each_clip_is_predicted_only_by_models_that_held_it_out(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = run / "features" / "manifest.parquet"
@@ -98,7 +98,7 @@ def test_each_clip_is_answered_by_the_models_that_held_it_out_alone(
 
 
 @pytest.mark.slow
-def test_copies_have_no_part_in_the_figures_of_a_run_of_folds(run: Path, tmp_path: Path) -> None:
+def test_copies_do_not_count_in_figures_of_cross_validated_runs(run: Path, tmp_path: Path) -> None:
     """Each is answered by whom its clip was held out from, and was in train of all others."""
     folds = sertool("index", run / "voices", "--pattern", PATTERN, "--folds", 4)
     copied = sertool("augment", "-", "--copies", 1, "--noise", 10, stdin=folds.out)
@@ -115,7 +115,7 @@ def test_copies_have_no_part_in_the_figures_of_a_run_of_folds(run: Path, tmp_pat
     assert scored[0] == scored[1]
 
 
-def test_clips_that_were_trained_on_are_marked_and_eval_leaves_them_out(run: Path, tmp_path: Path) -> None:
+def test_training_clips_are_marked_and_left_out_by_eval(run: Path, tmp_path: Path) -> None:
     table = manifest_io.read(str(run / "features" / "manifest.parquet"))
     bare, wrong = (str(tmp_path / f"{name}.parquet") for name in ("bare", "wrong"))
     manifest_io.write(table.select([name for name in table.column_names if name != "split"]), bare, "parquet")
@@ -151,7 +151,7 @@ def _as_new(run: Path) -> Table:
     return manifest.with_column(table, "clip", [f"new/{clip}" for clip in manifest.column(table, "clip")])
 
 
-def test_new_clips_are_scored_where_their_speakers_were_held_out(run: Path, tmp_path: Path) -> None:
+def test_new_clips_are_scored_only_if_their_speakers_were_held_out(run: Path, tmp_path: Path) -> None:
     """A run knows a voice that it was trained on: figures on more of its clips say nothing of others."""
     new = _as_new(run)
     parts = manifest.column(new, "split")
@@ -166,7 +166,7 @@ def test_new_clips_are_scored_where_their_speakers_were_held_out(run: Path, tmp_
     assert "trained on the speakers of 16 clips that the manifest holds out" in contrary.err
 
 
-def test_strangers_beside_speakers_that_were_trained_on_can_be_scored_alone(run: Path, tmp_path: Path) -> None:
+def test_unknown_speakers_beside_trained_ones_can_be_scored_separately(run: Path, tmp_path: Path) -> None:
     table = row_filter.where(_as_new(run), ["split=train"])
     strangers = [who if row % 2 else f"new-{who}" for row, who in enumerate(manifest.column(table, "speaker"))]
     table = manifest.with_column(table, "speaker", strangers).drop_columns(["split"])
@@ -197,9 +197,7 @@ def test_figures_on_the_corpus_of_a_model_without_its_run_come_with_a_warning_if
 
 
 @pytest.mark.parametrize("protocol", ["cremad-nk", "speaker:50/25/25", None])
-def test_a_model_alone_marks_the_speakers_of_the_published_split_that_it_names(
-    run: Path, tmp_path: Path, protocol: str | None
-) -> None:
+def test_lone_model_marks_speakers_by_its_published_split(run: Path, tmp_path: Path, protocol: str | None) -> None:
     model, who = tmp_path / "alone.safetensors", ["cremad:1001", "cremad:1005", "cremad:1004", None]
     held = modelfile.read(run / "model" / "seed-0" / "model.safetensors")
     held.trained |= {"corpora": {"cremad": 16}, "protocol": protocol}

@@ -21,7 +21,7 @@ from sertool.predict import predict_inputs
 from sertool.predict.stored_rows import Shelf
 
 
-def test_answers_keep_the_order_and_a_bad_file_gets_a_row(run: Path, tmp_path: Path) -> None:
+def test_answers_keep_the_input_order_and_include_bad_files(run: Path, tmp_path: Path) -> None:
     good = sorted((run / "voices").rglob("*.wav"))[:2]
     bad = tmp_path / "text.wav"
     bad.write_text("no audio")
@@ -39,7 +39,7 @@ def test_answers_keep_the_order_and_a_bad_file_gets_a_row(run: Path, tmp_path: P
     assert found == [*map(str, sorted(good[0].parent.glob("*.wav"))), str(good[1])]
 
 
-def test_after_a_folder_without_audio_the_work_goes_on(run: Path, tmp_path: Path) -> None:
+def test_folder_without_audio_does_not_stop_the_run(run: Path, tmp_path: Path) -> None:
     good, empty = sorted((run / "voices").rglob("*.wav"))[:2], tmp_path / "empty"
     empty.mkdir()
     asked = (good[0], empty, good[1])
@@ -51,13 +51,13 @@ def test_after_a_folder_without_audio_the_work_goes_on(run: Path, tmp_path: Path
     assert (named.code, piped.code, piped.out) == (0, 0, named.out)
 
 
-def test_long_wav_files_of_a_folder_are_answered_by_their_own_name(run: Path, tmp_path: Path) -> None:
+def test_rf64_files_in_a_folder_are_predicted(run: Path, tmp_path: Path) -> None:
     voice, rate = soundfile.read(next((run / "voices").rglob("*.wav")))
     soundfile.write(tmp_path / "x.rf64", voice, rate, format="RF64")
     assert [row["issue"] for row in rows_of(sertool("predict", "-m", run / "model", tmp_path).out)] == [""]
 
 
-def test_of_a_folder_what_is_not_read_is_counted_and_what_macos_left_is_no_clip(run: Path, tmp_path: Path) -> None:
+def test_unsupported_files_are_counted_and_macos_metadata_files_are_ignored(run: Path, tmp_path: Path) -> None:
     shutil.copy(next((run / "voices").rglob("*.wav")), tmp_path / "x.wav")
     for name in ("._x.wav", "._y.m4a", "y.m4a"):
         (tmp_path / name).write_bytes(b"\0\5\x16\7")
@@ -66,7 +66,7 @@ def test_of_a_folder_what_is_not_read_is_counted_and_what_macos_left_is_no_clip(
     assert "warning: 1 file passed over: 1 .m4a; convert them to WAV or FLAC" in done.err
 
 
-def test_a_list_of_paths_is_answered_however_slowly_it_comes(run: Path) -> None:
+def test_paths_arriving_slowly_on_stdin_are_answered_as_they_come(run: Path) -> None:
     clips = sorted((run / "voices").rglob("*.wav"))[:20]
     program = "from sertool import cli; from sertool.predict import predicting; predicting.BATCH = 4; cli.main()"
     words = ["predict", "-m", str(run / "model"), "-j", "2", "-f", "jsonl", "-"]
@@ -113,7 +113,7 @@ class Trickle(io.RawIOBase):
         "sep=;\r\nclip;path\r\na;/a.wav\r\nb;/b.wav\r\n",
     ],
 )
-def test_what_stdin_is_does_not_depend_on_the_pieces_it_comes_in_nor_on_a_bom(
+def test_stdin_format_detection_ignores_chunking_and_byte_order_marks(
     text: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for bom in (b"", b"\xef\xbb\xbf"):
@@ -122,14 +122,14 @@ def test_what_stdin_is_does_not_depend_on_the_pieces_it_comes_in_nor_on_a_bom(
         assert [request.row["path"] for request in requests] == ["/a.wav", "/b.wav"]
 
 
-def test_paths_with_any_name_come_through_nul(run: Path, tmp_path: Path) -> None:
+def test_nul_separated_paths_may_contain_any_characters(run: Path, tmp_path: Path) -> None:
     clip = tmp_path / "a\nb 'c\" é\r"
     shutil.copy(next((run / "voices").rglob("*.wav")), clip)
     done = sertool("predict", "-m", run / "model", "-0", "-f", "jsonl", "-", stdin=str(clip).encode() + b"\0")
     assert json.loads(done.out)["path"] == str(clip)
 
 
-def test_a_name_that_is_not_utf_8_has_an_absolute_path_in_a_pipe_as_all_have(
+def test_piped_answers_give_absolute_paths_for_non_utf8_names(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = os.fsencode(tmp_path) + b"/\xff.wav"
@@ -144,13 +144,13 @@ def test_a_name_that_is_not_utf_8_has_an_absolute_path_in_a_pipe_as_all_have(
 
 
 @pytest.mark.parametrize("words", [("--merge",), ("--hop", 1), ("-0",), ("--root", "elsewhere")])
-def test_options_that_would_do_nothing_are_refused(run: Path, words: tuple[str, ...]) -> None:
+def test_options_without_effect_are_refused(run: Path, words: tuple[str, ...]) -> None:
     done = sertool("predict", "-m", run / "model", next((run / "voices").rglob("*.wav")), *words)
     assert (done.code, done.out) == (2, b"")
     assert words[0] in done.line
 
 
-def test_manifests_and_lists_are_known_by_what_is_in_them(run: Path, tmp_path: Path) -> None:
+def test_manifests_and_path_lists_are_recognised_by_content(run: Path, tmp_path: Path) -> None:
     table, model = run / "features" / "manifest.parquet", ("-m", run / "model")
     wanted = sertool("predict", *model, table).out
     paths = manifest.column(manifest_io.read(str(table)), "path")
@@ -163,7 +163,7 @@ def test_manifests_and_lists_are_known_by_what_is_in_them(run: Path, tmp_path: P
 
 
 @pytest.mark.parametrize(("name", "header"), [("list.txt", ""), ("list", "file\n"), ("clips.2026", "")])
-def test_lists_in_files_are_lists_on_stdin(
+def test_path_list_in_a_file_works_like_one_on_stdin(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, header: str
 ) -> None:
     folder = next((run / "voices").iterdir())
@@ -178,9 +178,7 @@ def test_lists_in_files_are_lists_on_stdin(
 
 
 @pytest.mark.parametrize("name", ["list.txt", "calls.LST", "all.list", "wav.scp"])
-def test_a_list_of_what_is_not_there_is_refused_where_its_name_says_that_it_is_one(
-    run: Path, tmp_path: Path, name: str
-) -> None:
+def test_list_file_without_existing_paths_is_refused(run: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("a text\nof words\n")
     for words in (("predict", "-m", run / "model"), ("index",)):
         done = sertool(*words, tmp_path / name)
@@ -202,7 +200,7 @@ def test_a_command_in_a_list_is_a_path_that_is_not_there(run: Path, tmp_path: Pa
     assert not (tmp_path / "done").exists()
 
 
-def test_text_that_strays_among_audio_gets_a_row_and_the_work_goes_on(run: Path, tmp_path: Path) -> None:
+def test_stray_text_files_among_audio_are_set_aside(run: Path, tmp_path: Path) -> None:
     stray = {
         "README.md": "# My calls\n",
         "badges.md": "[![build](x.svg)](x)\n",
@@ -235,7 +233,7 @@ def test_a_manifest_from_process_substitution_is_read(run: Path) -> None:
     assert len(rows_of(done.stdout)) == 32
 
 
-def test_what_is_not_there_at_all_is_a_failure(run: Path, tmp_path: Path) -> None:
+def test_run_fails_only_if_every_input_is_missing(run: Path, tmp_path: Path) -> None:
     good = next((run / "voices").rglob("*.wav"))
     for asked, code in (((tmp_path / "no.wav",), 1), ((tmp_path / "no.wav", good), 0)):
         done = sertool("predict", "-m", run / "model", *asked)
@@ -243,7 +241,7 @@ def test_what_is_not_there_at_all_is_a_failure(run: Path, tmp_path: Path) -> Non
         assert ("nothing of what was asked for is there" in done.err) == bool(code)
 
 
-def test_files_before_a_manifest_leave_it_its_columns(run: Path, tmp_path: Path) -> None:
+def test_manifest_after_audio_files_keeps_its_columns(run: Path, tmp_path: Path) -> None:
     clip, table = next((run / "voices").rglob("*.wav")), run / "features" / "manifest.parquet"
     done = sertool("predict", "-m", run / "model", clip, table)
     first, *others = rows_of(done.out)
@@ -254,7 +252,7 @@ def test_files_before_a_manifest_leave_it_its_columns(run: Path, tmp_path: Path)
     assert sertool("eval", stdin=done.out).code == 0
 
 
-def test_a_manifest_says_where_its_audio_is_or_has_no_answer(run: Path, tmp_path: Path) -> None:
+def test_manifest_rows_without_audio_get_no_answer(run: Path, tmp_path: Path) -> None:
     good = next((run / "voices").rglob("*.wav"))
     (tmp_path / "some.csv").write_text(f"clip,path,emotion\na,,sad\nb,{good},sad\n")
     for words in ((), ("--window", 1)):
@@ -269,7 +267,7 @@ def test_a_manifest_says_where_its_audio_is_or_has_no_answer(run: Path, tmp_path
     assert (refused.code, "without the column path" in refused.line) == (2, True)
 
 
-def test_copies_whose_sound_is_not_made_yet_are_left_out_and_that_is_said(run: Path, tmp_path: Path) -> None:
+def test_unwritten_copies_are_left_out_and_reported(run: Path, tmp_path: Path) -> None:
     table, words = run / "features" / "manifest.parquet", ("--copies", 1, "--noise", "0:5")
     made = sertool("augment", table, *words)
     done = sertool("predict", "-m", run / "model", stdin=made.out)
@@ -281,7 +279,7 @@ def test_copies_whose_sound_is_not_made_yet_are_left_out_and_that_is_said(run: P
     assert len({row["path"] for row in heard}) == 48
 
 
-def test_an_empty_folder_gets_a_row_alone_as_beside_others(run: Path, tmp_path: Path) -> None:
+def test_empty_folder_gets_a_row_alone_or_beside_other_inputs(run: Path, tmp_path: Path) -> None:
     clip = next((run / "voices").rglob("*.wav"))
     alone, beside = (sertool("predict", "-m", run / "model", tmp_path, *more) for more in ((), (clip,)))
     for done in (alone, beside):
@@ -291,9 +289,7 @@ def test_an_empty_folder_gets_a_row_alone_as_beside_others(run: Path, tmp_path: 
     assert sertool("predict", "-m", run / "model", tmp_path, "--strict").code == 1
 
 
-def test_a_folder_that_cannot_be_listed_has_a_row_that_fails_strict(
-    run: Path, make: Callable[..., Path], shut: set[str]
-) -> None:
+def test_unlistable_folder_gets_a_row_that_fails_strict(run: Path, make: Callable[..., Path], shut: set[str]) -> None:
     folder = make("den/a/1.wav", "den/b/2.wav") / "den"
     shut.add("b")
     for window in ((), ("--window", 1)):
@@ -304,7 +300,7 @@ def test_a_folder_that_cannot_be_listed_has_a_row_that_fails_strict(
         ]  # fmt: skip
 
 
-def test_what_would_be_passed_over_is_refused(run: Path, tmp_path: Path) -> None:
+def test_inapplicable_options_are_refused(run: Path, tmp_path: Path) -> None:
     model = run / "model" / "seed-0" / "model.safetensors"
     for words, said in (
         (("-m", model, "--hop", 1), "--hop goes with --window"),
@@ -319,34 +315,34 @@ def test_what_would_be_passed_over_is_refused(run: Path, tmp_path: Path) -> None
     assert not [*tmp_path.iterdir()]
 
 
-def test_nothing_on_stdin_is_an_error_that_leaves_older_answers(run: Path, tmp_path: Path) -> None:
+def test_empty_stdin_is_an_error_and_keeps_older_answers(run: Path, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("older")
     done = sertool("predict", "-m", run / "model", "-q", "-o", tmp_path / "a.csv", stdin=b"")
     assert (done.code, (tmp_path / "a.csv").read_text()) == (1, "older")
     assert done.line == "sertool: stdin: empty input; the command that should have written it may have failed"
 
 
-def test_a_list_whose_lines_end_in_cr_alone_is_answered(run: Path) -> None:
+def test_path_list_with_carriage_return_line_endings_is_read(run: Path) -> None:
     paths = [str(path) for path in sorted((run / "voices").rglob("*.wav"))[:2]]
     done = sertool("predict", "-m", run / "model", stdin="\r".join([*paths, ""]).encode())
     assert [row["path"] for row in rows_of(done.out)] == paths
 
 
-def test_a_workbook_is_told_to_be_saved_as_text(run: Path, tmp_path: Path) -> None:
+def test_excel_workbook_is_refused_with_advice_to_save_as_csv(run: Path, tmp_path: Path) -> None:
     (tmp_path / "list.xlsx").write_bytes(b"PK\3\4" + bytes(100))
     for words, stdin in (((tmp_path / "list.xlsx",), b""), ((), (tmp_path / "list.xlsx").read_bytes())):
         done = sertool("predict", "-m", run / "model", *words, stdin=stdin)
         assert (done.code, "an Excel workbook, or another archive: save it as CSV" in done.line) == (1, True)
 
 
-def test_what_is_no_list_of_paths_is_one_line(run: Path) -> None:
+def test_stdin_that_is_not_a_path_list_is_refused_in_one_line(run: Path) -> None:
     path = next((run / "voices").rglob("*.wav"))
     for piped in (path.read_bytes(), f"{path}\0{path}\0".encode()):
         done = sertool("predict", "-m", run / "model", stdin=piped)
         assert (done.code, "need -0" in done.line, done.out) == (2, True, b"")
 
 
-def test_what_is_named_and_may_not_be_read_gets_a_row_and_the_others_their_answers(
+def test_unreadable_folder_gets_a_row_and_other_inputs_are_predicted(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip, shut = shutil.copy(next((run / "voices").rglob("*.wav")), tmp_path / "x.wav"), tmp_path / "shut"

@@ -12,16 +12,16 @@ def row(start: float, end: float, **more: object) -> dict[str, object]:
     return {"clip": "a.wav", "path": "a.wav", "start": start, "end": end, "predicted": "sad", "confidence": 0.5, **more}
 
 
-def test_a_label_track_has_start_end_and_text_between_tabs_in_six_decimals() -> None:
+def test_label_track_has_tab_separated_start_end_and_text() -> None:
     rows = [row(0.0, 1.5), row(1.5, 12345.678, predicted="very\thappy", channel=2)]
     assert [*streams.audacity(rows)] == ["0.000000\t1.500000\tsad\n", "1.500000\t12345.678000\tchannel 2: very happy\n"]
 
 
-def test_what_has_no_answer_has_no_label() -> None:
+def test_rows_without_an_answer_get_no_label() -> None:
     assert not [*streams.audacity([row(0.0, 1.0, predicted=None), {"clip": "b.wav", "issue": "unreadable"}])]
 
 
-def test_the_extension_txt_asks_for_labels_whose_windows_are_merged(tree: Path, tmp_path: Path) -> None:
+def test_txt_extension_selects_labels_with_merged_windows(tree: Path, tmp_path: Path) -> None:
     clip = next(tree.rglob("*.wav"))
     done = sertool("predict", "-m", "tiny", "--window", 0.5, clip, "-o", tmp_path / "labels.txt")
     assert done.code == 0, done.err

@@ -12,12 +12,12 @@ from sertool.modelfiles import modelfile
 from sertool.networks import tensorfile
 
 
-def test_a_model_among_what_is_asked_is_sent_to_its_option(run: Path) -> None:
+def test_model_file_given_as_input_is_refused_with_a_hint(run: Path) -> None:
     done = sertool("predict", "-m", run / "model", run / "model" / "seed-0" / "model.safetensors")
     assert (done.code, "a model is named with -m" in done.line) == (2, True)
 
 
-def test_a_run_averages_its_members(run: Path) -> None:
+def test_run_averages_the_probabilities_of_its_models(run: Path) -> None:
     clip = next((run / "voices").rglob("*.wav"))
     both, first, second = (
         probabilities(rows_of(sertool("predict", "-m", run / "model" / part, clip).out)[0])
@@ -27,7 +27,7 @@ def test_a_run_averages_its_members(run: Path) -> None:
     assert first != pytest.approx(second, abs=1e-3)
 
 
-def test_several_runs_are_averaged_and_count_alike_however_many_models_each_has(run: Path, other: Path) -> None:
+def test_runs_are_averaged_with_equal_weight_whatever_their_model_counts(run: Path, other: Path) -> None:
     asked = (run / "voices", "--window", 0.5)
     both, first, second = (
         [probabilities(row) for row in rows_of(sertool("predict", *models, *asked).out)]
@@ -39,14 +39,14 @@ def test_several_runs_are_averaged_and_count_alike_however_many_models_each_has(
     assert [cards.count(f"{name}/seed-0") for name in ("model", "other")] == [1, 1]
 
 
-def test_an_absent_model_is_one_line(run: Path, tmp_path: Path) -> None:
+def test_missing_model_is_reported_in_one_line(run: Path, tmp_path: Path) -> None:
     assert "no model in" in sertool("predict", "-m", tmp_path, "x.wav").line
     assert "no model nowhere" in sertool("predict", "-m", "nowhere", "x.wav").line
     assert "no model ''" in sertool("predict", "-m", "", "x.wav").line  # what a shell makes of a variable without value
     assert "no model in fold 3" in sertool("predict", "-m", run / "model", "--fold", "3", "x.wav").line
 
 
-def test_a_folder_of_several_runs_is_no_model(run: Path, tmp_path: Path) -> None:
+def test_folder_of_several_runs_is_refused_as_a_model(run: Path, tmp_path: Path) -> None:
     for name in ("leaky/fold-0/seed-0", "leaky/fold-1/seed-0", "disjoint/seed-0"):
         shutil.copytree(run / "model" / "seed-0", tmp_path / name)
     done = sertool("predict", "-m", tmp_path, "x.wav")
@@ -54,7 +54,7 @@ def test_a_folder_of_several_runs_is_no_model(run: Path, tmp_path: Path) -> None
     assert sertool("predict", "-m", tmp_path / "leaky", next((run / "voices").rglob("*.wav"))).code == 0
 
 
-def test_a_run_with_models_to_come_says_that_the_others_answer(run: Path, tmp_path: Path) -> None:
+def test_run_with_untrained_models_is_reported_and_the_others_predict(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run / "model", tmp_path / "model")
     assert "not trained yet" not in sertool("predict", "-m", tmp_path / "model", "x.wav").err
     (tmp_path / "model" / "seed-1" / "model.safetensors").unlink()
@@ -81,7 +81,7 @@ def _spoilt(path: Path, change: str) -> None:
 @pytest.mark.parametrize(
     "change", ["cut", "foreign", "pickle", "architecture", "columns", "labels", "temperature", "features"]
 )
-def test_a_hostile_model_file_is_one_line(run: Path, tmp_path: Path, change: str) -> None:
+def test_hostile_model_file_is_refused_in_one_line(run: Path, tmp_path: Path, change: str) -> None:
     path = tmp_path / "model.safetensors"
     shutil.copy(run / "model" / "seed-0" / "model.safetensors", path)
     _spoilt(path, change)
@@ -90,7 +90,7 @@ def test_a_hostile_model_file_is_one_line(run: Path, tmp_path: Path, change: str
     assert done.line.startswith("sertool: ")
 
 
-def test_models_of_different_emotions_are_refused_together(run: Path, tmp_path: Path) -> None:
+def test_combining_models_of_different_emotions_is_refused(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run / "model", tmp_path / "model")
     path = tmp_path / "model" / "seed-1" / "model.safetensors"
     held = modelfile.read(path)
@@ -99,7 +99,7 @@ def test_models_of_different_emotions_are_refused_together(run: Path, tmp_path: 
     assert "different emotions" in sertool("predict", "-m", tmp_path / "model", "x.wav").line
 
 
-def test_a_card_names_every_command_from_the_folder_to_the_model(run: Path) -> None:
+def test_model_card_lists_every_command_from_audio_to_model(run: Path) -> None:
     card = sertool("predict", "-m", run / "model" / "seed-0", "--model-card").out.decode()
     made = [line.removeprefix("- made by: ") for line in card.splitlines() if line.startswith("- made by: ")]
     assert [line.split()[1] for line in made] == ["index", "featurize", "train"]

@@ -30,7 +30,7 @@ from sertool.predict.predicting import Session
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
-def test_answers_in_a_file_or_a_pipe_lead_to_the_audio_from_wherever_they_are_read(
+def test_paths_in_answers_resolve_from_any_working_folder(
     run: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "out" / "calls").mkdir(parents=True)
@@ -52,7 +52,7 @@ def test_answers_in_a_file_or_a_pipe_lead_to_the_audio_from_wherever_they_are_re
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_answers_through_a_pipe_with_a_name_have_the_paths_of_a_pipe(
+def test_answers_through_a_named_pipe_have_absolute_paths(
     run: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipe = tmp_path / "out" / f"x.{kind}"
@@ -68,7 +68,7 @@ def test_answers_through_a_pipe_with_a_name_have_the_paths_of_a_pipe(
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_paths_of_another_system_stay_as_they_are_told(run: Path, tmp_path: Path, kind: str) -> None:
+def test_windows_style_paths_are_kept_unchanged(run: Path, tmp_path: Path, kind: str) -> None:
     told = ["C:\\calls\\a.wav", "\\\\srv\\x\\b.wav", "D:/calls/c.wav"]
     (tmp_path / "rows.csv").write_text("clip,path\n" + "".join(f"{path[-5]},{path}\n" for path in told))
     clip = next((run / "voices").rglob("*.wav"))
@@ -80,7 +80,7 @@ def test_paths_of_another_system_stay_as_they_are_told(run: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "textgrid"])
-def test_a_file_that_cannot_be_written_is_told_before_anything_is_judged(
+def test_unwritable_output_is_reported_before_any_prediction(
     run: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip, answered = next((run / "voices").rglob("*.wav")), Session.answered
@@ -94,7 +94,9 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_judged(
 @pytest.mark.parametrize(
     ("cause", "says"), [(KeyboardInterrupt(), "interrupted"), (SertoolError("a worker is gone"), "a worker is gone")]
 )
-def test_parquet_that_ends_early_leaves_its_rows_so_far(cause: BaseException, says: str, tmp_path: Path) -> None:
+def test_interrupted_parquet_output_keeps_its_rows_in_a_part_file(
+    cause: BaseException, says: str, tmp_path: Path
+) -> None:
     def rows() -> Iterator[dict[str, Any]]:
         yield {"clip": "a", "path": "a.wav", "predicted": "sad", "confidence": 0.9, "p_sad": 0.9}
         if stopped:
@@ -110,9 +112,7 @@ def test_parquet_that_ends_early_leaves_its_rows_so_far(cause: BaseException, sa
     assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
 
 
-def test_parquet_that_cannot_be_written_in_the_end_leaves_its_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_parquet_write_keeps_its_rows_in_a_part_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = manifest_io.write
 
     def refused_once(*arguments: Any) -> None:
@@ -131,7 +131,7 @@ def test_parquet_that_cannot_be_written_in_the_end_leaves_its_rows(
 @pytest.mark.parametrize(
     ("own", "wanted"), [((1, "one"), ["1", "one"]), ((1, True), ["1", "true"]), ((1, 1.5), [1.0, 1.5])]
 )
-def test_manifests_whose_own_columns_are_of_different_types_are_answered_together(
+def test_manifests_with_differently_typed_user_columns_are_predicted_together(
     run: Path, tmp_path: Path, kind: str, own: tuple[Any, Any], wanted: list[Any]
 ) -> None:
     clip = str(next((run / "voices").rglob("*.wav")))
@@ -143,7 +143,7 @@ def test_manifests_whose_own_columns_are_of_different_types_are_answered_togethe
     assert manifest_io.read(str(tmp_path / f"out.{kind}")).column("take").to_pylist() == wanted
 
 
-def test_parquet_keeps_the_types_of_a_users_own_columns(run: Path, tmp_path: Path) -> None:
+def test_parquet_output_keeps_the_types_of_user_columns(run: Path, tmp_path: Path) -> None:
     table = manifest_io.read(str(run / "features" / "manifest.parquet")).slice(0, 3)
     own = {"day": pa.array([date(2024, 1, 1)] * 3), "share": pa.array([0.1, 0.2, None], pa.float32()),
            "small": pa.array([1, None, 3], pa.int8()), "key": pa.array([1, 2, 2**64 - 1], pa.uint64())}  # fmt: skip
@@ -155,7 +155,7 @@ def test_parquet_keeps_the_types_of_a_users_own_columns(run: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 4, 9])
-def test_parquet_is_the_same_however_many_rows_are_kept_as_a_table_already(
+def test_parquet_output_does_not_depend_on_row_batching(
     count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where columns are known of some rows alone."""
@@ -170,7 +170,7 @@ def test_parquet_is_the_same_however_many_rows_are_kept_as_a_table_already(
     assert parts.to_pylist() == whole.to_pylist()
 
 
-def test_parquet_for_a_pipe_that_is_interrupted_leaves_no_file_beside_it(tmp_path: Path) -> None:
+def test_interrupted_parquet_output_to_a_pipe_leaves_no_part_file(tmp_path: Path) -> None:
     def rows() -> Iterator[dict[str, Any]]:
         yield {"clip": "a", "path": "a.wav", "predicted": "sad", "confidence": 0.9, "p_sad": 0.9}
         raise KeyboardInterrupt
@@ -181,7 +181,7 @@ def test_parquet_for_a_pipe_that_is_interrupted_leaves_no_file_beside_it(tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
 
 
-def test_annotations_of_time_have_their_formats(run: Path, tmp_path: Path) -> None:
+def test_subtitles_rttm_and_textgrid_are_well_formed(run: Path, tmp_path: Path) -> None:
     two_sided_call(run, tmp_path / "call.wav")
     asked = ("predict", "-m", run / "model", tmp_path / "call.wav", "--window", 2, "-f")
     subtitles = sertool(*asked, "srt").out.decode()
@@ -206,7 +206,7 @@ def test_annotations_of_time_have_their_formats(run: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("kind", ["rttm", "srt", "textgrid"])
-def test_annotations_of_time_are_refused_where_nobody_says_when_clips_end(run: Path, kind: str) -> None:
+def test_time_annotations_of_shards_without_durations_are_refused(run: Path, kind: str) -> None:
     shard = next((run / "features" / "mel").glob("*.safetensors"))
     done = sertool("predict", "-m", run / "model", shard, "-f", kind)
     assert (done.code, done.out) == (2, b"")
@@ -215,7 +215,7 @@ def test_annotations_of_time_are_refused_where_nobody_says_when_clips_end(run: P
     assert len(known.out.splitlines()) == 32
 
 
-def test_files_whose_names_differ_by_blanks_alone_are_two_in_rttm() -> None:
+def test_rttm_names_of_files_differing_only_in_blanks_are_distinct() -> None:
     said = {"start": 0.0, "end": 1.0, "predicted": "sad", "confidence": 0.5}
     rows = [{"clip": clip} | said for clip in ("a b.wav", "a_b.wav", "a b.wav", "a  b.wav", "c.wav")]
     names = [line.split()[1] for line in streams.rttm(rows)]
@@ -223,7 +223,7 @@ def test_files_whose_names_differ_by_blanks_alone_are_two_in_rttm() -> None:
 
 
 @pytest.mark.parametrize("ids", [("call.wav@0.0", "call.wav@3.597"), ("one", "two")])
-def test_parts_of_one_file_are_of_one_file(ids: tuple[str, str]) -> None:
+def test_segments_of_one_file_share_one_annotation_name(ids: tuple[str, str]) -> None:
     said = {"path": "/calls/call.wav", "predicted": "sad", "confidence": 0.5}
     rows = [{"clip": clip, "start": 3.597 * place, "end": 3.0 + 3 * place} | said for place, clip in enumerate(ids)]
     assert {line.split()[1] for line in streams.rttm(rows)} == {"call.wav"}
@@ -232,7 +232,7 @@ def test_parts_of_one_file_are_of_one_file(ids: tuple[str, str]) -> None:
     assert (grid.count('"IntervalTier"'), grid.count('"call.wav"'), grid.count('"sad"')) == (1, 1, 2)
 
 
-def test_subtitles_of_parts_are_in_order_of_time_and_those_of_a_file_come_as_they_are_known() -> None:
+def test_subtitles_of_segments_are_sorted_and_those_of_windows_are_streamed() -> None:
     said = {"path": "call.wav", "predicted": "sad", "confidence": 0.5}
     rows = [{"clip": f"part{at}", "start": float(at), "end": at + 1.0} | said for at in (4, 0, 2)]
     parts = "".join(streams.srt(rows)).split("\n\n")[:-1]
@@ -249,14 +249,14 @@ def test_subtitles_of_parts_are_in_order_of_time_and_those_of_a_file_come_as_the
         predict_inputs.of_one_file(of_two)
 
 
-def test_a_textgrid_of_nothing_heard_is_an_error(run: Path, tmp_path: Path) -> None:
+def test_textgrid_without_any_readable_audio_is_an_error(run: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.wav").write_bytes(b"")
     done = sertool("predict", "-m", run / "model", tmp_path / "bad.wav", "-f", "textgrid")
     assert (done.code, done.out) == (1, b"")
     assert "nothing could be heard, and a TextGrid without any time is none" in done.err
 
 
-def test_times_of_long_audio_keep_their_thousandths() -> None:
+def test_times_in_long_audio_keep_millisecond_precision() -> None:
     rows = [{"clip": "a", "path": "a", "start": 10_000.25, "end": 10_000.267, "p_sad": 1 / 3, "p_angry": 2e-7}]
     (cells,) = csv.DictReader(io.StringIO("".join(streams.delimited(rows, ["sad", "angry"], [], ","))))
     assert [cells[name] for name in ("start", "end", "p_sad", "p_angry")] == [
@@ -265,7 +265,7 @@ def test_times_of_long_audio_keep_their_thousandths() -> None:
 
 
 @pytest.mark.parametrize("separator", [",", "\t"])
-def test_rows_stay_rows_whatever_their_cells_hold(separator: str) -> None:
+def test_delimited_rows_survive_special_characters_in_cells(separator: str) -> None:
     own = 'a\rb\nc\r\nd"e,f\tg'
     lines = [*streams.delimited([{"clip": "a", "path": "a", "own": own}], ["sad"], [], separator)]
     (row,) = csv.DictReader(io.StringIO("".join(lines), newline=""), delimiter=separator)
@@ -274,7 +274,7 @@ def test_rows_stay_rows_whatever_their_cells_hold(separator: str) -> None:
     assert lines[0].endswith("p_sad\n")
 
 
-def test_a_users_own_numbers_are_written_as_they_are_and_answers_rounded_alike_in_every_text() -> None:
+def test_user_numbers_are_kept_exactly_and_answers_rounded_in_all_formats() -> None:
     own = {"pval": 3e-8, "hertz": 440.123456789, "count": 2.0, "many": 1e20}
     row = {"clip": "a", "path": "a", "start": 1 / 3, "end": 20_000 + 1 / 3, "confidence": 2 / 3, "p_sad": 2 / 3e8} | own
     (cells,) = csv.DictReader(io.StringIO("".join(streams.delimited([row], ["sad"], [], ","))))
@@ -286,14 +286,14 @@ def test_a_users_own_numbers_are_written_as_they_are_and_answers_rounded_alike_i
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_answers_are_not_replaced_by_those_to_a_mistyped_name(kind: str, run: Path, tmp_path: Path) -> None:
+def test_mistyped_input_does_not_overwrite_older_answers(kind: str, run: Path, tmp_path: Path) -> None:
     (tmp_path / f"held.{kind}").write_text("older")
     done = sertool("predict", "-m", run / "model", tmp_path / "typo.wav", "-o", tmp_path / f"held.{kind}")
     assert (done.code, done.err.count("nothing of what was asked for is there")) == (1, 1)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["older"]
 
 
-def test_words_of_a_model_cannot_steer_a_terminal() -> None:
+def test_control_characters_in_model_labels_never_reach_the_terminal() -> None:
     row = {"clip": "a.wav", "path": "a.wav", "predicted": "\x1b[31mangry", "confidence": 0.9, "top": "\x1b]0;b\a 0.90"}
     assert not {"\x1b", "\a"} & {*"".join(streams.people([row]))}
 
@@ -304,7 +304,7 @@ def test_an_answer_as_confident_as_the_threshold_is_given(threshold: float, pred
     assert answer["predicted"] == predicted
 
 
-def test_below_the_threshold_there_is_no_answer(run: Path) -> None:
+def test_prediction_is_empty_below_the_threshold(run: Path) -> None:
     clip = next((run / "voices").rglob("*.wav"))
     (row,) = rows_of(sertool("predict", "-m", run / "model", clip, "--threshold", "0.99", "--top", "2").out)
     assert row["predicted"] == ""
@@ -312,13 +312,13 @@ def test_below_the_threshold_there_is_no_answer(run: Path) -> None:
     assert sum(probabilities(row)) == pytest.approx(1, abs=1e-4)
 
 
-def test_parquet_predictions_go_on_to_eval(run: Path) -> None:
+def test_parquet_predictions_can_be_piped_into_eval(run: Path) -> None:
     done = sertool("predict", "-m", run / "model", run / "features" / "manifest.parquet", "-f", "parquet")
     judged = sertool("eval", "-f", "json", stdin=done.out)
     assert judged.code == 0, judged.err
 
 
-def test_a_terminal_is_spared_parquet(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parquet_output_to_a_terminal_is_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sertool.system.talk.to_terminal", lambda: True)
     clip = next((run / "voices").rglob("*.wav"))
     done = sertool("predict", "-m", run / "model", clip, "-f", "parquet")
@@ -326,21 +326,21 @@ def test_a_terminal_is_spared_parquet(run: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(("kind", "columns"), [("csv", {"clip", "issue", "predicted"}), ("parquet", {"clip", "path"})])
-def test_no_clips_have_their_columns_all_the_same(run: Path, tmp_path: Path, kind: str, columns: set[str]) -> None:
+def test_output_without_clips_still_has_its_columns(run: Path, tmp_path: Path, kind: str, columns: set[str]) -> None:
     done = sertool("predict", "-m", run / "model", "-f", kind, "-0", stdin=b"")
     assert done.code == 0, done.err
     (tmp_path / "none").write_bytes(done.out)
     assert columns <= {*manifest_io.read_table(str(tmp_path / "none")).column_names}
 
 
-def test_predictions_of_a_manifest_keep_what_it_knows(run: Path) -> None:
+def test_predictions_keep_the_columns_of_the_manifest(run: Path) -> None:
     done = sertool("predict", "-m", run / "model", run / "features" / "manifest.parquet", "-f", "jsonl")
     row = json.loads(done.out.splitlines()[0])
     known = manifest.column(manifest_io.read(str(run / "features" / "manifest.parquet")), "speaker")[0]
     assert row["speaker"] == known
 
 
-def test_predictions_keep_a_users_own_columns_beside_what_else_is_known(run: Path, tmp_path: Path) -> None:
+def test_predictions_keep_user_columns_beside_known_ones(run: Path, tmp_path: Path) -> None:
     table = manifest_io.read(str(run / "features" / "manifest.parquet"))
     count = len(table)
     own = {"condition": ["a", "b"] * (count // 2), "rating": [*range(count)], "tags": [["x"]] * count,
@@ -364,7 +364,7 @@ def test_predictions_keep_a_users_own_columns_beside_what_else_is_known(run: Pat
     assert (scored.code, b"By condition" in scored.out) == (0, True), scored.err
 
 
-def test_predictions_of_a_manifest_can_be_set_beside_people(run: Path, tmp_path: Path) -> None:
+def test_predictions_keep_votes_for_comparison_with_human_listeners(run: Path, tmp_path: Path) -> None:
     table = manifest_io.read(str(run / "features" / "manifest.parquet"))
     for name, values in (("votes_voice_angry", [3] * len(table)), ("style", ["speech"] * len(table))):
         table = manifest.with_column(table, name, values)
@@ -374,7 +374,7 @@ def test_predictions_of_a_manifest_can_be_set_beside_people(run: Path, tmp_path:
     assert (scored.code, b"people, each vote: UAR" in scored.out) == (0, True), scored.err
 
 
-def test_answers_are_not_written_over_audio_nor_over_what_they_are_about(run: Path, tmp_path: Path) -> None:
+def test_writing_answers_over_audio_or_the_input_manifest_is_refused(run: Path, tmp_path: Path) -> None:
     clip = shutil.copy(next((run / "voices").rglob("*.wav")), tmp_path / "x.wav")
     (tmp_path / "clips.csv").write_text("clip,path,mine\na,x.wav,1\n")
     for asked, out in ((clip, clip), (tmp_path, clip), (tmp_path / "clips.csv", tmp_path / "clips.csv")):
@@ -383,7 +383,7 @@ def test_answers_are_not_written_over_audio_nor_over_what_they_are_about(run: Pa
         assert (done.code, "would write over" in done.line, Path(out).read_bytes()) == (2, True, before)
 
 
-def test_answers_are_not_written_over_what_else_they_are_made_of(run: Path, adaptable: Path, tmp_path: Path) -> None:
+def test_writing_answers_over_the_model_or_enrolment_is_refused(run: Path, adaptable: Path, tmp_path: Path) -> None:
     clip, model, own = next((run / "voices").rglob("*.wav")), tmp_path / "model.safetensors", tmp_path / "own.csv"
     shutil.copy(next(adaptable.rglob("model.safetensors")), model)
     own.write_text(f"clip,path\na,{clip}\n")
@@ -393,7 +393,7 @@ def test_answers_are_not_written_over_what_else_they_are_made_of(run: Path, adap
         assert (done.code, "would write over" in done.line, out.read_bytes()) == (2, True, before)
 
 
-def test_answers_are_not_written_over_the_file_that_stdin_is(run: Path, tmp_path: Path) -> None:
+def test_writing_answers_over_the_file_on_stdin_is_refused(run: Path, tmp_path: Path) -> None:
     own = tmp_path / "own.csv"
     own.write_text(f"clip,path,mine\na,{next((run / 'voices').rglob('*.wav'))},1\n")
     line = f"{sys.executable} -m sertool predict -m {run / 'model'} -o {own} - < {own}"
@@ -402,9 +402,7 @@ def test_answers_are_not_written_over_the_file_that_stdin_is(run: Path, tmp_path
     assert own.read_text().startswith("clip,path,mine\n")
 
 
-def test_where_nothing_could_be_heard_parquet_has_the_columns_of_answers_all_the_same(
-    run: Path, tmp_path: Path
-) -> None:
+def test_parquet_of_only_unreadable_clips_still_has_answer_columns(run: Path, tmp_path: Path) -> None:
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "a.wav").write_bytes(b"no audio")
     done = sertool("predict", "-m", run / "model", tmp_path / "bad", "-f", "parquet")
@@ -414,7 +412,7 @@ def test_where_nothing_could_be_heard_parquet_has_the_columns_of_answers_all_the
     assert {"confidence", "p_angry", "issue"} <= {*table.column_names}
 
 
-def test_parquet_has_the_same_columns_whatever_became_of_the_clips(run: Path, tmp_path: Path) -> None:
+def test_parquet_schema_does_not_depend_on_the_outcome_of_clips(run: Path, tmp_path: Path) -> None:
     call = shutil.copy(next((run / "voices").rglob("*.wav")), tmp_path / "call.wav")
     soundfile.write(tmp_path / "silent.wav", np.zeros(16_000), 16_000)
     words = ("predict", "-m", run / "model", "--window", 2, "--channel", "each", "--top", 2, "-f", "parquet")

@@ -26,20 +26,20 @@ from sertool.sound import encoding
 from sertool.system import talk
 
 
-def test_a_clip_alone_gets_what_it_gets_in_company(run: Path) -> None:
+def test_clip_gets_the_same_probabilities_alone_and_in_a_batch(run: Path) -> None:
     together = rows_of(sertool("predict", "-m", run / "model", run / "voices").out)
     alone = rows_of(sertool("predict", "-m", run / "model", together[5]["path"]).out)
     assert probabilities(alone[0]) == pytest.approx(probabilities(together[5]), abs=1e-5)
 
 
-def test_in_bf16_too_a_clip_alone_gets_what_it_gets_in_company(run: Path) -> None:
+def test_bf16_probabilities_are_the_same_alone_and_in_a_batch(run: Path) -> None:
     clips = sorted((run / "voices").rglob("*.wav"))[:3]
     together = rows_of(sertool("predict", "-m", "tiny", *clips).out)
     alone = [rows_of(sertool("predict", "-m", "tiny", clip).out)[0] for clip in clips]
     assert [probabilities(row) for row in alone] == [probabilities(row) for row in together]
 
 
-def test_a_device_that_takes_clips_together_hears_the_same(run: Path, tmp_path: Path, monkeypatch: Any) -> None:
+def test_batched_feature_extraction_gives_the_same_probabilities(run: Path, tmp_path: Path, monkeypatch: Any) -> None:
     clips = [*sorted((run / "voices").rglob("*.wav"))[:3], tmp_path / "silent.wav", tmp_path / "gone.wav"]
     soundfile.write(clips[3], np.zeros(8000), 16_000)
     asked = ("-m", run / "model", "--window", ".5", *clips)
@@ -58,9 +58,7 @@ def test_a_device_that_takes_clips_together_hears_the_same(run: Path, tmp_path: 
             assert probabilities(one) == pytest.approx(probabilities(other), abs=1e-4)
 
 
-def test_one_clip_that_cannot_be_heard_spoils_none_that_is_heard_with_it(
-    run: Path, tmp_path: Path, monkeypatch: Any
-) -> None:
+def test_non_finite_clip_does_not_affect_others_in_its_batch(run: Path, tmp_path: Path, monkeypatch: Any) -> None:
     good = sorted((run / "voices").rglob("*.wav"))[:2]
     soundfile.write(tmp_path / "huge.wav", 1e30 * soundfile.read(good[0])[0], 16_000, subtype="DOUBLE")
     monkeypatch.setattr(Ensemble, "batches_on_device", True)
@@ -68,7 +66,7 @@ def test_one_clip_that_cannot_be_heard_spoils_none_that_is_heard_with_it(
     assert [row["issue"] for row in held] == ["", "not-finite", ""]
 
 
-def test_the_first_answer_comes_while_the_last_file_is_unread(run: Path) -> None:
+def test_first_answer_is_printed_before_all_input_is_read(run: Path) -> None:
     clip = next((run / "voices").rglob("*.wav"))
     command = [sys.executable, "-m", "sertool", "predict", "-m", str(run / "model"), "-f", "jsonl", "-"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -82,9 +80,7 @@ def test_the_first_answer_comes_while_the_last_file_is_unread(run: Path) -> None
 
 
 @pytest.mark.parametrize("words", [(), ("--window", 0.2, "--hop", 0.1), ("--channel", "each")])
-def test_any_number_of_workers_gives_the_same_rows_and_says_the_same(
-    run: Path, tmp_path: Path, words: tuple[object, ...]
-) -> None:
+def test_output_does_not_depend_on_the_number_of_workers(run: Path, tmp_path: Path, words: tuple[object, ...]) -> None:
     for name in range(3 * predicting.BATCH):
         noise = np.random.default_rng(name).normal(0, 0.1, 9_000)
         sides = [noise, -noise] if name % 5 == 0 else [noise, noise]
@@ -99,7 +95,7 @@ def test_any_number_of_workers_gives_the_same_rows_and_says_the_same(
     assert alone.err.count("010.wav: unreadable") == 1
 
 
-def test_where_the_system_has_no_locks_for_processes_threads_answer(
+def test_predict_works_where_process_locks_are_unavailable(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def none(*_: Any, **__: Any) -> None:
@@ -112,7 +108,7 @@ def test_where_the_system_has_no_locks_for_processes_threads_answer(
     assert (done.code, len(rows_of(done.out))) == (0, 2 * predicting.BATCH), done.err
 
 
-def test_progress_is_shown_where_stderr_is_a_terminal_and_the_answers_go_elsewhere(
+def test_progress_is_shown_only_if_stderr_alone_is_a_terminal(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words, table = ("predict", "-m", run / "model"), run / "features" / "manifest.parquet"
@@ -131,7 +127,7 @@ def test_progress_is_shown_where_stderr_is_a_terminal_and_the_answers_go_elsewhe
     assert f"| 0/{count} [" in sertool(*words, table, "-o", tmp_path / "rows.csv").err
 
 
-def test_no_progress_stands_among_rows_that_a_pipe_may_bring_to_the_terminal(
+def test_progress_is_hidden_while_rows_stream_into_a_pipe(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ("predict", "-m", run / "model", run / "voices")
@@ -142,7 +138,7 @@ def test_no_progress_stands_among_rows_that_a_pipe_may_bring_to_the_terminal(
     assert "predicting" in sertool(*words, "-f", "parquet").err  # which comes at the end
 
 
-def test_windows_of_one_clip_are_one_of_the_clips_that_progress_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_counts_all_windows_of_a_clip_as_one_clip(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     stream.isatty = lambda: True
     monkeypatch.setattr(sys, "stderr", stream)
@@ -156,7 +152,7 @@ def test_windows_of_one_clip_are_one_of_the_clips_that_progress_counts(monkeypat
     assert shown[-1] == ("1/3", "5 answers")
 
 
-def test_what_follows_predictions_has_its_threads_back(run: Path) -> None:
+def test_predict_restores_thread_count_and_switch_interval(run: Path) -> None:
     before = torch.get_num_threads(), sys.getswitchinterval()
     try:
         torch.set_num_threads(3)

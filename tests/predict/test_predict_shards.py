@@ -13,7 +13,7 @@ from sertool.manifests import manifest, manifest_io, merging
 from sertool.predict import speaker_answers
 
 
-def test_a_waveform_and_its_shard_get_the_same_probabilities(run: Path, tmp_path: Path) -> None:
+def test_audio_and_its_shard_get_the_same_probabilities(run: Path, tmp_path: Path) -> None:
     table = manifest_io.read(str(run / "features" / "manifest.parquet"))
     gone = manifest.with_column(table, "path", [f"/nowhere/{clip}.wav" for clip in manifest.column(table, "clip")])
     manifest_io.write(gone, tmp_path / "gone.parquet", "parquet")
@@ -31,7 +31,7 @@ def test_a_waveform_and_its_shard_get_the_same_probabilities(run: Path, tmp_path
         }
 
 
-def test_shards_themselves_are_answered_clip_by_clip(run: Path) -> None:
+def test_shard_files_are_predicted_clip_by_clip(run: Path) -> None:
     shard = next((run / "features" / "mel").glob("*.safetensors"))
     of_manifest = rows_of(sertool("predict", "-m", run / "model", run / "features" / "manifest.parquet").out)
     wanted = {row["clip"]: probabilities(row) for row in of_manifest}
@@ -41,7 +41,7 @@ def test_shards_themselves_are_answered_clip_by_clip(run: Path) -> None:
 
 
 @pytest.mark.parametrize("held", [["lost", "one", "two"], ["one", "lost", "two"], ["lost"]])
-def test_clips_without_rows_in_a_shard_have_their_issue(run: Path, tmp_path: Path, held: list[str]) -> None:
+def test_clips_without_rows_in_a_shard_keep_their_issue(run: Path, tmp_path: Path, held: list[str]) -> None:
     head, rows = shards.read(next((run / "features" / "mel").glob("*.safetensors")), "mel")
     counts = [0 if clip == "lost" else 20 for clip in held]
     made = replace(head, path=tmp_path / "made.safetensors", clips=held, rows=counts, issues={"lost": "truncated"})
@@ -52,7 +52,7 @@ def test_clips_without_rows_in_a_shard_have_their_issue(run: Path, tmp_path: Pat
     assert done.code == 1
 
 
-def test_shards_that_the_model_would_not_have_made_are_passed_over_for_the_sound(run: Path, tmp_path: Path) -> None:
+def test_shards_with_other_settings_are_ignored_in_favour_of_the_audio(run: Path, tmp_path: Path) -> None:
     made = sertool(
         "featurize", "--mel", "--mel-bands", "20", "-o", tmp_path / "other", run / "features/manifest.parquet"
     )
@@ -71,7 +71,7 @@ def test_shards_that_the_model_would_not_have_made_are_passed_over_for_the_sound
     assert "not made as the model needs" in refused.err
 
 
-def test_copies_whose_sound_is_not_made_are_answered_from_their_shards(run: Path, tmp_path: Path) -> None:
+def test_unwritten_copies_are_predicted_from_their_shards(run: Path, tmp_path: Path) -> None:
     words = ("--copies", 1, "--noise", 10, "--where", "split=train")
     copied = sertool("augment", run / "features" / "manifest.parquet", *words, "-o", tmp_path / "copies.parquet")
     assert copied.code == 0, copied.err
@@ -86,7 +86,7 @@ def test_copies_whose_sound_is_not_made_are_answered_from_their_shards(run: Path
 
 
 @pytest.mark.parametrize("words", [("--window", ".5"), ("--channel", "left"), ("--trim", "30")])
-def test_what_shards_do_not_hold_is_heard_in_the_sound(run: Path, words: tuple[str, ...]) -> None:
+def test_options_needing_audio_are_refused_for_bare_shards(run: Path, words: tuple[str, ...]) -> None:
     shard = next((run / "features" / "mel").glob("*.safetensors"))
     refused = sertool("predict", "-m", run / "model", *words, shard)
     assert refused.code == 2
@@ -95,13 +95,13 @@ def test_what_shards_do_not_hold_is_heard_in_the_sound(run: Path, words: tuple[s
     assert heard.code == 0, heard.err
 
 
-def test_a_folder_of_features_names_its_manifest(run: Path) -> None:
+def test_folder_of_features_is_refused_with_a_hint_at_its_manifest(run: Path) -> None:
     refused = sertool("predict", "-m", run / "model", run / "features")
     assert refused.code == 2
     assert "manifest.parquet" in refused.err
 
 
-def test_in_shards_without_paths_the_clip_itself_says_who_speaks(tmp_path: Path, monkeypatch: Any) -> None:
+def test_speaker_is_derived_from_the_clip_id_without_a_path(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     row = {"path": "", "clip": "calls/ann/sad_1"}
     assert speaker_answers.SpeakerNames("parent-folder").of(row) == "ann"

@@ -18,7 +18,7 @@ from sertool.predict import speaker_answers
 from sertool.predict.ensemble import KnownSpeakers
 
 
-def test_clips_of_one_channel_enrol_whoever_is_on_the_one_asked_for(run: Path, adaptable: Path, tmp_path: Path) -> None:
+def test_mono_clips_enrol_the_speaker_of_the_selected_channel(run: Path, adaptable: Path, tmp_path: Path) -> None:
     anna, other = (sorted(folder.glob("*.wav")) for folder in sorted((run / "voices").iterdir())[:2])
     voices = [soundfile.read(clip)[0][:16_000] for clip in (other[0], anna[0])]
     soundfile.write(tmp_path / "call.wav", np.stack(voices, axis=1), 16_000)
@@ -29,7 +29,9 @@ def test_clips_of_one_channel_enrol_whoever_is_on_the_one_asked_for(run: Path, a
     assert row["issue"] == "no-channel"
 
 
-def test_who_is_on_another_channel_is_not_taken_for_the_enrolled(run: Path, adaptable: Path, tmp_path: Path) -> None:
+def test_speaker_on_another_channel_is_not_taken_for_the_enrolled_one(
+    run: Path, adaptable: Path, tmp_path: Path
+) -> None:
     anna = tmp_path / "anna"
     anna.mkdir()
     clips = sorted(sorted((run / "voices").iterdir())[0].glob("*.wav"))[:3]
@@ -46,7 +48,7 @@ def test_who_is_on_another_channel_is_not_taken_for_the_enrolled(run: Path, adap
 
 
 @pytest.mark.parametrize("how", [("--adapt", "speaker"), ("--enroll", "alone.csv", "--speakers", "speaker")])
-def test_who_a_row_names_is_the_same_on_every_channel_that_rows_name(
+def test_named_speaker_is_the_same_person_on_every_named_channel(
     adaptable: Path, sides: Path, monkeypatch: pytest.MonkeyPatch, how: tuple[str, ...]
 ) -> None:
     monkeypatch.chdir(sides)
@@ -57,7 +59,7 @@ def test_who_a_row_names_is_the_same_on_every_channel_that_rows_name(
         assert probabilities(one) == pytest.approx(probabilities(other), abs=5e-5)
 
 
-def test_whoever_is_enrolled_is_known_on_the_channel_that_a_row_names(
+def test_enrolled_speaker_is_recognised_on_the_channel_a_row_names(
     run: Path, adaptable: Path, sides: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(sides)
@@ -69,7 +71,7 @@ def test_whoever_is_enrolled_is_known_on_the_channel_that_a_row_names(
         assert "not enrolled" not in done.err
 
 
-def test_taken_for_one_voice_each_channel_that_rows_name_has_one_of_its_own(
+def test_each_named_channel_is_one_voice_with_speakers_all(
     adaptable: Path, sides: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(sides)
@@ -79,15 +81,13 @@ def test_taken_for_one_voice_each_channel_that_rows_name_has_one_of_its_own(
     assert [probabilities(row) for row in named] == [pytest.approx(probabilities(row), abs=5e-5) for row in wanted]
 
 
-def test_clips_that_were_enrolled_themselves_are_transductive(run: Path, adaptable: Path) -> None:
+def test_enrolled_clips_themselves_are_marked_transductive(run: Path, adaptable: Path) -> None:
     first, *others = sorted(next(folder for folder in (run / "voices").iterdir()).glob("*.wav"))
     words = ("predict", "-m", adaptable, "--enroll", first, first, *others)
     assert [row["adapted"] for row in rows_of(sertool(*words).out)] == ["transductive", *["enrolled"] * len(others)]
 
 
-def test_parts_of_what_was_enrolled_are_transductive_and_what_lies_beside_it_is_not(
-    run: Path, adaptable: Path, tmp_path: Path
-) -> None:
+def test_only_segments_inside_the_enrolled_audio_are_transductive(run: Path, adaptable: Path, tmp_path: Path) -> None:
     clip = str(next((run / "voices").rglob("*.wav")))
     parts = {"clip": [*"abc"], "path": [clip] * 3, "start": [0.2, 0.6, 1.0], "duration": [0.4] * 3}
     silent = {"all": [None] * 3, "first": [None, "silent", "silent"], "outer": [None, "silent", None]}
@@ -121,12 +121,12 @@ def test_a_window_that_only_touches_what_was_enrolled_is_not_transductive(start:
         ("J\u00fcrgen_{speaker}.wav", "/calls/Ju\u0308rgen_7.wav", "7"),
     ],
 )
-def test_a_voice_is_named_alike_however_its_path_is_spelled(how: str, path: str, who: str) -> None:
+def test_speaker_name_does_not_depend_on_path_spelling(how: str, path: str, who: str) -> None:
     assert speaker_answers.SpeakerNames(how).of({"clip": "a", "path": path}) == who
 
 
 @pytest.mark.parametrize("name", ["voice", "place", "_span", "_read", "_asked"])
-def test_speakers_may_stand_in_a_column_of_any_name(run: Path, adaptable: Path, tmp_path: Path, name: str) -> None:
+def test_speakers_can_be_read_from_a_column_of_any_name(run: Path, adaptable: Path, tmp_path: Path, name: str) -> None:
     one, other = sorted((run / "voices").rglob("*.wav"))[:2]
     (tmp_path / "own.csv").write_text(f"path,{name}\n{one},1\n{other},2\n")
     words = ("predict", "-m", adaptable, "--adapt", "speaker", "--speakers", name, tmp_path / "own.csv")
@@ -137,7 +137,7 @@ def test_speakers_may_stand_in_a_column_of_any_name(run: Path, adaptable: Path, 
     ]
 
 
-def test_adapted_rows_are_those_that_training_held_out(run: Path, adaptable: Path) -> None:
+def test_adapted_predictions_match_those_of_training_on_held_out_clips(run: Path, adaptable: Path) -> None:
     trained = manifest_io.read(str(adaptable / "predictions.parquet")).to_pydict()
     done = sertool("predict", "-m", adaptable, "--adapt", "speaker", run / "features" / "manifest.parquet")
     mine = {row["clip"]: row for row in rows_of(done.out)}
@@ -147,9 +147,7 @@ def test_adapted_rows_are_those_that_training_held_out(run: Path, adaptable: Pat
         assert probabilities(mine[clip]) == pytest.approx(wanted, abs=1e-4)
 
 
-def test_adapted_rows_keep_the_order_also_of_speakers_who_take_turns(
-    run: Path, adaptable: Path, tmp_path: Path
-) -> None:
+def test_adapted_rows_keep_the_input_order_of_alternating_speakers(run: Path, adaptable: Path, tmp_path: Path) -> None:
     by_speaker = [sorted(folder.glob("*.wav"))[:3] for folder in sorted((run / "voices").iterdir())[:2]]
     asked = [clip for pair in zip(*by_speaker, strict=True) for clip in pair]
     (tmp_path / "bad.wav").write_text("no audio")
@@ -165,9 +163,7 @@ def test_adapted_rows_keep_the_order_also_of_speakers_who_take_turns(
             assert probabilities(row) == pytest.approx(alone[row["path"]], abs=1e-5)
 
 
-def test_of_clips_whose_speaker_is_not_known_each_window_and_channel_gets_its_row(
-    run: Path, adaptable: Path, tmp_path: Path
-) -> None:
+def test_clips_of_unknown_speakers_keep_all_window_and_channel_rows(run: Path, adaptable: Path, tmp_path: Path) -> None:
     for name in ("a.wav", "b_1.wav", "c.wav"):
         two_sided_call(run, tmp_path / name)
     words = ("predict", "-m", adaptable, tmp_path, "--window", "1", "--channel", "each")
@@ -177,14 +173,14 @@ def test_of_clips_whose_speaker_is_not_known_each_window_and_channel_gets_its_ro
     assert [[row[name] for name in names] for row in adapted] == [[row[name] for name in names] for row in heard]
 
 
-def test_an_empty_manifest_has_no_answers_also_adapted(adaptable: Path, tmp_path: Path) -> None:
+def test_empty_manifest_gives_no_rows_with_or_without_adaptation(adaptable: Path, tmp_path: Path) -> None:
     (tmp_path / "none.csv").write_text("clip,path,speaker\n")
     for how in ((), ("--adapt", "speaker"), ("--adapt", "speaker", "--speakers", "all")):
         done = sertool("predict", "-m", adaptable, *how, tmp_path / "none.csv")
         assert (done.code, rows_of(done.out), done.out.startswith(b"clip,path,")) == (0, [], True), done.err
 
 
-def test_a_pattern_and_a_folder_name_the_same_speakers(run: Path, adaptable: Path) -> None:
+def test_speaker_pattern_and_parent_folder_give_the_same_answers(run: Path, adaptable: Path) -> None:
     words = ("predict", "-m", adaptable, "--adapt", "speaker", run / "voices", "--speakers")
     assert sertool(*words, "parent-folder").out == sertool(*words, "{speaker}/{}.wav").out
     assert "--speakers '{who}.wav': it says nothing of a clip" in sertool(*words, "{who}.wav").line
@@ -192,7 +188,7 @@ def test_a_pattern_and_a_folder_name_the_same_speakers(run: Path, adaptable: Pat
     assert "nobody says who speaks" in sertool(*words, "{speaker}_{}.mp3").line
 
 
-def test_all_can_be_taken_for_one_voice_and_keep_their_names(run: Path, adaptable: Path, tmp_path: Path) -> None:
+def test_speakers_all_adapts_to_one_voice_and_keeps_speaker_names(run: Path, adaptable: Path, tmp_path: Path) -> None:
     for clip in (run / "voices").rglob("*.wav"):
         shutil.copy(clip, tmp_path / f"{clip.parent.name}-{clip.name}")
     words = ("predict", "-m", adaptable, "--adapt", "speaker", "--speakers")
@@ -209,7 +205,7 @@ def test_all_can_be_taken_for_one_voice_and_keep_their_names(run: Path, adaptabl
     assert "adapted to all clips as one voice (transductive)" in title
 
 
-def test_enrolled_clips_adapt_as_if_they_had_been_asked_for(run: Path, adaptable: Path) -> None:
+def test_enrolling_clips_adapts_like_predicting_them_together(run: Path, adaptable: Path) -> None:
     folder = sorted((run / "voices").iterdir())[0]
     words = ("predict", "-m", adaptable, "--speakers", "parent-folder")
     together = rows_of(sertool(*words, "--adapt", "speaker", folder).out)
@@ -226,7 +222,7 @@ def test_enrolled_clips_adapt_as_if_they_had_been_asked_for(run: Path, adaptable
     assert "is one voice, and the manifests name several" in several.err
 
 
-def test_one_named_speaker_is_not_enrolled_for_another(run: Path, adaptable: Path, tmp_path: Path) -> None:
+def test_enrolling_one_named_speaker_for_another_is_refused(run: Path, adaptable: Path, tmp_path: Path) -> None:
     for name, folder in zip(("anna", "bob"), sorted((run / "voices").iterdir()), strict=False):
         rows = [f"{clip},{name}" for clip in sorted(folder.glob("*.wav"))[:2]]
         (tmp_path / f"{name}.csv").write_text("\n".join(["path,speaker", *rows]))
@@ -236,9 +232,7 @@ def test_one_named_speaker_is_not_enrolled_for_another(run: Path, adaptable: Pat
     assert (refused.code, "is one voice, and the manifests name several" in refused.err) == (2, True)
 
 
-def test_who_is_enrolled_by_a_manifest_is_found_where_the_audio_lies_now(
-    run: Path, adaptable: Path, tmp_path: Path
-) -> None:
+def test_enrolment_manifest_finds_moved_audio_through_root(run: Path, adaptable: Path, tmp_path: Path) -> None:
     folder = sorted((run / "voices").iterdir())[0]
     lines = [f"{clip.name},/gone/{folder.name}/{clip.name}\n" for clip in sorted(folder.iterdir())]
     (tmp_path / "own.csv").write_text("".join(["clip,path\n", *lines]))
@@ -252,7 +246,7 @@ def test_who_is_enrolled_by_a_manifest_is_found_where_the_audio_lies_now(
     assert (refused.code, "it is for audio that a manifest names" in refused.err) == (2, True)
 
 
-def test_each_of_several_enrolled_speakers_is_known_by_clips_of_its_own(run: Path, adaptable: Path) -> None:
+def test_each_enrolled_speaker_adapts_only_to_its_own_clips(run: Path, adaptable: Path) -> None:
     words = ("predict", "-m", adaptable, "--speakers", "parent-folder", run / "voices")
     together, enrolled = (
         rows_of(sertool(*words, *how).out) for how in (("--adapt", "speaker"), ("--enroll", words[-1]))
@@ -261,7 +255,7 @@ def test_each_of_several_enrolled_speakers_is_known_by_clips_of_its_own(run: Pat
     assert [probabilities(row) for row in enrolled] == wanted
 
 
-def test_what_has_no_finite_features_is_an_issue_and_changes_nobody(
+def test_non_finite_clip_is_an_issue_and_does_not_affect_adaptation(
     run: Path, adaptable: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
     clips = sorted((run / "voices").rglob("*.wav"))[:4]
@@ -287,7 +281,7 @@ def test_what_has_no_finite_features_is_an_issue_and_changes_nobody(
     assert not [warned for warned in recwarn if "sertool" in warned.filename or "numpy" in warned.filename]
 
 
-def test_enrolled_speakers_are_answered_while_the_last_file_is_unread(run: Path, adaptable: Path) -> None:
+def test_enrolled_speakers_are_answered_before_all_input_is_read(run: Path, adaptable: Path) -> None:
     clip = next((run / "voices").rglob("*.wav"))
     other = next(path for path in clip.parent.glob("*.wav") if path != clip)
     command = [sys.executable, "-m", "sertool", "predict", "-m", str(adaptable), "--enroll", str(other), "-"]
@@ -298,7 +292,7 @@ def test_enrolled_speakers_are_answered_while_the_last_file_is_unread(run: Path,
         process.stdin.close()
 
 
-def test_each_channel_of_a_call_is_a_speaker_of_its_own(run: Path, adaptable: Path, tmp_path: Path) -> None:
+def test_each_channel_of_a_call_is_adapted_as_a_separate_speaker(run: Path, adaptable: Path, tmp_path: Path) -> None:
     two_sided_call(run, tmp_path / "call.wav")
     words = ("--adapt", "speaker", "--speakers", "{speaker}.wav", "--window", 2)
     held = rows_of(sertool("predict", "-m", adaptable, tmp_path / "call.wav", *words, "--channel", "each").out)
@@ -307,7 +301,7 @@ def test_each_channel_of_a_call_is_a_speaker_of_its_own(run: Path, adaptable: Pa
     assert [probabilities(row) for row in mine] == [probabilities(row) for row in left if row["predicted"]]
 
 
-def test_of_several_runs_those_adapt_that_can(run: Path, adaptable: Path) -> None:
+def test_only_adaptable_models_of_several_runs_adapt(run: Path, adaptable: Path) -> None:
     words = (run / "voices", "--speakers", "parent-folder")
     both = sertool("predict", "-m", run / "model", "-m", adaptable, "--adapt", "speaker", *words)
     assert "1 of 3 models adapt to who speaks" in both.err
@@ -317,7 +311,7 @@ def test_of_several_runs_those_adapt_that_can(run: Path, adaptable: Path) -> Non
         assert probabilities(row) == pytest.approx(np.mean([*map(probabilities, alone)], axis=0), abs=1e-5)
 
 
-def test_without_adapting_everybody_is_a_stranger_and_people_with_many_clips_are_told(
+def test_unadapted_prediction_of_many_clips_suggests_adapting(
     run: Path, adaptable: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = next((run / "voices").rglob("*.wav"))
@@ -338,7 +332,7 @@ def test_without_adapting_everybody_is_a_stranger_and_people_with_many_clips_are
     assert "no column actor" in column.line
 
 
-def test_clips_that_sound_unlike_those_of_the_training_are_told_of(run: Path, adaptable: Path, tmp_path: Path) -> None:
+def test_clips_that_sound_unlike_the_training_data_are_warned_about(run: Path, adaptable: Path, tmp_path: Path) -> None:
     clips, unlike = sorted((run / "voices").rglob("*.wav"))[:12], "sound unlike those that the model was trained on"
     for place, clip in enumerate(clips):
         samples = soundfile.read(clip)[0]

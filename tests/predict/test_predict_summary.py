@@ -29,7 +29,7 @@ def summed_up(*rows: dict[str, object], threshold: float = 0.0) -> list[dict[str
     return [*summaries.summed_up(segments.merged(iter(rows), LABELS), LABELS, threshold)]
 
 
-def test_judged_and_silent_time_shares_and_means_are_by_seconds() -> None:
+def test_summary_times_shares_and_means_are_weighted_by_seconds() -> None:
     (row,) = summed_up(silent(0, 2), answer(2, 4, 0.9), answer(4, 6, 0.7), silent(6, 8), answer(8, 9, 0.2))
     assert (row["start"], row["end"], row["judged"], row["silent"]) == (0, 9, 5, 4)
     assert (row["share_happy"], row["share_sad"]) == pytest.approx((0.8, 0.2))
@@ -37,19 +37,19 @@ def test_judged_and_silent_time_shares_and_means_are_by_seconds() -> None:
     assert (row["predicted"], row["confidence"], row["issue"]) == ("happy", row["p_happy"], None)
 
 
-def test_moments_in_several_windows_count_once() -> None:
+def test_overlapping_windows_count_each_moment_once() -> None:
     (row,) = summed_up(*(answer(at, at + 3, happy) for at, happy in enumerate((0.9, 0.1, 0.9, 0.1, 0.9))))
     assert row["judged"] == row["end"] == 7
     assert row["share_happy"] + row["share_sad"] == pytest.approx(1)
 
 
-def test_what_is_less_sure_than_the_threshold_is_judged_and_of_no_emotion() -> None:
+def test_time_below_the_threshold_is_judged_but_has_no_emotion() -> None:
     unsure = answer(0, 1, 0.6) | {"predicted": None}
     (row,) = summed_up(unsure, answer(1, 2, 0.9), threshold=0.8)
     assert (row["judged"], row["share_happy"], row["predicted"]) == (2, 0.5, None)
 
 
-def test_each_channel_has_a_row_of_its_own_and_a_cut_end_is_said_in_all_of_them() -> None:
+def test_each_channel_has_a_summary_row_and_truncation_marks_all() -> None:
     cut = {"clip": "a", "path": "a", "start": 1.0, "issue": "truncated"}
     first, second = summed_up(answer(0, 1, 0.9, channel=1), silent(0, 1, channel=2), cut)
     assert [(row["channel"], row["judged"], row["issue"]) for row in (first, second)] == [
@@ -57,21 +57,21 @@ def test_each_channel_has_a_row_of_its_own_and_a_cut_end_is_said_in_all_of_them(
     ]  # fmt: skip
 
 
-def test_without_an_answer_the_row_says_why() -> None:
+def test_summary_row_without_an_answer_states_the_issue() -> None:
     rows = summed_up(silent(0, 1), silent(1, 2), {"clip": "b", "path": "b", "issue": "unreadable"})
     assert [(row["clip"], row["issue"], row["silent"]) for row in rows] == [("a", "silent", 2), ("b", "unreadable", 0)]
 
 
-def test_too_short_a_rest_is_no_fault_of_a_clip() -> None:
+def test_too_short_final_window_is_not_an_issue_of_the_clip() -> None:
     (row,) = summed_up(answer(0, 1, 0.9), {"clip": "a", "path": "a", "start": 1, "end": 1.01, "issue": "too-short"})
     assert (row["issue"], row["end"], row["judged"]) == (None, 1.01, 1)
 
 
-def test_a_clip_that_is_named_twice_has_two_rows() -> None:
+def test_clip_given_twice_has_two_summary_rows() -> None:
     assert [row["judged"] for row in summed_up(answer(0, 1, 0.9), answer(1, 2, 0.9), answer(0, 1, 0.9))] == [2, 1]
 
 
-def test_a_row_comes_as_soon_as_the_next_clip_begins() -> None:
+def test_summary_row_is_emitted_when_the_next_clip_begins() -> None:
     taken: list[str] = []
 
     def rows() -> Iterator[dict[str, object]]:
@@ -83,7 +83,7 @@ def test_a_row_comes_as_soon_as_the_next_clip_begins() -> None:
     assert taken == ["a", "b"]
 
 
-def test_a_folder_of_calls_becomes_a_row_for_each_side(tree: Path, tmp_path: Path) -> None:
+def test_folder_of_stereo_calls_gives_one_summary_row_per_channel(tree: Path, tmp_path: Path) -> None:
     for place, path in enumerate(sorted(tree.rglob("*.wav"))[:2]):
         sound, rate = soundfile.read(path)
         soundfile.write(tmp_path / f"{place}.wav", np.stack([sound, 0 * sound], axis=1), rate)
@@ -106,6 +106,6 @@ def test_a_folder_of_calls_becomes_a_row_for_each_side(tree: Path, tmp_path: Pat
     (("--window", 1, "--merge"), "--merge makes rows of segments: leave out one of them"),
     (("--window", 1, "-f", "rttm"), "rttm holds segments: leave out one of them"),
 ])  # fmt: skip
-def test_what_a_summary_cannot_be_with_is_refused(tree: Path, words: tuple[object, ...], said: str) -> None:
+def test_options_that_conflict_with_summary_are_refused(tree: Path, words: tuple[object, ...], said: str) -> None:
     done = sertool("predict", "-m", "tiny", "--summary", *words, tree)
     assert (done.code, done.out, said in done.line) == (2, b"", True)

@@ -19,7 +19,7 @@ from sertool.sound import audio, encoding
 from sertool.sound.shaping import Wave
 
 
-def test_windows_cover_the_file_and_silence_is_no_emotion(run: Path, tmp_path: Path) -> None:
+def test_windows_cover_the_file_and_silent_ones_have_no_emotion(run: Path, tmp_path: Path) -> None:
     seconds = two_sided_call(run, tmp_path / "call.wav")
     held = rows_of(sertool("predict", "-m", run / "model", tmp_path / "call.wav", "--window", 2, "--hop", 1).out)
     assert [float(row["start"]) for row in held] == [float(start) for start in range(len(held))]
@@ -28,7 +28,7 @@ def test_windows_cover_the_file_and_silence_is_no_emotion(run: Path, tmp_path: P
     assert all(row["predicted"] for row in held if float(row["start"]) < 4)
 
 
-def test_windows_of_a_long_file_do_not_depend_on_how_it_is_read(
+def test_window_answers_do_not_depend_on_the_read_size(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     two_sided_call(run, tmp_path / "call.wav")
@@ -39,7 +39,7 @@ def test_windows_of_a_long_file_do_not_depend_on_how_it_is_read(
 
 
 @pytest.mark.parametrize(("rate", "near"), [(8_000, 1e-5), (44_100, 1e-5), (16_000, 0)])
-def test_a_window_of_resampled_sound_is_the_same_in_any_stretch(
+def test_resampled_window_answers_do_not_depend_on_the_read_size(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate: int, near: float
 ) -> None:
     two_sided_call(run, tmp_path / "call.wav")
@@ -54,7 +54,7 @@ def test_a_window_of_resampled_sound_is_the_same_in_any_stretch(
     assert np.abs(heard[0] - heard[1]).max() <= near
 
 
-def test_silent_ends_are_left_out_where_asked(run: Path, tmp_path: Path) -> None:
+def test_trim_removes_silent_ends_before_prediction(run: Path, tmp_path: Path) -> None:
     clip = next((run / "voices").rglob("*.wav"))
     samples, rate = soundfile.read(clip, dtype="float32")
     faint = np.random.default_rng(0).normal(0, 1e-3 * np.abs(samples).max(), (2, rate)).astype(np.float32)
@@ -66,7 +66,7 @@ def test_silent_ends_are_left_out_where_asked(run: Path, tmp_path: Path) -> None
     assert np.abs(np.subtract(padded, as_it_was)).max() > 2 * np.abs(np.subtract(trimmed, as_it_was)).max()
 
 
-def test_of_a_long_file_few_windows_are_there_at_a_time(
+def test_windows_of_a_long_file_are_held_in_small_batches(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoding.write(tmp_path / "long.wav", np.random.default_rng(0).normal(0, 0.1, 100 * 16_000), 16_000)
@@ -90,7 +90,7 @@ def test_of_a_long_file_few_windows_are_there_at_a_time(
     assert 0 < most[0] <= predicting.BATCH
 
 
-def test_the_first_windows_of_a_long_file_are_soon_asked_about() -> None:
+def test_long_file_is_read_in_growing_batches_of_windows() -> None:
     how = windows.PredictOptions(window=3.0, hop=1.0)
     look = audio.AudioInfo(sample_rate=16_000, samples=3600 * 16_000, channels=1)
     with pytest.MonkeyPatch.context() as patch:
@@ -103,7 +103,7 @@ def test_the_first_windows_of_a_long_file_are_soon_asked_about() -> None:
     assert sum(count for _, count in spans) == 3598
 
 
-def test_pauses_of_a_call_are_no_fault_of_it(run: Path, tmp_path: Path) -> None:
+def test_silent_windows_of_a_call_do_not_fail_strict(run: Path, tmp_path: Path) -> None:
     two_sided_call(run, tmp_path / "call.wav")
     words = ("predict", "-m", run / "model", "--strict", tmp_path / "call.wav", "--window", 2)
     done = sertool(*words)
@@ -118,7 +118,7 @@ def test_pauses_of_a_call_are_no_fault_of_it(run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [(), ("--channel", "each"), ("--merge",)])
-def test_a_file_that_is_too_short_as_a_whole_is_set_aside_and_fails_strict(
+def test_entirely_too_short_file_is_set_aside_and_fails_strict(
     run: Path, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     soundfile.write(tmp_path / "short.wav", np.full((300, 2), 0.1), 16_000)
@@ -127,7 +127,7 @@ def test_a_file_that_is_too_short_as_a_whole_is_set_aside_and_fails_strict(
     assert (done.code, "set aside" in done.err, "silent" in done.err) == (1, True, False)
 
 
-def test_windows_of_a_part_are_as_long_as_they_are(run: Path, tmp_path: Path) -> None:
+def test_windows_of_a_segment_state_their_own_duration(run: Path, tmp_path: Path) -> None:
     two_sided_call(run, tmp_path / "call.wav")
     (tmp_path / "parts.csv").write_text("clip,path,start,duration\na,call.wav,1,4.5\n")
     for words in ((), ("--merge",)):
@@ -136,7 +136,7 @@ def test_windows_of_a_part_are_as_long_as_they_are(run: Path, tmp_path: Path) ->
             assert float(row["duration"]) == pytest.approx(float(row["end"]) - float(row["start"]), abs=1e-6)
 
 
-def test_merged_windows_tile_the_file(run: Path, tmp_path: Path) -> None:
+def test_merged_windows_cover_the_file_without_gaps_or_overlaps(run: Path, tmp_path: Path) -> None:
     seconds = two_sided_call(run, tmp_path / "call.wav")
     asked = ("predict", "-m", run / "model", tmp_path / "call.wav", "--window", 2, "--hop", 1, "--merge")
     held = rows_of(sertool(*asked).out)
@@ -146,7 +146,7 @@ def test_merged_windows_tile_the_file(run: Path, tmp_path: Path) -> None:
     assert all(one != other for one, other in pairwise(answers))
 
 
-def test_a_merged_row_says_what_its_windows_said_on_average(run: Path, tmp_path: Path) -> None:
+def test_merged_row_has_the_mean_probabilities_of_its_windows(run: Path, tmp_path: Path) -> None:
     two_sided_call(run, tmp_path / "call.wav")
     asked = ("predict", "-m", run / "model", tmp_path / "call.wav", "--window", 2, "--hop", 1.5, "--top", 1)
     apart, merged = rows_of(sertool(*asked).out), rows_of(sertool(*asked, "--merge").out)
@@ -161,7 +161,7 @@ def test_a_merged_row_says_what_its_windows_said_on_average(run: Path, tmp_path:
             assert row["top"] == f"{row['predicted']} {max(mean):.2f}"
 
 
-def test_no_window_begins_at_the_end_or_is_a_scrap(run: Path, tmp_path: Path) -> None:
+def test_no_window_starts_at_the_end_or_is_a_tiny_remainder(run: Path, tmp_path: Path) -> None:
     voice = soundfile.read(next((run / "voices").rglob("*.wav")))[0]
     soundfile.write(tmp_path / "x.wav", np.resize(voice, round(3.02 * 16_000)), 16_000)
     asked = ("predict", "-m", run / "model", tmp_path / "x.wav", "--strict", "--window")
@@ -179,7 +179,7 @@ def test_windows_are_counted_as_if_seconds_were_exact(length: float, window: flo
     assert windows._count(length, window, hop) == count
 
 
-def test_what_index_calls_too_short_has_no_answer(run: Path, tmp_path: Path) -> None:
+def test_clips_too_short_for_index_get_no_answer(run: Path, tmp_path: Path) -> None:
     voice = soundfile.read(next((run / "voices").rglob("*.wav")))[0]
     for name, samples, rate in (("a", 1, 16_000), ("b", 799, 16_000), ("c", 800, 16_000), ("d", 400, 8_000)):
         soundfile.write(tmp_path / f"{name}.wav", voice[6_000 : 6_000 + samples], rate)
@@ -192,7 +192,7 @@ def test_what_index_calls_too_short_has_no_answer(run: Path, tmp_path: Path) -> 
     assert [row["issue"] for row in rows_of(indexed)] == wanted
 
 
-def test_one_answer_for_a_long_clip_says_that_there_could_be_more(run: Path, tmp_path: Path) -> None:
+def test_single_answer_for_a_long_clip_suggests_windows(run: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "x.wav", np.random.default_rng(0).normal(0, 0.1, (31 * 8_000, 2)), 8_000)
     words = ("predict", "-m", run / "model", tmp_path / "x.wav")
     assert "1 answer is for more than 30 s of sound: --window 3" in sertool(*words).err
@@ -205,7 +205,7 @@ def test_one_answer_for_a_long_clip_says_that_there_could_be_more(run: Path, tmp
 
 
 @pytest.mark.parametrize("words", [(), ("--window", 1)])
-def test_parts_in_milliseconds_are_said_to_end_after_their_file(
+def test_segments_ending_far_beyond_their_file_are_warned_about(
     run: Path, tmp_path: Path, words: tuple[object, ...]
 ) -> None:
     for name in "xy":
@@ -218,7 +218,7 @@ def test_parts_in_milliseconds_are_said_to_end_after_their_file(
     assert "rows end after" not in sertool(*asked).err
 
 
-def test_of_long_clips_one_is_heard_at_a_time_and_windows_are_named_before(
+def test_long_clips_are_processed_one_at_a_time_with_one_window_hint(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log, pieces = tmp_path / "log", Session._pieces
@@ -242,7 +242,7 @@ def test_of_long_clips_one_is_heard_at_a_time_and_windows_are_named_before(
     assert done.err.count("--window 3 answers part by part") == 1
 
 
-def test_neither_unheard_gaps_nor_the_same_file_again_are_bridged(run: Path, tmp_path: Path) -> None:
+def test_merge_bridges_no_gaps_between_windows_and_no_repeated_files(run: Path, tmp_path: Path) -> None:
     tone = np.sin(np.arange(9 * 16_000) * 2 * np.pi * 300 / 16_000)
     soundfile.write(tmp_path / "x.wav", 0.3 * tone, 16_000)
     asked = ("predict", "-m", run / "model", "--merge", tmp_path / "x.wav")
@@ -253,7 +253,7 @@ def test_neither_unheard_gaps_nor_the_same_file_again_are_bridged(run: Path, tmp
         assert (len(once), twice) == (1, 2 * once)
 
 
-def test_of_each_channel_windows_are_merged_as_if_it_were_alone(run: Path, tmp_path: Path) -> None:
+def test_windows_of_each_channel_are_merged_separately(run: Path, tmp_path: Path) -> None:
     two_sided_call(run, tmp_path / "call.wav")
     words = ("predict", "-m", run / "model", tmp_path / "call.wav")
     asked = (*words, "--window", 2, "--hop", 1, "--merge", "--channel")
@@ -265,7 +265,7 @@ def test_of_each_channel_windows_are_merged_as_if_it_were_alone(run: Path, tmp_p
     assert starts == sorted(starts)
 
 
-def test_a_part_without_length_has_no_windows(run: Path, tmp_path: Path) -> None:
+def test_segment_of_zero_length_has_no_windows(run: Path, tmp_path: Path) -> None:
     good = next((run / "voices").rglob("*.wav"))
     (tmp_path / "part.csv").write_text(f"clip,path,start,duration\na,{good},0.1,0\n")
     for words in ((), ("--window", 0.2)):
@@ -273,7 +273,7 @@ def test_a_part_without_length_has_no_windows(run: Path, tmp_path: Path) -> None
         assert row["issue"] == "empty"
 
 
-def test_windows_that_end_before_the_models_offset_are_too_short_each_for_itself(run: Path, tmp_path: Path) -> None:
+def test_windows_shorter_than_the_model_offset_are_each_too_short(run: Path, tmp_path: Path) -> None:
     table = run / "features" / "manifest.parquet"
     made = sertool("featurize", table, "--mfcc", "--stats", "mean", "--offset", 0.5, "-o", tmp_path / "features")
     words = ("-m", "logistic", "--features", "mfcc", "-o", tmp_path / "model")
@@ -285,7 +285,7 @@ def test_windows_that_end_before_the_models_offset_are_too_short_each_for_itself
     assert len(rows) > 1
 
 
-def test_no_window_lies_beyond_the_end_of_the_file_that_a_manifest_thinks_longer(run: Path, tmp_path: Path) -> None:
+def test_no_window_lies_beyond_the_real_end_of_the_file(run: Path, tmp_path: Path) -> None:
     encoding.write(tmp_path / "call.wav", np.random.default_rng(0).normal(0, 0.1, 40_000).astype(np.float32), 16_000)
     rows = ("a,call.wav,0.5,9", "b,call.wav,7,2", "c,call.wav,-1e300,", "d,call.wav,1.5,inf", "e,call.wav,1,-1")
     (tmp_path / "call.csv").write_text("\n".join(["clip,path,start,duration", *rows, ""]))

@@ -28,14 +28,14 @@ from sertool.train.preparing import Inputs
 from sertool.train.training_settings import Settings
 
 
-def test_a_feature_that_is_named_twice_is_seen_once(mel: Path, tmp_path: Path) -> None:
+def test_repeated_feature_is_used_once(mel: Path, tmp_path: Path) -> None:
     train(mel, *TINY, "--features", "mel,mel", "-o", tmp_path)
     assert modelfile.read(tmp_path / "seed-0" / "model.safetensors").columns == 16
 
 
 @pytest.mark.parametrize("words", [(), ("--select", 5), ("--features", "mfcc", "--reduce", "lda")])
 @pytest.mark.parametrize("model", ["mlp", "attentive"])
-def test_columns_that_are_joined_selected_or_mapped_are_one_group(
+def test_joined_selected_or_reduced_columns_form_one_group(
     statistics: Path, tmp_path: Path, model: str, words: tuple
 ) -> None:
     train(statistics, "-m", model, *words, "--epochs", 1, "-o", tmp_path)
@@ -43,7 +43,7 @@ def test_columns_that_are_joined_selected_or_mapped_are_one_group(
     assert {settings[name] for name in ("groups", "stats") if name in settings} == {1}
 
 
-def test_outputs_may_have_names_that_are_not_utf_8(clips: Path, tmp_path: Path) -> None:
+def test_outputs_may_have_non_utf8_names(clips: Path, tmp_path: Path) -> None:
     features, run = (tmp_path / os.fsdecode(name) for name in (b"caf\xe9", b"lat\xe9"))
     words = ("--rms", "--stats", "mean,std", "-o", features, "--values", features / "values.csv", "--verify", 2)
     done = sertool("featurize", clips, *words)
@@ -59,27 +59,27 @@ def test_outputs_may_have_names_that_are_not_utf_8(clips: Path, tmp_path: Path) 
         assert len(manifest_io.read(str(features / "a.parquet"))) == 48
 
 
-def test_a_network_never_sees_what_it_imitates(statistics: Path, tmp_path: Path) -> None:
+def test_imitated_feature_is_refused_as_an_input(statistics: Path, tmp_path: Path) -> None:
     for seen in ("rms,mfcc", "rms"):
         words = ("-m", "mlp", "--imitate", "rms", "--features", seen)
         assert "must not see what it imitates" in train(statistics, *words, "--dry-run", code=2).line
     train(statistics, "-m", "mlp", "--imitate", "rms", "--features", "mfcc", "--dry-run")
 
 
-def test_summaries_may_be_mixed_in_place_of_rows(mel: Path, tmp_path: Path) -> None:
+def test_mixup_of_summaries_differs_from_mixup_of_rows(mel: Path, tmp_path: Path) -> None:
     for way in ("rows", "summary"):
         train(mel, *TINY, "--mixup", 0.4, "--mixes", way, "--split", "speaker:50/25/25", "-o", tmp_path / way)
     rows, summary = (modelfile.read(tmp_path / way / "seed-0/model.safetensors") for way in ("rows", "summary"))
     assert not np.array_equal(rows.tensors["head.0.weight"], summary.tensors["head.0.weight"])
 
 
-def test_a_warm_up_that_outlasts_the_training_is_said(mel: Path, tmp_path: Path) -> None:
+def test_warmup_longer_than_the_training_is_warned_about(mel: Path, tmp_path: Path) -> None:
     words = (mel, *NET, "--split", "speaker:50/25/25", "--batch", 1000, "--epochs", 3, "--dry-run")
     assert "--warmup 4: the training ends after 3 steps, before the rate has risen" in train(*words, "--warmup", 4).err
     assert "has risen" not in train(*words, "--warmup", 3).err
 
 
-def test_the_weights_of_the_best_dev_epoch_are_kept(mel: Path, tmp_path: Path) -> None:
+def test_weights_of_the_best_dev_epoch_are_kept(mel: Path, tmp_path: Path) -> None:
     train(mel, *NET, "--epochs", 12, "--lr", 0.01, "--split", "speaker:50/25/25", "-o", tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "seed-0" / "metrics.jsonl").read_text().splitlines()]
     held = modelfile.read(tmp_path / "seed-0" / "model.safetensors")
@@ -87,7 +87,7 @@ def test_the_weights_of_the_best_dev_epoch_are_kept(mel: Path, tmp_path: Path) -
     assert len({line["dev_uar"] for line in lines}) > 1
 
 
-def test_patience_ends_with_dev(mel: Path, tmp_path: Path) -> None:
+def test_patience_stops_training_when_dev_does_not_improve(mel: Path, tmp_path: Path) -> None:
     still = ("-m", "lstm", "--set", "width=8", "--set", "layers=1", "--set", "dense=8", "--epochs", 6, "--lr", 0)
     train(mel, *still, "--patience", 2, "--optimizer", "sgd", "--split", "speaker:50/25/25", "-o", tmp_path)
     assert len((tmp_path / "seed-0" / "metrics.jsonl").read_text().splitlines()) == 3
@@ -111,7 +111,7 @@ def test_options_that_choose_epochs_by_dev_are_refused_without_dev(mel: Path, tm
     [{"folds": 3}, {"split": "speaker:60/20/20"}, {"train_on": ["one"]}, {"loso": True}],
     ids=lambda asked: next(iter(asked)),
 )
-def test_speakers_without_labels_take_no_place_in_dev_or_test(asked: dict) -> None:
+def test_dev_and_test_always_include_labelled_speakers(asked: dict) -> None:
     who = np.repeat(np.arange(8), 3)
     labelled = np.isin(who, [0, 1, 5, 7])
     emotions = [word if known else None for known, word in zip(labelled, ["sad", "angry", "happy"] * 8, strict=True)]
@@ -125,7 +125,7 @@ def test_speakers_without_labels_take_no_place_in_dev_or_test(asked: dict) -> No
             assert all((labelled & (split == place)).any() for place in (TRAIN, DEV, TEST))
 
 
-def test_dev_without_labels_is_none_to_choose_epochs_by(mel: Path, tmp_path: Path) -> None:
+def test_choosing_epochs_by_an_unlabelled_dev_is_refused(mel: Path, tmp_path: Path) -> None:
     first = min(column(mel, "speaker"))
     own = [("dev" if who == first else "test" if who == max(column(mel, "speaker")) else "train")
            for who in column(mel, "speaker")]  # fmt: skip
@@ -134,13 +134,13 @@ def test_dev_without_labels_is_none_to_choose_epochs_by(mel: Path, tmp_path: Pat
     assert "has no dev to choose epochs by" in train(bare, *TINY, "--patience", 2, "-o", tmp_path / "run", code=2).line
 
 
-def test_without_dev_a_recipe_trains_all_epochs_and_says_so_when_asked(clips: Path) -> None:
+def test_recipe_without_dev_keeps_the_last_epoch_and_reports_it_if_verbose(clips: Path) -> None:
     run = ("--recipe", "mamba-a", "--patience", 0, "--dry-run")  # whose protocol has no dev
     assert "dev" not in train(clips, *run).err
     assert "without clips in dev keeps a network's last epoch" in train(clips, *run, "-v").err
 
 
-def test_a_mean_over_some_members_says_so_and_one_among_a_corpus_own_emotions_is_of_the_same_ones() -> None:
+def test_report_line_states_how_many_members_a_mean_covers() -> None:
     scores = [{"train_uar": 0.9, "dev_uar": 0.5, "test_uar": 0.5, "test_uar_own": 0.7},
               {"train_uar": 0.7, "test_uar": 0.3}]  # fmt: skip
     assert run_report.line(scores) == "UAR train 80.0, dev 50.0 in 1 of 2, test 40.0 (-40.0 from train to test)"
@@ -149,7 +149,7 @@ def test_a_mean_over_some_members_says_so_and_one_among_a_corpus_own_emotions_is
     assert not run_report._among_own(scores[1:])
 
 
-def test_temperature_undoes_what_is_too_sure() -> None:
+def test_temperature_corrects_overconfident_logits() -> None:
     sure = torch.randn(4000, 3, generator=torch.Generator().manual_seed(0))
     truth = torch.multinomial(sure.softmax(dim=1), 1, generator=torch.Generator().manual_seed(1))[:, 0].numpy()
     assert member_scores.calibrated(sure, truth) == pytest.approx(1, abs=0.1)
@@ -158,14 +158,14 @@ def test_temperature_undoes_what_is_too_sure() -> None:
     assert member_scores.calibrated(wild, truth) == pytest.approx(200, rel=0.1)
 
 
-def test_a_few_clips_that_are_all_right_prove_no_temperature_far_below_one() -> None:
+def test_few_correct_clips_do_not_lower_the_temperature_far_below_one() -> None:
     truth = np.arange(9) % 3
     right = torch.nn.functional.one_hot(torch.from_numpy(truth), 3).float()
     assert 0.6 < member_scores.calibrated(2 * right, truth) <= 1
     assert member_scores.calibrated(2 * right.repeat(100, 1), np.tile(truth, 100)) < 0.4
 
 
-def test_listeners_shares_are_mixed_into_the_targets() -> None:
+def test_listener_vote_shares_are_mixed_into_the_targets() -> None:
     shares = {"soft_happy": [0.75, None], "soft_angry": [0.25, None]}
     held = manifest.from_columns({"clip": ["a", "b"], "path": ["a", "b"], "emotion": ["angry", "happy"], **shares})
     made = targets._targets(held, np.array([1, 0]), ["happy", "angry"], 0.4)
@@ -175,7 +175,7 @@ def test_listeners_shares_are_mixed_into_the_targets() -> None:
 @pytest.mark.parametrize(
     "words", [("-m", "lda"), ("-m", "lda", "--select", 9, "--reduce", "pca:4"), ("-m", "msf-cnn", "--epochs", 1)]
 )
-def test_a_model_file_and_the_shards_give_the_predictions_again(
+def test_model_file_and_shards_reproduce_the_predictions(
     statistics: Path, tmp_path: Path, words: tuple[object, ...]
 ) -> None:
     train(statistics, *words, "--split", "speaker:50/25/25", "-o", tmp_path)
@@ -202,7 +202,7 @@ COMPILES = pytest.mark.skipif(not any(map(shutil.which, designing.COMPILERS)), r
 @COMPILES
 @pytest.mark.parametrize("device", [pytest.param("cpu", marks=pytest.mark.slow),
                                     pytest.param("cuda", marks=pytest.mark.gpu)])  # fmt: skip
-def test_a_compiled_network_learns_what_it_does_otherwise(
+def test_compiled_network_learns_the_same_as_an_uncompiled_one(
     mel: Path, tmp_path: Path, device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen, compiler = [], torch.compile
@@ -219,7 +219,7 @@ def test_a_compiled_network_learns_what_it_does_otherwise(
 
 
 @pytest.mark.gpu
-def test_what_a_gpu_trained_answers_alike_there_and_elsewhere(mel: Path, tmp_path: Path) -> None:
+def test_gpu_trained_model_predicts_the_same_on_gpu_and_cpu(mel: Path, tmp_path: Path) -> None:
     train(mel, *TINY, "--device", "cuda", "-o", tmp_path)
     for device in ("cuda", "cpu"):
         _assert_heard_again(mel, tmp_path, device)
@@ -237,7 +237,7 @@ def _assert_heard_again(clips: Path, run: Path, device: str) -> None:
             assert heard[row["clip"]][word] == pytest.approx(row[word], abs=5e-3)
 
 
-def test_every_option_has_a_place_where_training_finds_it() -> None:
+def test_every_train_option_maps_to_a_settings_field() -> None:
     asked = {option.name for option in door.command.params if option.expose_value}
     asked -= {"manifests", "show_list", "layers", "tune"}  # these two being settings of a model
     taken = {
@@ -246,7 +246,7 @@ def test_every_option_has_a_place_where_training_finds_it() -> None:
     assert asked == taken - {"sources", "training"}
 
 
-def test_model_settings_are_set_from_words() -> None:
+def test_model_settings_are_parsed_from_text() -> None:
     made = designing.changed("cnn2d", cnn2d.Settings(), ["channels=4, 8", "activation=silu", "dropout=0"])
     assert (made.channels, made.activation, made.dropout) == ((4, 8), "silu", 0.0)
     assert designing.changed("svm", svm.Settings(gamma=2.0), ["gamma=none"]).gamma is None
@@ -265,7 +265,7 @@ def test_model_settings_are_set_from_words() -> None:
             designing.changed("cnn2d", cnn2d.Settings(), [word])
 
 
-def test_classical_models_and_fewer_columns(statistics: Path, tmp_path: Path) -> None:
+def test_classical_models_train_with_column_selection_and_reduction(statistics: Path, tmp_path: Path) -> None:
     for number, words in enumerate((
         ("-m", "lda"), ("-m", "svm"), ("-m", "logistic", "--reduce", "pca:5"), ("-m", "forest", "--select", 8),
         ("-m", "lda", "--select", 12, "--reduce", "lda", "--balance", "weights"),
@@ -276,7 +276,7 @@ def test_classical_models_and_fewer_columns(statistics: Path, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_what_a_recipe_does_to_columns_can_be_switched_off(
+def test_column_selection_and_reduction_of_a_recipe_can_be_disabled(
     statistics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -43,7 +43,7 @@ def same_weights(one: Path, other: Path) -> bool:
     return first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
 
 
-def test_a_finished_run_gets_its_final_model_and_nothing_else_changes(mel: Path, run: Path, tmp_path: Path) -> None:
+def test_final_model_is_added_to_a_finished_run_without_other_changes(mel: Path, run: Path, tmp_path: Path) -> None:
     words = (mel, *LONGER, *FOLDS, "-f", "csv", "-o", tmp_path / "run")
     held_out = train(*words).out
     before = ages(tmp_path / "run")
@@ -55,7 +55,7 @@ def test_a_finished_run_gets_its_final_model_and_nothing_else_changes(mel: Path,
     assert same_weights(tmp_path / "run" / "final", run / "final")
 
 
-def test_a_finished_final_model_is_left_alone_and_named_again(mel: Path, run: Path) -> None:
+def test_rerun_leaves_a_finished_final_model_unchanged_and_names_it(mel: Path, run: Path) -> None:
     before = ages(run)
     done = train(mel, *LONGER, *FOLDS, "--final", "-o", run)
     assert f"{run}/final/model.safetensors: trained on all 48 clips" in done.err
@@ -64,7 +64,7 @@ def test_a_finished_final_model_is_left_alone_and_named_again(mel: Path, run: Pa
     assert "is finished" in train(mel, *LONGER, *FOLDS, "--final", "--dry-run", "-o", run).err
 
 
-def test_a_final_training_that_was_killed_continues_to_the_same_weights(
+def test_killed_final_training_resumes_to_the_same_weights(
     mel: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     last = len(epochs(run / "final")) - 1
@@ -88,7 +88,7 @@ def test_a_final_training_that_was_killed_continues_to_the_same_weights(
     assert snapshot(tmp_path / "fold-0") == before
 
 
-def test_it_learns_from_all_clips_and_holds_none_of_them_out(mel: Path, run: Path, tmp_path: Path) -> None:
+def test_final_model_learns_from_all_clips_and_holds_none_out(mel: Path, run: Path, tmp_path: Path) -> None:
     assert column(run / "final" / "split.parquet", "split") == ["train"] * 48
     assert model(run / "final").trained["speakers"] == 8
     answers = tmp_path / "answers.csv"
@@ -99,7 +99,7 @@ def test_it_learns_from_all_clips_and_holds_none_of_them_out(mel: Path, run: Pat
     assert "--split train" in refused.line
 
 
-def test_copies_of_held_out_clips_are_learnt_from_too() -> None:
+def test_final_model_also_learns_from_copies_of_held_out_clips() -> None:
     table = manifest.from_columns({
         "clip": ["a", "b", "b#1", "c", "d"], "parent": [None, None, "b", None, None],
         "emotion": ["sad", "sad", "sad", "happy", "sad"],
@@ -109,20 +109,18 @@ def test_copies_of_held_out_clips_are_learnt_from_too() -> None:
     assert final.split.tolist() == [0, 0, 0, 0, -1]
 
 
-def test_the_run_passes_it_over_and_only_its_own_name_means_it(run: Path) -> None:
+def test_final_model_is_used_only_when_named_explicitly(run: Path) -> None:
     members = [run / f"fold-{fold}" / "seed-0" / "model.safetensors" for fold in range(3)]
     assert models_in(run, None) == members
     assert models_in(run / "final", None) == [run / "final" / "model.safetensors"]
 
 
-def test_a_run_that_is_called_final_is_a_run_like_any_other(mel: Path, tmp_path: Path) -> None:
+def test_run_folder_named_final_is_an_ordinary_run(mel: Path, tmp_path: Path) -> None:
     train(mel, *NET, "--epochs", 1, "--final", "-o", tmp_path / "final")
     assert models_in(tmp_path / "final", None) == [tmp_path / "final" / "seed-0" / "model.safetensors"]
 
 
-def test_a_copy_of_the_file_alone_is_not_taken_for_one_that_held_a_published_split_out(
-    statistics: Path, tmp_path: Path
-) -> None:
+def test_lone_final_model_is_not_taken_to_hold_out_a_published_split(statistics: Path, tmp_path: Path) -> None:
     names = ["1001", "1002", "1003", "1005", "1009", "1004", "1006", "1007"]
     speakers = sorted(set(column(statistics, "speaker")))
     who = [f"cremad:{names[speakers.index(one)]}" for one in column(statistics, "speaker")]
@@ -135,7 +133,7 @@ def test_a_copy_of_the_file_alone_is_not_taken_for_one_that_held_a_published_spl
         assert ("test" in column(tmp_path / "answers.csv", "split")) == (name == "seed-0")
 
 
-def test_it_is_trained_as_long_as_the_others_chose_and_on_their_schedule(run: Path) -> None:
+def test_final_model_uses_the_median_best_epoch_and_the_same_schedule(run: Path) -> None:
     chosen = [choosing.best_epoch(epochs(run / f"fold-{fold}" / "seed-0"), Settings()) + 1 for fold in range(3)]
     own = epochs(run / "final")
     assert len(own) == sorted(chosen)[1]
@@ -144,7 +142,7 @@ def test_it_is_trained_as_long_as_the_others_chose_and_on_their_schedule(run: Pa
     assert [figures["lr"] for figures in own] == pytest.approx([RATE * (1 + math.cos(math.pi * x)) / 2 for x in ends])
 
 
-def test_plateau_lowers_the_rate_where_the_others_did(mel: Path, tmp_path: Path) -> None:
+def test_final_model_repeats_the_plateau_learning_rates_of_the_run(mel: Path, tmp_path: Path) -> None:
     words = ("--schedule", "plateau", "--plateau-patience", 0, "--keep", "last")
     train(mel, *LONGER, *words, "--split", "speaker:50/25/25", "--final", "-o", tmp_path)
     rates = [[figures["lr"] for figures in epochs(tmp_path / name)] for name in ("seed-0", "final")]
@@ -155,13 +153,13 @@ def test_plateau_lowers_the_rate_where_the_others_did(mel: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     "words", [("-m", "svm"), ("-m", "lda", "--adapt", "speaker"), ("-m", "logistic", "--select", 5, "--reduce", "lda")]
 )
-def test_a_classical_model_is_fitted_to_all_clips(statistics: Path, tmp_path: Path, words: tuple) -> None:
+def test_classical_final_model_is_fitted_to_all_clips(statistics: Path, tmp_path: Path, words: tuple) -> None:
     train(statistics, *words, "--loso", "--final", "-o", tmp_path)
     assert model(tmp_path / "final").trained["clips"] == 48
     assert not epochs(tmp_path / "final")
 
 
-def test_its_temperature_is_that_of_all_held_out_answers_together(statistics: Path, tmp_path: Path) -> None:
+def test_final_temperature_is_fitted_to_all_held_out_answers_together(statistics: Path, tmp_path: Path) -> None:
     train(statistics, "-m", "svm", *FOLDS, "--final", "-o", tmp_path)
     own = model(tmp_path / "final")
     logits, truth = [], []
@@ -180,15 +178,13 @@ def test_its_temperature_is_that_of_all_held_out_answers_together(statistics: Pa
     assert own.temperature == own.adapted_temperature
 
 
-def test_answers_without_adaptation_have_the_median_of_the_others_temperatures(
-    statistics: Path, tmp_path: Path
-) -> None:
+def test_unadapted_final_answers_use_the_median_temperature_of_the_folds(statistics: Path, tmp_path: Path) -> None:
     train(statistics, "-m", "lda", "--adapt", "speaker", *FOLDS, "--final", "-o", tmp_path)
     others = [model(tmp_path / f"fold-{fold}" / "seed-0").temperature for fold in range(3)]
     assert model(tmp_path / "final").temperature == pytest.approx(sorted(others)[1], abs=1e-4)
 
 
-def test_a_fold_that_lacks_an_emotion_does_not_keep_the_others_from_calibrating() -> None:
+def test_fold_lacking_an_emotion_is_calibrated_on_its_other_clips() -> None:
     rows = manifest.from_columns({
         "clip": ["a", "b", "c"], "emotion": ["sad", "angry", None], "p_happy": [0.1, 0.5, 0.5],
         "p_sad": [0.9, 0.5, 0.5],
@@ -198,7 +194,7 @@ def test_a_fold_that_lacks_an_emotion_does_not_keep_the_others_from_calibrating(
     assert (logits / 2).softmax(dim=1)[0].tolist() == pytest.approx([0.1, 0.9, 0.0])
 
 
-def test_what_to_expect_of_it_is_the_held_out_figure_and_its_card_says_so(run: Path) -> None:
+def test_final_model_card_states_the_expected_score_from_held_out_clips(run: Path) -> None:
     (figures,) = json.loads(sertool("eval", run, "-f", "json").out)["runs"]
     expected = model(run / "final").scores["expected"]
     uar = figures["figures"]["uar"]
@@ -210,21 +206,19 @@ def test_what_to_expect_of_it_is_the_held_out_figure_and_its_card_says_so(run: P
     assert "as on 48 clips of 8 speakers held out, 3 folds\n" in card
 
 
-def test_a_leak_is_named_wherever_the_figure_is(mel: Path, tmp_path: Path) -> None:
+def test_leak_is_named_beside_the_expected_score_of_the_final_model(mel: Path, tmp_path: Path) -> None:
     done = train(mel, *NET, "--epochs", 1, "--split", "random-80-20", "--final", "-o", tmp_path)
     assert done.err.splitlines()[-1].endswith("held out, LEAKY: random-80-20")
     assert "- LEAKY: random-80-20 puts" in sertool("predict", "-m", tmp_path / "final", "--model-card").out.decode()
 
 
-def test_of_a_gap_it_follows_the_figures_without_a_leak(statistics: Path, tmp_path: Path) -> None:
+def test_final_model_of_a_gap_belongs_to_the_disjoint_side(statistics: Path, tmp_path: Path) -> None:
     train(statistics, "-m", "svm", "--gap", "--final", "-o", tmp_path)
     assert not (tmp_path / "leaky" / "final").exists()
     assert model(tmp_path / "disjoint" / "final").scores["expected"]["protocol"] == "speaker:70/15/15"
 
 
-def test_another_number_of_seeds_is_another_final_model_and_replaces_only_that(
-    statistics: Path, tmp_path: Path
-) -> None:
+def test_different_seed_count_replaces_only_the_final_model_with_overwrite(statistics: Path, tmp_path: Path) -> None:
     words = (statistics, "-m", "forest", "--final", "-o", tmp_path)
     train(*words)
     refused = train(*words, "--seeds", 2, code=2)
@@ -236,19 +230,19 @@ def test_another_number_of_seeds_is_another_final_model_and_replaces_only_that(
     assert model(tmp_path / "final").scores["expected"]["trainings"] == 2
 
 
-def test_other_seeds_are_known_beside_a_final_model(statistics: Path, tmp_path: Path) -> None:
+def test_predictions_of_other_seeds_are_reported_beside_a_final_model(statistics: Path, tmp_path: Path) -> None:
     words = (statistics, "-m", "forest", "-o", tmp_path)
     train(*words, "--seeds", 2, "--final", *FOLDS)
     assert "holds those of other seeds as well" in train(*words, *FOLDS).err
 
 
-def test_a_final_model_goes_with_the_run_that_it_followed(statistics: Path, tmp_path: Path) -> None:
+def test_overwriting_a_run_removes_its_final_model(statistics: Path, tmp_path: Path) -> None:
     train(statistics, "-m", "svm", "--final", "-o", tmp_path)
     train(statistics, "-m", "lda", "--overwrite", "-o", tmp_path)
     assert not (tmp_path / "final").exists()
 
 
-def test_a_final_model_comes_back_where_its_successor_cannot_be_trained(mel: Path, tmp_path: Path) -> None:
+def test_final_model_is_restored_when_its_replacement_fails(mel: Path, tmp_path: Path) -> None:
     short = (mel, *NET, "--epochs", 2, "--final", "-o", tmp_path)
     train(*short)
     before = snapshot(tmp_path)
@@ -256,9 +250,7 @@ def test_a_final_model_comes_back_where_its_successor_cannot_be_trained(mel: Pat
     assert snapshot(tmp_path) == before
 
 
-def test_a_teacher_that_lacks_an_emotion_of_the_held_out_clips_is_refused_before_anything_is_trained(
-    mel: Path, tmp_path: Path
-) -> None:
+def test_teacher_lacking_a_held_out_emotion_is_refused_before_training(mel: Path, tmp_path: Path) -> None:
     speakers, emotions = column(mel, "speaker"), column(mel, "emotion")
     held_out = [one == speakers[0] for one in speakers]
     split = ["test" if out else "train" for out in held_out]
@@ -271,9 +263,7 @@ def test_a_teacher_that_lacks_an_emotion_of_the_held_out_clips_is_refused_before
     assert not (tmp_path / "run" / "seed-0").exists()
 
 
-def test_where_no_held_out_clip_has_a_label_it_is_refused_before_anything_is_trained(
-    statistics: Path, tmp_path: Path
-) -> None:
+def test_final_without_labelled_held_out_clips_is_refused_before_training(statistics: Path, tmp_path: Path) -> None:
     speakers = column(statistics, "speaker")
     held_out = [one == speakers[0] for one in speakers]
     split = ["test" if out else "train" for out in held_out]

@@ -13,7 +13,7 @@ from sertool.system import talk
 from sertool.train import optimism
 
 
-def test_the_optimism_gap_is_between_a_leaky_and_a_disjoint_run(mel: Path, tmp_path: Path) -> None:
+def test_optimism_gap_compares_a_leaky_with_a_disjoint_run(mel: Path, tmp_path: Path) -> None:
     done = train(mel, *TINY, "--gap", "-o", tmp_path)
     lines = done.err.splitlines()
     gap, accuracy = next(lines[place : place + 2] for place, line in enumerate(lines) if "optimism gap" in line)
@@ -46,7 +46,7 @@ def sides_of(run: Path, *words: object) -> list[dict[str, list]]:
     return [manifest_io.read(str(path)).to_pydict() for path in paths]
 
 
-def test_both_sides_of_a_gap_are_of_the_same_clips(two_corpora: Path, tmp_path: Path) -> None:
+def test_both_sides_of_a_gap_use_the_same_clips(two_corpora: Path, tmp_path: Path) -> None:
     leaky, disjoint = sides_of(tmp_path, two_corpora, *TINY)
     used = {clip for clip, part in zip(disjoint["clip"], disjoint["split"], strict=True) if part}
     assert len(used) == len(disjoint["clip"]) / 2  # the other corpus has no part
@@ -54,7 +54,7 @@ def test_both_sides_of_a_gap_are_of_the_same_clips(two_corpora: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("how", ["random-60-20-20", "sentence"])
-def test_a_way_that_parts_no_speakers_is_the_leaky_side_of_a_gap(statistics: Path, tmp_path: Path, how: str) -> None:
+def test_split_that_shares_speakers_becomes_the_leaky_side_of_a_gap(statistics: Path, tmp_path: Path, how: str) -> None:
     sentences = [f"{place % 5}" for place in range(len(column(statistics, "clip")))]
     said = changed(statistics, tmp_path / "said.parquet", sentence=sentences)
     own = tmp_path / "own.parquet"
@@ -84,7 +84,7 @@ def _gap(capsys: pytest.CaptureFixture[str], leaky: manifest.Table, honest: mani
     return capsys.readouterr().err
 
 
-def test_an_optimism_gap_is_over_the_emotions_that_both_sides_hold_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_optimism_gap_covers_only_emotions_that_both_sides_hold_out(capsys: pytest.CaptureFixture[str]) -> None:
     said = _gap(capsys, _held_out(8, 9, ("sad", "happy", "fear")), _held_out(8, 6))
     assert "optimism gap +30.0 [+30.0, +30.0] points of UAR: 90.0 [90.0, 90.0] of 160 clips of 8 speakers under" in said
     assert "bootstrap over speakers; figures of what both hold out: happy, sad" in said
@@ -92,7 +92,7 @@ def test_an_optimism_gap_is_over_the_emotions_that_both_sides_hold_out(capsys: p
     assert "no emotion in common" in _gap(capsys, _held_out(8, 9, ("fear",)), _held_out(8, 6))
 
 
-def test_an_optimism_gap_is_of_accuracy_too_which_counts_clips_and_not_emotions(
+def test_optimism_gap_is_also_given_in_clip_weighted_accuracy(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     rarer = merging.stacked([_held_out(8, 9, ("sad",)), _held_out(8, 6, ("happy",)), _held_out(8, 6, ("happy",))])
@@ -107,13 +107,13 @@ def test_an_optimism_gap_is_over_the_same_emotions_in_every_resample(capsys: pyt
     assert "UAR: 60.0 [60.0, 60.0] of 170 clips of 8 speakers" in _gap(capsys, one_is_afraid, one_is_afraid)
 
 
-def test_an_optimism_gap_says_where_its_intervals_are_of_clips(capsys: pytest.CaptureFixture[str]) -> None:
+def test_optimism_gap_states_where_clips_are_resampled_instead_of_speakers(capsys: pytest.CaptureFixture[str]) -> None:
     few = "over clips, for fewer than 8 speakers: it says nothing about others"
     assert f"bootstrap over speakers, but under loso {few}" in _gap(capsys, _held_out(8, 9), _held_out(2, 6))
     assert f"bootstrap {few}" in _gap(capsys, _held_out(3, 9), _held_out(2, 6))
 
 
-def test_an_optimism_gap_is_less_sure_than_either_side(capsys: pytest.CaptureFixture[str]) -> None:
+def test_interval_of_an_optimism_gap_is_wider_than_those_of_its_sides(capsys: pytest.CaptureFixture[str]) -> None:
     for speakers in (2, 12):  # of as many speakers on both sides, which must not be drawn together
         mixed = merging.stacked([_held_out(speakers, 9), _held_out(2 * speakers, 5)])
         mixed = manifest.with_column(mixed, "clip", [f"{place}" for place in range(len(mixed))])
@@ -130,6 +130,6 @@ def test_an_optimism_gap_is_no_surer_for_the_same_answers_under_several_seeds(
     assert _gap(capsys, twice, honest).replace(", all trainings pooled", "") == _gap(capsys, once, honest)
 
 
-def test_an_optimism_gap_of_several_trainings_says_that_they_are_pooled(capsys: pytest.CaptureFixture[str]) -> None:
+def test_optimism_gap_of_several_trainings_is_labelled_as_pooled(capsys: pytest.CaptureFixture[str]) -> None:
     folds = _held_out(8, 6, fold=[place // 80 for place in range(160)])
     assert "points of UAR, all trainings pooled: " in _gap(capsys, _held_out(8, 9), folds)

@@ -14,7 +14,7 @@ from sertool.modelfiles import modelfile
 from sertool.models import lda
 
 
-def test_speakers_never_cross(mel: Path, tmp_path: Path) -> None:
+def test_speakers_of_train_dev_and_test_are_disjoint_in_every_fold(mel: Path, tmp_path: Path) -> None:
     train(mel, *TINY, "--folds", 4, "-o", tmp_path)
     seen = []
     for path in sorted(tmp_path.rglob("split.parquet")):
@@ -36,9 +36,7 @@ def parts_of(member: Path) -> dict[str, set[str]]:
     return {part: {who for place, who in pairs if place == part} for part in {place for place, _ in pairs}}
 
 
-def test_a_model_fitted_at_once_learns_from_all_speakers_that_its_fold_does_not_hold_out(
-    statistics: Path, tmp_path: Path
-) -> None:
+def test_classical_model_learns_from_all_speakers_outside_its_fold(statistics: Path, tmp_path: Path) -> None:
     train(statistics, "-m", "logistic", "--folds", 4, "-o", tmp_path / "run")
     train(statistics, "-m", "logistic", "--folds", 4, "--no-dev", "-o", tmp_path / "bare")
     names = [path.parent.relative_to(tmp_path / "run") for path in (tmp_path / "run").rglob("split.parquet")]
@@ -52,7 +50,7 @@ def test_a_model_fitted_at_once_learns_from_all_speakers_that_its_fold_does_not_
 
 
 @pytest.mark.parametrize(("words", "fits"), [((), 4), (("--no-dev",), 2)])
-def test_a_model_is_fitted_twice_only_where_dev_says_how_sure_it_may_be(
+def test_classical_model_is_fitted_twice_only_if_dev_calibrates_it(
     statistics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], fits: int
 ) -> None:
     fitted, seen = lda.Model.fit, []
@@ -61,7 +59,7 @@ def test_a_model_is_fitted_twice_only_where_dev_says_how_sure_it_may_be(
     assert len(seen) == fits
 
 
-def test_without_dev_its_speakers_train(mel: Path, statistics: Path, tmp_path: Path) -> None:
+def test_no_dev_moves_dev_speakers_into_train(mel: Path, statistics: Path, tmp_path: Path) -> None:
     train(mel, *TINY, "--epochs", 1, "--folds", 2, "--no-dev", "-o", tmp_path / "folds")
     for path in (tmp_path / "folds").glob("fold-*/seed-0"):
         assert {part: len(who) for part, who in parts_of(path).items()} == {"train": 4, "test": 4}
@@ -77,7 +75,7 @@ def test_without_dev_its_speakers_train(mel: Path, statistics: Path, tmp_path: P
     assert "has no dev" in train(mel, *TINY, "--no-dev", "--patience", 2, "-o", tmp_path / "p", code=2).line
 
 
-def test_another_models_answers_in_the_manifest_are_not_taken_for_its_own(mel: Path, tmp_path: Path) -> None:
+def test_older_predictions_in_the_manifest_are_not_kept(mel: Path, tmp_path: Path) -> None:
     clips = len(column(mel, "clip"))
     stale = {name: ["x"] * clips for name in ("run", "predicted", "protocol", "adapted", "top")}
     numbers = {name: [0.5] * clips for name in ("confidence", "p_boredom")}
@@ -87,7 +85,7 @@ def test_another_models_answers_in_the_manifest_are_not_taken_for_its_own(mel: P
 
 
 @pytest.mark.slow
-def test_folds_and_seeds_have_a_folder_each_and_all_their_rows_are_joined(mel: Path, tmp_path: Path) -> None:
+def test_each_fold_and_seed_has_a_folder_and_all_rows_are_joined(mel: Path, tmp_path: Path) -> None:
     done = train(mel, *TINY, "--folds", 2, "--seeds", 2, "--seed", 5, "-o", tmp_path / "run")
     names = sorted(path.parent.relative_to(tmp_path / "run").as_posix() for path in tmp_path.rglob("model.safetensors"))
     assert names == [f"fold-{fold}/seed-{seed}" for fold in (0, 1) for seed in (5, 6)]
@@ -106,7 +104,7 @@ def test_folds_and_seeds_have_a_folder_each_and_all_their_rows_are_joined(mel: P
 
 
 @pytest.mark.slow
-def test_seeds_of_one_run_share_their_folds_and_another_seed_draws_others(mel: Path, tmp_path: Path) -> None:
+def test_seeds_of_one_run_share_folds_and_another_first_seed_changes_them(mel: Path, tmp_path: Path) -> None:
     run = (mel, *NET, "--epochs", 1, "--folds", 3)
     train(*run, "--seeds", 2, "-o", tmp_path / "both")
     train(*run, "--seed", 1, "-o", tmp_path / "second")
@@ -119,7 +117,7 @@ def test_seeds_of_one_run_share_their_folds_and_another_seed_draws_others(mel: P
     assert "All share the split or the folds that are drawn with --seed." in words
 
 
-def test_held_out_is_test_where_it_has_clips_and_else_dev(mel: Path, tmp_path: Path) -> None:
+def test_test_is_held_out_if_it_has_clips_and_dev_otherwise(mel: Path, tmp_path: Path) -> None:
     speakers = column(mel, "speaker")
     last = sorted(set(speakers))[-1]
     for part, rest in (("test", "train"), ("dev", "train")):
@@ -130,7 +128,7 @@ def test_held_out_is_test_where_it_has_clips_and_else_dev(mel: Path, tmp_path: P
         assert set(held["split"]) == {part}
 
 
-def test_selection_never_sees_test(mel: Path, tmp_path: Path) -> None:
+def test_model_selection_never_uses_the_test_split(mel: Path, tmp_path: Path) -> None:
     """With every emotion of test exchanged for another, the same weights are chosen and kept."""
     train(mel, *TINY, "--split", "speaker:50/25/25", "-o", tmp_path / "one")
     split = column(tmp_path / "one" / "seed-0" / "split.parquet", "split")
@@ -144,7 +142,7 @@ def test_selection_never_sees_test(mel: Path, tmp_path: Path) -> None:
     assert one.scores["dev_uar"] == two.scores["dev_uar"]
 
 
-def test_scaling_uses_train_rows_alone(mel: Path, tmp_path: Path) -> None:
+def test_scaling_uses_only_train_rows(mel: Path, tmp_path: Path) -> None:
     train(mel, *TINY, "--split", "speaker:50/25/25", "-o", tmp_path)
     held = modelfile.read(tmp_path / "seed-0" / "model.safetensors")
     split = column(tmp_path / "seed-0" / "split.parquet", "split")
@@ -155,7 +153,7 @@ def test_scaling_uses_train_rows_alone(mel: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(held.tensors["scaling.deviation"][0], packed.std(axis=0), rtol=1e-4)
 
 
-def test_adapting_needs_speakers_marks_its_answers_and_leaves_nobody_in_the_file(mel: Path, tmp_path: Path) -> None:
+def test_adaptation_requires_speakers_marks_answers_and_stores_no_speaker(mel: Path, tmp_path: Path) -> None:
     train(mel, *TINY, "--adapt", "speaker", "-o", tmp_path / "run")
     held = modelfile.read(tmp_path / "run" / "seed-0" / "model.safetensors")
     assert (held.scaling, held.prior_clips) == ("speaker", 3.0)
@@ -173,9 +171,7 @@ def test_adapting_needs_speakers_marks_its_answers_and_leaves_nobody_in_the_file
     assert "--adapt speaker: 1 clip without a speaker" in refused.err
 
 
-def test_adapted_scores_are_those_of_the_predictions_whatever_clips_have_no_label(
-    statistics: Path, tmp_path: Path
-) -> None:
+def test_adapted_scores_match_the_predictions_despite_unlabelled_clips(statistics: Path, tmp_path: Path) -> None:
     tested = sorted(set(column(statistics, "speaker")))[-3:]
     split = ["test" if who in tested else "train" for who in column(statistics, "speaker")]
     pairs = zip(split, column(statistics, "emotion"), strict=True)
@@ -189,7 +185,7 @@ def test_adapted_scores_are_those_of_the_predictions_whatever_clips_have_no_labe
     assert scores["test_wa"] == pytest.approx(np.mean([emotion == predicted for emotion, predicted in pairs]))
 
 
-def test_a_split_of_one_speaker_on_both_sides_is_refused_unless_it_is_leaky_by_name(mel: Path, tmp_path: Path) -> None:
+def test_speaker_leak_is_refused_unless_the_protocol_is_named_as_leaky(mel: Path, tmp_path: Path) -> None:
     torn = changed(mel, tmp_path / "torn.parquet", split=["train", "test"] * 24)
     assert "the split leaks: speaker" in train(torn, *TINY, "-o", tmp_path / "no", code=1).line
     done = train(mel, *TINY, "--split", "random-80-20", "-o", tmp_path / "yes")
@@ -199,9 +195,7 @@ def test_a_split_of_one_speaker_on_both_sides_is_refused_unless_it_is_leaky_by_n
     assert "LEAKY: random-80-20" in sertool("eval", stdin=told).out.decode()
 
 
-def test_leaky_figures_and_speakers_that_nobody_knows_are_said_so_by_the_run_and_on_its_card(
-    mel: Path, tmp_path: Path
-) -> None:
+def test_leaks_and_unknown_speakers_are_stated_in_the_report_and_card(mel: Path, tmp_path: Path) -> None:
     nobody = changed(mel, tmp_path / "nobody.parquet", speaker=[None] * len(column(mel, "clip")))
     said = train(nobody, *TINY, "--split", "random-80-20", "-o", tmp_path / "leaky").err
     assert "(speakers unknown), LEAKY: random-80-20; " in said
@@ -214,21 +208,21 @@ def test_leaky_figures_and_speakers_that_nobody_knows_are_said_so_by_the_run_and
     assert "LEAKY" not in card
 
 
-def test_a_manifest_that_was_split_leakily_by_name_is_taken(clips: Path, tmp_path: Path) -> None:
+def test_manifest_split_by_a_named_leaky_protocol_is_accepted(clips: Path, tmp_path: Path) -> None:
     made = sertool("index", clips, "--split", "random-80-20", "-o", tmp_path / "leaky.parquet")
     assert made.code == 0, made.err
     assert sertool("featurize", tmp_path / "leaky.parquet", "--mel", "--mel-bands", 16, "-o", tmp_path / "f").code == 0
     train(tmp_path / "f" / "manifest.parquet", *TINY, "-o", tmp_path / "run")
 
 
-def test_folds_of_a_manifest_with_a_split_are_an_error(mel: Path, tmp_path: Path) -> None:
+def test_folds_option_is_refused_for_a_manifest_with_a_split(mel: Path, tmp_path: Path) -> None:
     speakers = column(mel, "speaker")
     own = changed(mel, tmp_path / "own.parquet", split=["test" if s == speakers[0] else "train" for s in speakers])
     for words in (("--folds", 3), ("--loso",)):
         assert "the manifest has a split already" in train(own, *TINY, *words, "-o", tmp_path / "run", code=2).line
 
 
-def test_folds_beside_a_split_are_said_to_be_passed_over(mel: Path, tmp_path: Path) -> None:
+def test_fold_column_beside_a_split_is_ignored_with_a_warning(mel: Path, tmp_path: Path) -> None:
     speakers = column(mel, "speaker")
     split = ["test" if who == speakers[0] else "train" for who in speakers]
     both = changed(mel, tmp_path / "both.parquet", split=split, fold=[place % 3 for place in range(len(speakers))])
@@ -240,7 +234,7 @@ def test_folds_beside_a_split_are_said_to_be_passed_over(mel: Path, tmp_path: Pa
     assert b"not checked: the folds, as a split stands beside them" in audit.out
 
 
-def test_folds_that_none_of_the_clips_has_are_no_division(mel: Path, tmp_path: Path) -> None:
+def test_empty_fold_column_does_not_count_as_a_division(mel: Path, tmp_path: Path) -> None:
     half = len(column(mel, "clip")) // 2
     corpora, folds = ["a"] * half + ["b"] * half, [place % 2 for place in range(half)] + [None] * half
     both = changed(mel, tmp_path / "both.parquet", corpus=corpora, fold=folds)
@@ -250,14 +244,14 @@ def test_folds_that_none_of_the_clips_has_are_no_division(mel: Path, tmp_path: P
     assert "speaker:70/15/15" in train(bare, *TINY, "--dry-run").line
 
 
-def test_folds_that_are_all_below_zero_are_one_line(mel: Path, tmp_path: Path) -> None:
+def test_manifest_with_only_negative_folds_is_refused_in_one_line(mel: Path, tmp_path: Path) -> None:
     below = changed(mel, tmp_path / "below.parquet", fold=[-1] * (len(column(mel, "clip")) - 1) + [None])
     for dry in ((), ("--dry-run",)):
         line = train(below, *TINY, *dry, "-o", tmp_path / "run", code=1).line
         assert "no clip has a fold of 0 or more" in line
 
 
-def test_of_two_ways_to_divide_both_are_named_as_they_were_typed(mel: Path) -> None:
+def test_conflicting_split_options_are_both_named_as_typed(mel: Path) -> None:
     for words, says in {
         ("--folds", 3, "--split", "speaker"): "--split and --folds exclude each other",
         ("--loso", "--folds", 3): "--folds and --loso exclude each other",
@@ -266,7 +260,7 @@ def test_of_two_ways_to_divide_both_are_named_as_they_were_typed(mel: Path) -> N
         assert says in train(mel, *TINY, *words, code=2).line
 
 
-def test_the_parts_of_a_manifest_may_have_the_words_of_others(mel: Path, tmp_path: Path) -> None:
+def test_common_split_names_in_a_manifest_are_recognised(mel: Path, tmp_path: Path) -> None:
     speakers = column(mel, "speaker")
     word = {speakers[0]: "Testing", speakers[-1]: " VAL "}
     own = changed(mel, tmp_path / "own.parquet", split=[word.get(speaker, "Training") for speaker in speakers])
@@ -275,7 +269,7 @@ def test_the_parts_of_a_manifest_may_have_the_words_of_others(mel: Path, tmp_pat
     assert ({*held["split"]}, {*held["speaker"]}) == ({"test"}, {speakers[0]})
 
 
-def test_one_speaker_is_left_out_at_a_time(mel: Path, tmp_path: Path) -> None:
+def test_loso_leaves_one_speaker_out_per_fold(mel: Path, tmp_path: Path) -> None:
     four = "|".join(sorted(set(column(mel, "speaker")))[:4])
     train(mel, *TINY, "--epochs", 1, "--loso", "--where", f"speaker={four}", "-o", tmp_path)
     held = table(tmp_path)
@@ -283,14 +277,14 @@ def test_one_speaker_is_left_out_at_a_time(mel: Path, tmp_path: Path) -> None:
     assert len(set(held["clip"])) == len(held["clip"]) == 24
 
 
-def test_what_is_refused_leaves_no_folder_behind(mel: Path, tmp_path: Path) -> None:
+def test_refused_training_leaves_no_folder_behind(mel: Path, tmp_path: Path) -> None:
     run = tmp_path / "deep" / "run"
     assert "no corpus three" in train(mel, *TINY, "--test-on", "three", "-o", run, code=2).line
     train(mel, *TINY, "--where", "emotion=sad", "-o", run, code=1)
     assert not run.parent.exists()
 
 
-def test_recordings_that_stand_in_two_manifests_never_cross(mel: Path, tmp_path: Path) -> None:
+def test_recordings_shared_by_two_manifests_never_leak(mel: Path, tmp_path: Path) -> None:
     same = {"clip": [f"again/{clip}" for clip in column(mel, "clip")], "corpus": ["again"] * len(column(mel, "clip"))}
     same["speaker"] = [f"again:{speaker}" for speaker in column(mel, "speaker")]
     again = changed(mel, tmp_path / "again.parquet", **same)
@@ -307,7 +301,7 @@ def test_recordings_that_stand_in_two_manifests_never_cross(mel: Path, tmp_path:
     train(tmp_path / "single.parquet", *TINY, "-o", tmp_path / "single")
 
 
-def test_a_split_that_overlapping_segments_cross_is_refused(mel: Path, tmp_path: Path) -> None:
+def test_split_separating_overlapping_segments_is_refused(mel: Path, tmp_path: Path) -> None:
     places = range(len(column(mel, "clip")))
     half = ["train" if place % 2 else "test" for place in places]
     torn = changed(
@@ -318,9 +312,7 @@ def test_a_split_that_overlapping_segments_cross_is_refused(mel: Path, tmp_path:
 
 
 @pytest.mark.parametrize("way", [("--split", "speaker:50/25/25"), ("--folds", "2")])
-def test_what_is_put_into_train_beside_a_division_never_overlaps_with_what_is_held_out(
-    mel: Path, tmp_path: Path, way: tuple[str, str]
-) -> None:
+def test_clips_added_to_train_must_not_overlap_held_out_clips(mel: Path, tmp_path: Path, way: tuple[str, str]) -> None:
     count = len(column(mel, "clip"))
     free = [place % 2 == 0 for place in range(count)]
     recorded = {
@@ -344,7 +336,7 @@ def test_what_is_put_into_train_beside_a_division_never_overlaps_with_what_is_he
     assert not list((tmp_path / "run").rglob("model.safetensors"))
 
 
-def test_corpora_are_trained_on_and_held_out_by_name(mel: Path, tmp_path: Path) -> None:
+def test_train_on_and_test_on_select_corpora_by_name(mel: Path, tmp_path: Path) -> None:
     speakers = column(mel, "speaker")
     half = sorted(set(speakers))[4]
     both = changed(mel, tmp_path / "both.parquet", corpus=["one" if s < half else "two" for s in speakers])
@@ -358,7 +350,7 @@ def test_corpora_are_trained_on_and_held_out_by_name(mel: Path, tmp_path: Path) 
     assert "leave out" in train(both, *TINY, "--test-on", "one", "--folds", 2, "-o", tmp_path, code=2).line
 
 
-def test_a_corpus_that_is_held_out_alone_ends_in_its_figures(mel: Path, tmp_path: Path) -> None:
+def test_corpus_outside_train_gets_its_own_figures(mel: Path, tmp_path: Path) -> None:
     speakers = column(mel, "speaker")
     named = sorted(set(speakers))
     part = dict.fromkeys(named, "train") | dict.fromkeys(named[-4:-2], "dev") | dict.fromkeys(named[-2:], "test")
@@ -368,7 +360,7 @@ def test_a_corpus_that_is_held_out_alone_ends_in_its_figures(mel: Path, tmp_path
     assert re.fullmatch(r"  two: UAR dev [\d.]+, test [\d.]+", done.err.splitlines()[-1])
 
 
-def test_a_corpus_that_always_trains_is_in_train_of_every_fold(two_corpora: Path, tmp_path: Path) -> None:
+def test_always_train_corpus_is_in_train_of_every_fold(two_corpora: Path, tmp_path: Path) -> None:
     done = train(two_corpora, *TINY, "--always-train", "one", "--folds", 2, "-o", tmp_path / "run")
     assert set(table(tmp_path / "run")["corpus"]) == {"two"}
     assert len(table(tmp_path / "run")["clip"]) == 24
@@ -381,7 +373,7 @@ def test_a_corpus_that_always_trains_is_in_train_of_every_fold(two_corpora: Path
     assert "2 folds, one in train" in sertool("eval", stdin=done.out).out.decode()
 
 
-def test_clips_that_no_training_uses_for_want_of_a_part_are_said(two_corpora: Path, tmp_path: Path) -> None:
+def test_clips_unused_for_lack_of_a_split_are_reported(two_corpora: Path, tmp_path: Path) -> None:
     done = train(two_corpora, *TINY, "--dry-run")
     assert "24 of 48 clips, of two, have no part and are not used: name --always-train two, or divide" in done.err
     assert "would train cnn on 24 clips" in done.err
@@ -393,7 +385,9 @@ def test_clips_that_no_training_uses_for_want_of_a_part_are_said(two_corpora: Pa
         assert "have no part" not in train(two_corpora, *TINY, *words, "--dry-run").err
 
 
-def test_what_always_trains_must_leave_speakers_to_hold_out(two_corpora: Path, mel: Path, tmp_path: Path) -> None:
+def test_always_train_is_refused_if_no_speakers_remain_to_hold_out(
+    two_corpora: Path, mel: Path, tmp_path: Path
+) -> None:
     assert "no corpus three" in train(two_corpora, *TINY, "--always-train", "three", code=2).line
     assert "no clip to hold out" in train(two_corpora, *TINY, "--always-train", "one,two", code=2).line
     assert "leave out" in train(two_corpora, *TINY, "--always-train", "one", "--test-on", "two", code=2).line
@@ -402,7 +396,7 @@ def test_what_always_trains_must_leave_speakers_to_hold_out(two_corpora: Path, m
 
 
 @pytest.mark.slow
-def test_what_a_protocol_leaves_out_is_said_once(mel: Path, tmp_path: Path) -> None:
+def test_speakers_missing_from_a_protocol_are_reported_once(mel: Path, tmp_path: Path) -> None:
     clips = len(column(mel, "clip"))
     names = [f"ravdess:{1 + place // 6:02}" for place in range(clips)]
     known = changed(mel, tmp_path / "known.parquet", corpus=["ravdess"] * clips, speaker=names)
@@ -410,7 +404,7 @@ def test_what_a_protocol_leaves_out_is_said_once(mel: Path, tmp_path: Path) -> N
     assert done.err.count("ravdess-luna: 16 of its speakers are not here") == 1
 
 
-def test_predictions_say_how_their_own_run_was_divided(mel: Path, tmp_path: Path) -> None:
+def test_predictions_record_the_split_of_their_own_run(mel: Path, tmp_path: Path) -> None:
     """Whatever the command line asked for besides, and however the manifest was divided before."""
     train(mel, *TINY, "--gap", "--split", "speaker:60/20/20", "-o", tmp_path / "gap")
     leaky, disjoint = (said_of(tmp_path / "gap" / side) for side in ("leaky", "disjoint"))
@@ -428,7 +422,7 @@ def test_predictions_say_how_their_own_run_was_divided(mel: Path, tmp_path: Path
     assert "LEAKY" not in said_of(tmp_path / "across")
 
 
-def test_a_folder_with_the_name_of_a_protocol_excuses_no_leak(mel: Path, tmp_path: Path) -> None:
+def test_file_named_after_a_leaky_protocol_excuses_no_leak(mel: Path, tmp_path: Path) -> None:
     parts = ["train", "test"] * (len(column(mel, "clip")) // 2)
     leaky = provenance.made_by(
         manifest_io.read(str(changed(mel, tmp_path / "own.parquet", split=parts))), "index sentence", 0

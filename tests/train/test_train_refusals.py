@@ -25,7 +25,7 @@ from sertool.manifests import manifest, manifest_io
         (("--metric", "wa", "--keep", "last"), ("--schedule", "plateau")),
     ],
 )
-def test_options_that_do_nothing_without_another_are_refused(mel: Path, words: tuple, partner: tuple) -> None:
+def test_options_without_their_required_companion_are_refused(mel: Path, words: tuple, partner: tuple) -> None:
     line = train(mel, *TINY, *words, "--dry-run", code=2).line
     assert line.startswith(f"sertool: {words[0]} goes with ")
     assert partner[0] in line
@@ -33,7 +33,7 @@ def test_options_that_do_nothing_without_another_are_refused(mel: Path, words: t
 
 
 @pytest.mark.parametrize("words", [("--mixup", 0.3, "--mixes", "summary"), ("--imitate", "mfcc"), ("--steady", 0.5)])
-def test_a_compiler_is_refused_where_training_never_calls_the_whole_network(statistics: Path, words: tuple) -> None:
+def test_compile_is_refused_where_the_whole_network_is_never_called(statistics: Path, words: tuple) -> None:
     line = train(statistics, "-m", "mlp", "--compile", *words, "--dry-run", code=2).line
     assert line.startswith(f"sertool: --compile does nothing with {words[-2]}")
 
@@ -49,7 +49,7 @@ def test_networks_that_do_not_pad_take_statistics(statistics: Path, words: tuple
     train(statistics, "-m", *words, "--dry-run")
 
 
-def test_several_seeds_of_a_model_that_draws_nothing_are_refused(statistics: Path, tmp_path: Path) -> None:
+def test_several_seeds_of_a_deterministic_model_are_refused(statistics: Path, tmp_path: Path) -> None:
     for words in (
         ("-m", "logistic"),
         ("-m", "lda"),
@@ -65,7 +65,9 @@ def test_several_seeds_of_a_model_that_draws_nothing_are_refused(statistics: Pat
         train(statistics, "-m", model, "--seeds", 3, "--dry-run")
 
 
-def test_what_cannot_be_trained_is_one_line(mel: Path, statistics: Path, clips: Path, tmp_path: Path) -> None:
+def test_untrainable_input_is_refused_with_a_one_line_reason(
+    mel: Path, statistics: Path, clips: Path, tmp_path: Path
+) -> None:
     speakers = column(mel, "speaker")
     first = sorted(set(speakers))[0]
     split = ["test" if s == first else "train" for s in speakers]
@@ -106,7 +108,7 @@ def test_what_cannot_be_trained_is_one_line(mel: Path, statistics: Path, clips: 
         assert not list((tmp_path / "run").rglob("model.safetensors"))
 
 
-def test_an_emotion_that_train_lacks_is_said_and_counts_as_wrong(mel: Path, tmp_path: Path) -> None:
+def test_emotion_missing_from_train_is_reported_and_never_predicted(mel: Path, tmp_path: Path) -> None:
     speakers, emotions = column(mel, "speaker"), column(mel, "emotion")
     first = sorted(set(speakers))[0]
     split = ["test" if s == first else "train" for s in speakers]
@@ -118,7 +120,7 @@ def test_an_emotion_that_train_lacks_is_said_and_counts_as_wrong(mel: Path, tmp_
     assert "sad" not in held["predicted"]
 
 
-def test_an_emotion_of_one_voice_is_said(mel: Path, tmp_path: Path) -> None:
+def test_emotion_of_only_one_train_speaker_is_warned_about(mel: Path, tmp_path: Path) -> None:
     speakers, emotions = column(mel, "speaker"), column(mel, "emotion")
     first, *_, last = sorted(set(speakers))
     split = ["test" if s == first else "train" for s in speakers]

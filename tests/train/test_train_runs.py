@@ -35,7 +35,7 @@ def weights(folder: Path) -> bytes:
 
 
 @pytest.mark.parametrize("model", ["forest", "svm", "mlp"])
-def test_a_seed_may_be_any_number_that_a_column_holds(statistics: Path, tmp_path: Path, model: str) -> None:
+def test_seed_may_be_as_large_as_a_64_bit_integer(statistics: Path, tmp_path: Path, model: str) -> None:
     words = ("-m", model, *(("--epochs", 1) if model == "mlp" else ()), "--split", "speaker:50/25/25")
     for seed in (2**32 - 1, 2**63 - 1000):
         done = train(statistics, *words, "--seed", seed, "--seeds", 2, "-o", tmp_path / f"{seed}", "-f", "jsonl")
@@ -43,7 +43,7 @@ def test_a_seed_may_be_any_number_that_a_column_holds(statistics: Path, tmp_path
     assert f"{2**63 - 999} is too large" in train(statistics, *words, "--seed", 2**63 - 999, code=2).line
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(mel: Path, tmp_path: Path) -> None:
+def test_equal_seeds_give_equal_weights_and_different_seeds_different_ones(mel: Path, tmp_path: Path) -> None:
     for name, seed in {"one": 3, "two": 3, "three": 4}.items():
         train(mel, *TINY, "--seed", seed, "--split", "speaker:50/25/25", "-o", tmp_path / name)
     one, two, three = (modelfile.read(tmp_path / n / f"seed-{s}" / "model.safetensors") for n, s in
@@ -67,7 +67,7 @@ def _until(process: subprocess.Popen, folder: Path, moment: str) -> None:
         ("--precision", "bf16", "--clip", "1", "--balance", "sampling"),
     ],
 )
-def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(mel: Path, tmp_path: Path, words: tuple) -> None:
+def test_killed_training_resumes_to_the_same_bytes(mel: Path, tmp_path: Path, words: tuple) -> None:
     command = [sys.executable, "-m", "sertool", "train", mel, *NET, "--epochs", "40", "-j", "1", "-o", "run", *words]
     (tmp_path / "calm").mkdir()
     (tmp_path / "torn").mkdir()
@@ -84,7 +84,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(mel: Path, tmp_p
 
 
 @pytest.mark.slow
-def test_any_number_of_kills_leaves_the_same_bytes(mel: Path, tmp_path: Path) -> None:
+def test_repeatedly_killed_training_ends_with_the_same_bytes(mel: Path, tmp_path: Path) -> None:
     """As soon as each file of each member is there, so that some fall between two files of a member's end."""
     words = [*NET, "--epochs", "40", "-j", "1", "--folds", "2", "-o", "run"]
     command = [sys.executable, "-m", "sertool", "train", str(mel), *words]
@@ -108,7 +108,7 @@ def test_any_number_of_kills_leaves_the_same_bytes(mel: Path, tmp_path: Path) ->
     assert not list((tmp_path / "torn").rglob("*.part"))
 
 
-def test_a_finished_run_prints_its_predictions_again_and_trains_nothing(mel: Path, tmp_path: Path) -> None:
+def test_finished_run_prints_its_predictions_again_without_training(mel: Path, tmp_path: Path) -> None:
     words = (mel, *TINY, "-o", tmp_path / "run")
     first, before = train(*words), ages(tmp_path / "run")
     again = train(*words)
@@ -118,7 +118,7 @@ def test_a_finished_run_prints_its_predictions_again_and_trains_nothing(mel: Pat
     assert "UAR train" in again.err
 
 
-def test_a_finished_run_prints_what_the_manifest_says_of_its_clips_today(statistics: Path, tmp_path: Path) -> None:
+def test_finished_run_prints_current_metadata_of_the_manifest(statistics: Path, tmp_path: Path) -> None:
     words = ("-m", "lda", "--folds", 2, "-o", tmp_path / "run", "-f", "jsonl")
     first = [json.loads(line) for line in train(statistics, *words).out.splitlines()]
     sexes = ["female"] * len(column(statistics, "clip"))
@@ -127,7 +127,7 @@ def test_a_finished_run_prints_what_the_manifest_says_of_its_clips_today(statist
     assert table(tmp_path / "run")["sex"] == sexes
 
 
-def test_a_finished_run_of_which_somebody_took_rows_is_one_line(statistics: Path, tmp_path: Path) -> None:
+def test_finished_run_with_missing_rows_is_refused_with_a_remedy(statistics: Path, tmp_path: Path) -> None:
     words = (statistics, "-m", "lda", "--split", "speaker:50/25/25", "-o", tmp_path)
     train(*words)
     path = tmp_path / "seed-0" / "predictions.parquet"
@@ -137,7 +137,7 @@ def test_a_finished_run_of_which_somebody_took_rows_is_one_line(statistics: Path
     train(*words)
 
 
-def test_a_finished_run_that_may_not_be_written_prints_its_predictions_and_goes_no_further(
+def test_read_only_finished_run_prints_predictions_and_refuses_changes(
     mel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = (mel, *TINY, "-o", tmp_path / "run")
@@ -154,7 +154,7 @@ def test_a_finished_run_that_may_not_be_written_prints_its_predictions_and_goes_
     assert ages(tmp_path / "run") == before
 
 
-def test_a_finished_run_is_no_older_than_the_manifest_that_it_was_asked_for_again(mel: Path, tmp_path: Path) -> None:
+def test_rerun_updates_the_timestamp_past_that_of_the_manifest(mel: Path, tmp_path: Path) -> None:
     words = (changed(mel, tmp_path / "m.parquet"), *TINY, "-o", tmp_path / "run")
     train(*words)
     changed(mel, tmp_path / "m.parquet")
@@ -163,7 +163,7 @@ def test_a_finished_run_is_no_older_than_the_manifest_that_it_was_asked_for_agai
     assert made.stat().st_mtime_ns >= source.stat().st_mtime_ns
 
 
-def test_other_settings_are_refused_by_name_and_replaced_when_asked(mel: Path, tmp_path: Path) -> None:
+def test_changed_settings_are_refused_by_name_unless_overwrite_is_given(mel: Path, tmp_path: Path) -> None:
     train(mel, *TINY, "-o", tmp_path)
     refused = train(mel, *TINY, "-o", tmp_path, "--epochs", 3, "--lr", 0.01, code=2)
     assert "epochs 2, not 3" in refused.line
@@ -178,7 +178,7 @@ def _out_of_memory(*_: object) -> None:
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "split.parquet", "predictions.parquet", "settings.json"])
-def test_a_finished_run_with_a_damaged_file_is_trained_anew_if_asked(
+def test_finished_run_with_a_damaged_file_is_retrained_only_with_overwrite(
     statistics: Path, tmp_path: Path, name: str
 ) -> None:
     words = (statistics, "-m", "svm", "--split", "speaker:50/25/25", "-o", tmp_path)
@@ -195,7 +195,7 @@ def test_a_finished_run_with_a_damaged_file_is_trained_anew_if_asked(
     assert not (tmp_path / ".before").exists()
 
 
-def test_a_damaged_checkpoint_is_replaced_if_asked(mel: Path, tmp_path: Path) -> None:
+def test_damaged_checkpoint_is_replaced_only_with_overwrite(mel: Path, tmp_path: Path) -> None:
     train(mel, *TINY, "-o", tmp_path)
     (tmp_path / "seed-0" / "predictions.parquet").unlink()
     (tmp_path / "seed-0" / "checkpoint.safetensors").write_bytes(b"x")
@@ -204,7 +204,7 @@ def test_a_damaged_checkpoint_is_replaced_if_asked(mel: Path, tmp_path: Path) ->
     assert table(tmp_path)
 
 
-def test_what_is_overwritten_is_lost_only_once_its_heir_is_trained(
+def test_overwritten_run_is_kept_until_its_replacement_is_trained(
     mel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(mel, *TINY, "-o", tmp_path)
@@ -223,7 +223,7 @@ def test_what_is_overwritten_is_lost_only_once_its_heir_is_trained(
     assert not (tmp_path / ".before").exists()
 
 
-def test_what_was_finished_outlives_overwriting_that_is_interrupted_and_then_fails(
+def test_finished_run_survives_an_interrupted_and_then_failed_overwrite(
     mel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: object) -> None:
@@ -243,7 +243,7 @@ def test_what_was_finished_outlives_overwriting_that_is_interrupted_and_then_fai
     assert not (tmp_path / ".before" / "seed-0").exists()
 
 
-def test_other_peoples_files_in_a_runs_folder_stay(mel: Path, tmp_path: Path) -> None:
+def test_foreign_files_in_a_run_folder_are_kept(mel: Path, tmp_path: Path) -> None:
     theirs = [tmp_path / ".a.iso.part", tmp_path / "b" / ".00000.safetensors.xyz.part"]
     own = tmp_path / "seed-0" / ".model.safetensors.xyz.part"
     for path in (*theirs, own):
@@ -253,7 +253,7 @@ def test_other_peoples_files_in_a_runs_folder_stay(mel: Path, tmp_path: Path) ->
     assert [path.exists() for path in (*theirs, own)] == [True, True, False]
 
 
-def test_overwriting_goes_on_with_what_is_its_own(mel: Path, tmp_path: Path) -> None:
+def test_overwrite_with_the_same_settings_changes_nothing(mel: Path, tmp_path: Path) -> None:
     train(mel, *TINY, "-o", tmp_path, "--overwrite")
     before = ages(tmp_path / "seed-0")
     train(mel, *TINY, "-o", tmp_path, "--overwrite")
@@ -261,7 +261,7 @@ def test_overwriting_goes_on_with_what_is_its_own(mel: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_members_of_another_run_are_refused_and_not_mixed_in(mel: Path, tmp_path: Path) -> None:
+def test_members_of_another_run_are_refused_and_never_mixed_in(mel: Path, tmp_path: Path) -> None:
     train(mel, *TINY, "-o", tmp_path, "--seeds", 2)
     train(mel, *TINY, "-o", tmp_path / "folds", "--folds", 2)
     assert "fold-0/seed-0 is of another run" in train(mel, *TINY, "-o", tmp_path / "folds", code=2).line
@@ -269,7 +269,7 @@ def test_members_of_another_run_are_refused_and_not_mixed_in(mel: Path, tmp_path
     assert [path.name for path in tmp_path.glob("seed-*")] == ["seed-0"]
 
 
-def test_fewer_seeds_than_were_trained_are_printed_again_and_the_others_stay(mel: Path, tmp_path: Path) -> None:
+def test_subset_of_trained_seeds_is_printed_and_the_others_are_kept(mel: Path, tmp_path: Path) -> None:
     speakers = column(mel, "speaker")
     part = dict(zip(sorted(set(speakers)), ["test", "test", "dev", "dev"] + ["train"] * 4, strict=True))
     own = changed(mel, tmp_path / "own.parquet", split=[part[speaker] for speaker in speakers])
@@ -289,7 +289,7 @@ def test_fewer_seeds_than_were_trained_are_printed_again_and_the_others_stay(mel
 
 
 @pytest.mark.parametrize(("last", "seeds"), [("fold-1/seed-1", {0}), ("fold-1/seed-2", {0, 1})])
-def test_of_seeds_that_a_killed_run_leaves_those_are_joined_that_are_trained_in_all_folds(
+def test_only_seeds_trained_in_all_folds_are_joined_after_a_kill(
     statistics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str, seeds: set[int]
 ) -> None:
     words = (statistics, "-m", "forest", "--set", "trees=2", "--folds", 2, "-o", tmp_path / "run")
@@ -313,7 +313,7 @@ def test_of_seeds_that_a_killed_run_leaves_those_are_joined_that_are_trained_in_
         joined.unlink()
 
 
-def test_a_run_has_one_name_however_its_folder_is_said(
+def test_run_column_names_the_output_folder_as_given(
     statistics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -322,7 +322,7 @@ def test_a_run_has_one_name_however_its_folder_is_said(
         assert {json.loads(line)["run"] for line in done.out.splitlines()} == {str(folder)}
 
 
-def test_the_run_folder_says_what_was_done(mel: Path, tmp_path: Path) -> None:
+def test_run_folder_records_metrics_settings_and_scores(mel: Path, tmp_path: Path) -> None:
     done = train(mel, *TINY, "--split", "speaker:50/25/25", "-o", tmp_path)
     folder = tmp_path / "seed-0"
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -339,7 +339,7 @@ def test_the_run_folder_says_what_was_done(mel: Path, tmp_path: Path) -> None:
     assert "from train to test" in done.err
 
 
-def test_a_manifest_as_csv_is_enough(mel: Path, tmp_path: Path) -> None:
+def test_csv_manifest_is_sufficient_for_training(mel: Path, tmp_path: Path) -> None:
     """The shards themselves say how they were made."""
     held = manifest_io.read(str(mel))
     manifest_io.write(held, str(tmp_path / "m.csv"), "csv")
@@ -349,12 +349,12 @@ def test_a_manifest_as_csv_is_enough(mel: Path, tmp_path: Path) -> None:
     assert csv.features == parquet.features
 
 
-def test_a_second_training_in_one_folder_is_refused_while_the_first_is_at_it(mel: Path, tmp_path: Path) -> None:
+def test_second_training_in_a_busy_folder_is_refused(mel: Path, tmp_path: Path) -> None:
     with locks.folder_lock(tmp_path, wait=False):
         assert str(tmp_path) in train(mel, *TINY, "-o", tmp_path, code=1).line
 
 
-def test_runs_without_a_folder_are_named_by_what_was_said(
+def test_runs_without_an_output_folder_are_named_after_their_settings(
     mel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -372,7 +372,7 @@ def test_a_dry_run_writes_nothing(mel: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "r").exists()
 
 
-def test_a_dry_run_refuses_what_can_be_known_before(mel: Path, tmp_path: Path) -> None:
+def test_dry_run_refuses_errors_detectable_before_training(mel: Path, tmp_path: Path) -> None:
     for words, said in ((("--folds", 100), "100"), (("--features", "mfcc"), "mfcc"), (("--set", "depth=2"), "depth")):
         done = sertool("train", mel, *TINY, *words, "--dry-run", "-o", tmp_path / "r")
         assert done.code
@@ -380,7 +380,7 @@ def test_a_dry_run_refuses_what_can_be_known_before(mel: Path, tmp_path: Path) -
     assert not (tmp_path / "r").exists()
 
 
-def test_a_dry_run_refuses_another_run_in_the_folder_and_says_of_its_own_that_it_is_finished(
+def test_dry_run_refuses_a_different_run_and_reports_a_finished_one(
     mel: Path, clips: Path, teacher: Path, tmp_path: Path
 ) -> None:
     run = ("-o", tmp_path / "run")

@@ -36,7 +36,7 @@ def said_by(tmp_path: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_two_processes_agree_on_averaged_statistics_and_so_on_when_to_stop(mel: Path, tmp_path: Path) -> None:
+def test_two_processes_agree_on_when_to_stop_with_averaged_weights(mel: Path, tmp_path: Path) -> None:
     stops = ("--ema", "0.5", "--patience", "1", "--metric", "loss", "--epochs", "30", "-j", "1")
     done = in_pairs(tmp_path, mel, *NET, *stops, "-o", tmp_path / "run")
     assert done.returncode == 0, said_by(tmp_path)
@@ -44,7 +44,7 @@ def test_two_processes_agree_on_averaged_statistics_and_so_on_when_to_stop(mel: 
 
 
 @pytest.mark.slow
-def test_what_the_first_of_two_processes_refuses_the_other_leaves_in_silence(mel: Path, tmp_path: Path) -> None:
+def test_only_the_first_of_two_processes_reports_an_error(mel: Path, tmp_path: Path) -> None:
     assert in_pairs(tmp_path, mel, "-m", "svm", "-o", tmp_path / "run").returncode
     first, second = said_by(tmp_path)
     assert "one row for each clip" in first
@@ -65,7 +65,7 @@ sys.exit(main())
 
 
 @pytest.mark.slow
-def test_two_processes_go_on_from_the_same_epoch_however_late_one_is(
+def test_two_processes_resume_from_the_same_epoch_if_one_is_late(
     mel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = (mel, *NET, "--epochs", "3", "--seeds", "2", "-j", "1")
@@ -91,7 +91,7 @@ def test_two_processes_go_on_from_the_same_epoch_however_late_one_is(
     ],
     ids=lambda net: net[0],
 )
-def test_two_processes_give_the_figures_of_one(mel: Path, tmp_path: Path, net: tuple[str, ...]) -> None:
+def test_two_processes_give_the_same_results_as_one(mel: Path, tmp_path: Path, net: tuple[str, ...]) -> None:
     """Without what differs between them (dropout, masks, gains, whom mixup mixes): gradients and batch statistics are
     those of whole batches."""
     chosen = ["-m", net[0], *(word for each in net[1:] for word in ("--set", each)), "--batch", "5", "-j", "1"]
