@@ -67,7 +67,7 @@ def test_what_names_no_protocol_keeps_speakers_together_and_asks_for_nothing(ask
 
 
 def test_help_reads_protocols_without_numpy():
-    program = "import sys, sertool.protocols; print('numpy' in sys.modules)"
+    program = "import sys, sertool.divisions.protocols; print('numpy' in sys.modules)"
     assert (
         subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "False\n"
     )

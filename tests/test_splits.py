@@ -667,7 +667,7 @@ def test_rows_are_taken_and_counted():
 
 def test_splitting_needs_numpy_alone():
     heavy = "torch", "pyarrow", "scipy", "sklearn", "click", "soundfile"
-    program = f"import sys, sertool.leak_guard; print([name for name in {heavy!r} if name in sys.modules])"
+    program = f"import sys, sertool.divisions.leak_guard; print([name for name in {heavy!r} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
