@@ -292,10 +292,10 @@ def _finished(rows: Iterator[Row], labels: Sequence[str], values: dict[str, Any]
     """Process rows as the options ask: merge or sum up windows, say how long they last, add the likeliest emotions."""
     from sertool.predict import row_stages, segments, summaries
 
-    if values["merge"] or values["summary"] or kind in OF_TIME:
-        rows = segments.merged(rows, labels)
     if values["summary"]:
         rows = summaries.summed_up(rows, labels, values["threshold"])
+    elif values["merge"] or kind in OF_TIME:
+        rows = segments.merged(rows, labels)
     rows = row_stages.with_top(rows, labels, values["top"]) if values["top"] else rows
     return row_stages.with_durations(rows) if values["window"] else rows
 

@@ -42,7 +42,7 @@ def _lines(model: ModelFile) -> list[str]:
     held_out = model.scores.get("expected")
     if held_out:
         lines.append(
-            "held out: nothing, so that its own score is unknown; its epochs and calibration follow from "
+            "held out: nothing, so that its own score is unknown; what else dev would decide follows from "
             f"{talk.counted(held_out['trainings'], 'training')} that held clips out"
         )
         lines.append(f"expected: {expected(held_out)}{adapted}")
@@ -58,11 +58,11 @@ def _lines(model: ModelFile) -> list[str]:
 
 def expected(figures: dict[str, Any]) -> str:
     """Return the figure that a model trained on all clips is expected to have, and whose it is."""
-    low, high = figures["low"], figures["high"]
+    figure = f"{figures['uar']:.1f} % {talk.bounds(figures['interval'])}"
     who = talk.counted(figures["speakers"], "speaker") if figures["speakers"] else "unknown speakers"
     clips, protocol = talk.counted(figures["clips"], "clip"), figures["protocol"]
     division = f"LEAKY: {protocol}" if protocols.named(protocol).is_leaky else protocol
-    return f"about UAR {figures['uar']:.1f} % [{low:.1f}, {high:.1f}], as on {clips} of {who} held out, {division}"
+    return f"about UAR {figure}, as on {clips} of {who} held out, {division}"
 
 
 def _feature(item: tuple[str, Any]) -> str:

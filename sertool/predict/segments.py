@@ -11,7 +11,7 @@ ROUNDING = 0.0015  # seconds that rounding to thousandths may leave between wind
 
 @dataclass
 class Segment:
-    """A row that later windows may extend."""
+    """A row that later windows may extend; its probabilities are the means of its windows."""
 
     row: Row
     seconds: float  # of its windows together
@@ -19,14 +19,19 @@ class Segment:
 
 
 def merged(rows: Iterator[Row], labels: Sequence[str]) -> Iterator[Row]:
-    """Merge neighbouring windows of one answer into a row; overlapping windows of different answers meet in the middle.
+    """Merge neighbouring windows of one answer into a row."""
+    return (segment.row for segment in segmented(rows, labels))
 
-    Each channel has its own current row, and rows come out in the order in which they begin.
+
+def segmented(rows: Iterator[Row], labels: Sequence[str]) -> Iterator[Segment]:
+    """Yield segments of neighbouring windows of one answer; those of different answers meet in the middle of overlaps.
+
+    Each channel has its own current segment, and segments come out in the order in which they begin.
     """
-    begun: deque[Row] = deque()
+    begun: deque[Segment] = deque()
     last: dict[int | None, Segment] = {}  # by channel
     for row in rows:
-        if begun and begun[-1]["clip"] != row["clip"]:
+        if begun and begun[-1].row["clip"] != row["clip"]:
             yield from begun
             begun, last = deque(), {}
         side = row.get("channel")
@@ -37,8 +42,8 @@ def merged(rows: Iterator[Row], labels: Sequence[str]) -> Iterator[Row]:
                 continue
             _split_overlap(before.row, row)
         last[side] = own
-        begun.append(row)
-        while begun[0] is not last[begun[0].get("channel")].row:
+        begun.append(own)
+        while begun[0] is not last[begun[0].row.get("channel")]:
             yield begun.popleft()
     yield from begun
 

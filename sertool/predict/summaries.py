@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sertool.manifests.columns import Row
+from sertool.predict import segments
+from sertool.predict.segments import Segment
 
 PAUSES = ("silent", "too-short")  # these windows are no faults of a clip, of which others are judged
 
@@ -18,6 +20,7 @@ class Sum:
     end: float | None = None
     last: float = 0.0  # where its latest segment begins
     judged: float = 0.0  # seconds
+    of_windows: float = 0.0  # seconds of its answered windows, each of them counted in full where they overlap
     silent: float = 0.0
     of_emotion: dict[str | None, float] = field(default_factory=lambda: defaultdict(float))  # seconds by answer
     weighted: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # probabilities times seconds
@@ -30,29 +33,36 @@ def columns_of(labels: Sequence[str]) -> list[str]:
 
 
 def summed_up(rows: Iterator[Row], labels: Sequence[str], threshold: float) -> Iterator[Row]:
-    """Yield a row for each clip and channel once the next clip begins; `rows` are merged, so no two overlap."""
+    """Yield a row for each clip and channel once the first segment of the next clip is known.
+
+    Times are those of segments, in which no moment counts twice; probabilities are means of windows, so that no
+    threshold changes them.
+    """
     sums: dict[int | None, Sum] = {}  # by channel
     clip: str | None = None
-    for row in rows:
+    for segment in segments.segmented(rows, labels):
+        row = segment.row
         side, start = row.get("channel"), row.get("start") or 0.0
         if row["clip"] != clip or (side in sums and start <= sums[side].last):  # the same clip was named again
             yield from _summaries(sums, labels, threshold)
             sums, clip = {}, row["clip"]
         own = sums.setdefault(side, Sum(row, row.get("start")))
         own.last = start
-        _add(own, row, labels)
+        _add(own, segment, labels)
     yield from _summaries(sums, labels, threshold)
 
 
-def _add(own: Sum, row: Row, labels: Sequence[str]) -> None:
+def _add(own: Sum, segment: Segment, labels: Sequence[str]) -> None:
+    row = segment.row
     seconds = row["end"] - row["start"] if "end" in row else 0.0
     own.end = row.get("end", own.end)
     if row.get("confidence") is not None:
         own.row = own.row if own.judged else row
         own.judged += seconds
+        own.of_windows += segment.seconds
         own.of_emotion[row["predicted"]] += seconds
         for label in labels:
-            own.weighted[label] += seconds * row[f"p_{label}"]
+            own.weighted[label] += segment.seconds * row[f"p_{label}"]
     elif row.get("issue") == "silent":
         own.silent += seconds
     if row.get("issue") not in (None, *PAUSES):
@@ -72,7 +82,7 @@ def _summary(own: Sum, fault: str | None, labels: Sequence[str], threshold: floa
     said = own.row | times | {"judged": round(own.judged, 3), "silent": round(own.silent, 3)}
     if not own.judged:
         return said | {"issue": fault or own.row.get("issue")}
-    means = {label: own.weighted[label] / own.judged for label in labels}
+    means = {label: own.weighted[label] / own.of_windows for label in labels}
     best = max(means, key=means.__getitem__)
     answer = {"issue": fault, "predicted": best if means[best] >= threshold else None, "confidence": means[best]}
     shares = {f"share_{label}": own.of_emotion[label] / own.judged for label in labels}

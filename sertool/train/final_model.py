@@ -95,9 +95,8 @@ def _expected(answered: Answered) -> dict[str, Any]:
     table, protocol = merging.stacked([rows for _, rows in answered]), answered[0][0].protocol
     emotions = sorted({word for word, _ in manifest.counts(table, "emotion")})
     result = optimism.result(protocol or "", table, emotions)
-    low, high = result.uar.interval
     return {
-        "uar": result.uar.value, "low": low, "high": high, "clips": result.clips, "speakers": result.speakers,
+        "uar": result.uar.value, "interval": result.uar.interval, "clips": result.clips, "speakers": result.speakers,
         "protocol": protocol, "trainings": len(answered),
     }  # fmt: skip
 

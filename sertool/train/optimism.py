@@ -21,14 +21,13 @@ class Resampled(NamedTuple):
     drawn: np.ndarray
 
     @property
-    def interval(self) -> tuple[float, float]:
-        """The bounds of the 95 % interval."""
+    def interval(self) -> tuple[float, float] | None:
+        """The bounds of the 95 % interval; None where all resamples are alike, as in eval."""
         low, high = metrics.interval(self.drawn)
-        return float(low), float(high)
+        return None if np.isclose(low, high) else (float(low), float(high))
 
     def __str__(self) -> str:
-        low, high = self.interval
-        return f"{self.value:.1f} [{low:.1f}, {high:.1f}]"
+        return f"{self.value:.1f} {talk.bounds(self.interval)}"
 
     def difference_text(self, other: "Resampled") -> str:
         """Return by how much it is greater than another, in words."""

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from running import sertool
 
-from sertool.predict import segments, summaries
+from sertool.predict import summaries
 
 LABELS = ["sad", "happy"]
 
@@ -26,7 +26,7 @@ def silent(start: float, end: float, clip: str = "a", **more: object) -> dict[st
 
 
 def summed_up(*rows: dict[str, object], threshold: float = 0.0) -> list[dict[str, object]]:
-    return [*summaries.summed_up(segments.merged(iter(rows), LABELS), LABELS, threshold)]
+    return [*summaries.summed_up(iter(rows), LABELS, threshold)]
 
 
 def test_summary_times_shares_and_means_are_weighted_by_seconds() -> None:
@@ -47,6 +47,14 @@ def test_time_below_the_threshold_is_judged_but_has_no_emotion() -> None:
     unsure = answer(0, 1, 0.6) | {"predicted": None}
     (row,) = summed_up(unsure, answer(1, 2, 0.9), threshold=0.8)
     assert (row["judged"], row["share_happy"], row["predicted"]) == (2, 0.5, None)
+
+
+def test_threshold_changes_no_mean_probability() -> None:
+    sure = [0.9, 0.3, 0.6, 0.8, 0.4]
+    windows = [answer(at, at + 2, happy) for at, happy in enumerate(sure)]
+    (row,) = summed_up(*[dict(window) for window in windows])
+    (strict,) = summed_up(*[window | {"predicted": None} for window in windows], threshold=1.0)
+    assert row["p_happy"] == pytest.approx(np.mean(sure)) == pytest.approx(strict["p_happy"])
 
 
 def test_each_channel_has_a_summary_row_and_truncation_marks_all() -> None:
@@ -71,16 +79,17 @@ def test_clip_given_twice_has_two_summary_rows() -> None:
     assert [row["judged"] for row in summed_up(answer(0, 1, 0.9), answer(1, 2, 0.9), answer(0, 1, 0.9))] == [2, 1]
 
 
-def test_summary_row_is_emitted_when_the_next_clip_begins() -> None:
+def test_summary_row_is_emitted_with_the_first_segment_of_the_next_clip() -> None:
     taken: list[str] = []
 
     def rows() -> Iterator[dict[str, object]]:
         for clip in "abc":
-            taken.append(clip)
-            yield answer(0, 1, 0.9, clip)
+            for start, happy in enumerate((0.9, 0.1)):
+                taken.append(clip)
+                yield answer(start, start + 1, happy, clip)
 
     next(summaries.summed_up(rows(), LABELS, 0.0))
-    assert taken == ["a", "b"]
+    assert taken == ["a", "a", "b", "b"]
 
 
 def test_folder_of_stereo_calls_gives_one_summary_row_per_channel(tree: Path, tmp_path: Path) -> None:

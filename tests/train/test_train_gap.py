@@ -86,7 +86,7 @@ def _gap(capsys: pytest.CaptureFixture[str], leaky: manifest.Table, honest: mani
 
 def test_optimism_gap_covers_only_emotions_that_both_sides_hold_out(capsys: pytest.CaptureFixture[str]) -> None:
     said = _gap(capsys, _held_out(8, 9, ("sad", "happy", "fear")), _held_out(8, 6))
-    assert "optimism gap +30.0 [+30.0, +30.0] points of UAR: 90.0 [90.0, 90.0] of 160 clips of 8 speakers under" in said
+    assert "optimism gap +30.0 [+30.0, +30.0] points of UAR: 90.0 [-, -] of 160 clips of 8 speakers under" in said
     assert "bootstrap over speakers; figures of what both hold out: happy, sad" in said
     assert "both hold out" not in _gap(capsys, _held_out(8, 9), _held_out(8, 6))
     assert "no emotion in common" in _gap(capsys, _held_out(8, 9, ("fear",)), _held_out(8, 6))
@@ -98,13 +98,13 @@ def test_optimism_gap_is_also_given_in_clip_weighted_accuracy(
     rarer = merging.stacked([_held_out(8, 9, ("sad",)), _held_out(8, 6, ("happy",)), _held_out(8, 6, ("happy",))])
     rarer = manifest.with_column(rarer, "clip", [f"{place}" for place in range(len(rarer))])
     said = _gap(capsys, rarer, _held_out(8, 5))
-    assert "+25.0 [+25.0, +25.0] points of UAR: 75.0 [75.0, 75.0] of 240 clips" in said
-    assert "  +20.0 [+20.0, +20.0] points of accuracy: 70.0 [70.0, 70.0], 50.0 [50.0, 50.0]\n" in said
+    assert "+25.0 [+25.0, +25.0] points of UAR: 75.0 [-, -] of 240 clips" in said
+    assert "  +20.0 [+20.0, +20.0] points of accuracy: 70.0 [-, -], 50.0 [-, -]\n" in said
 
 
 def test_an_optimism_gap_is_over_the_same_emotions_in_every_resample(capsys: pytest.CaptureFixture[str]) -> None:
     one_is_afraid = merging.stacked([_held_out(8, 9), _held_out(1, 0, ("fear",))])
-    assert "UAR: 60.0 [60.0, 60.0] of 170 clips of 8 speakers" in _gap(capsys, one_is_afraid, one_is_afraid)
+    assert "UAR: 60.0 [-, -] of 170 clips of 8 speakers" in _gap(capsys, one_is_afraid, one_is_afraid)
 
 
 def test_optimism_gap_states_where_clips_are_resampled_instead_of_speakers(capsys: pytest.CaptureFixture[str]) -> None:
