@@ -142,7 +142,7 @@ def test_ece_intervals_cover_the_true_value_at_their_nominal_rate(boast: float, 
     assert held >= 51  # nine in ten, less what 60 throws may lack
 
 
-def test_the_interval_of_the_ece_of_a_boaster_is_narrow_and_mostly_above_zero() -> None:
+def test_ece_interval_of_an_overconfident_model_is_narrow_and_mostly_positive() -> None:
     _, low, high = np.transpose([ece_with_bounds(0.1, 400, seed) for seed in range(30)])
     assert (low > 0).mean() > 0.6
     assert (high - low).mean() < 0.1

@@ -116,7 +116,7 @@ def test_renamed_clip_is_recognised_by_audio_or_file_and_identifies_its_speaker(
     }  # fmt: skip
 
 
-def test_a_sound_that_is_in_several_parts_of_a_run_counts_as_trained_on(tmp_path: Path) -> None:
+def test_audio_in_several_parts_of_a_run_counts_as_trained_on(tmp_path: Path) -> None:
     held = {part: Part("1", "same", split=part) for part in ("test", "train", "dev")} | {"left out": Part("1", "same")}
     (tmp_path / "run").mkdir()
     manifest_io.write(files_of(held, "here"), str(tmp_path / "run" / run_folder.DIVISION), "parquet")

@@ -114,7 +114,7 @@ REAL = completions.read(cli)
 
 @pytest.mark.parametrize("script", ["man/generate.py", "completions/generate.py"])
 @pytest.mark.parametrize("surroundings", [{}, {"COLUMNS": "30", "LC_ALL": "C", "PYTHONHASHSEED": "1"}])
-def test_the_files_are_fresh_wherever_they_are_made(script, surroundings):
+def test_generated_files_are_up_to_date_in_any_environment(script, surroundings):
     environment = {**os.environ, **surroundings}
     done = subprocess.run(
         [sys.executable, script, "--check"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
@@ -122,7 +122,7 @@ def test_the_files_are_fresh_wherever_they_are_made(script, surroundings):
     assert done.returncode == 0, done.stderr
 
 
-def test_every_file_is_installed_where_systems_look():
+def test_pages_and_completions_are_installed_in_standard_locations():
     tomllib = pytest.importorskip("tomllib")
     setup = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["data-files"]
     assert setup == {
@@ -133,7 +133,7 @@ def test_every_file_is_installed_where_systems_look():
     }
 
 
-def test_check_names_what_is_stale_and_touches_nothing(tmp_path, monkeypatch, capsys):
+def test_check_lists_stale_files_without_changing_them(tmp_path, monkeypatch, capsys):
     (tmp_path / "a.1").write_text("old")
     (tmp_path / "removed.1").write_text("of a command that is no more")
     monkeypatch.setattr(sys, "argv", ["generate.py", "--check"])
@@ -166,7 +166,7 @@ PAGES = {**man.pages(REAL, __version__), **{f"toy:{name}": text for name, text i
 
 @pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed")
 @pytest.mark.parametrize("name", PAGES)
-def test_man_shows_every_page_without_a_warning(name, tmp_path):
+def test_man_renders_every_page_without_a_warning(name, tmp_path):
     page = tmp_path / name.removeprefix("toy:")
     page.write_text(PAGES[name], encoding="utf-8")
     for width in (60, 80, 132):
@@ -175,7 +175,7 @@ def test_man_shows_every_page_without_a_warning(name, tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed")
-def test_a_page_shows_the_text_as_it_was_written(tmp_path):
+def test_man_page_preserves_the_help_text_and_its_layout(tmp_path):
     page = tmp_path / "sertool-index.1"
     page.write_text(PAGES["toy:sertool-index.1"], encoding="utf-8")
     text = rendered(page)
@@ -191,7 +191,7 @@ def test_a_page_shows_the_text_as_it_was_written(tmp_path):
     assert "--secret" not in text
 
 
-def test_the_page_of_the_tool_lists_the_commands_that_are_shown():
+def test_main_man_page_lists_only_visible_commands():
     page = PAGES["toy:sertool.1"]
     assert [name for name in ("fetch", "index", "hidden") if rf"sertool\-{name}" in page] == ["fetch", "index"]
     assert page.index(".SH NOTES") < page.index("A note that ends.") < page.index(".SH EXAMPLES")
@@ -315,18 +315,18 @@ LINES = {
 
 
 @pytest.mark.parametrize("typed", LINES)
-def test_a_shell_completes_what_is_typed(terminals, typed):
+def test_shell_completes_partial_input(terminals, typed):
     assert terminals["toy"].line(typed + TAB) == LINES[typed]
 
 
-def test_words_with_commas_go_on_and_come_once(terminals):
+def test_comma_separated_values_are_completed_without_repeats(terminals):
     comma = "," if terminals["shell"] == "zsh" else ""
     assert terminals["toy"].line(f"sertool index --names=f0,mf{TAB}") == f"sertool index --names=f0,mfcc{comma}"
     every = terminals["toy"].line(f"sertool index --names mel,{EVERY}")
     assert sorted(every.rstrip(", ").split()[3:]) == ["mel,f0", "mel,mfcc"]
 
 
-def test_folders_are_offered_where_only_a_folder_can_be(terminals):
+def test_only_folders_are_offered_where_a_folder_is_required(terminals):
     every = terminals["toy"].line(f"sertool index --into f{EVERY}")
     assert every.replace("/", "").rstrip() == r"sertool index --into fold folder\ a"
 
@@ -337,7 +337,7 @@ def option_words(command: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("command", REAL.commands, ids=lambda command: command.name)
-def test_a_shell_offers_every_option_of_a_command(terminals, command):
+def test_shell_offers_every_option_of_a_command(terminals, command):
     every = terminals["real"].line(f"sertool {command.name} --{EVERY}")
     assert sorted(word.removesuffix("=") for word in every.split()[2:]) == option_words(command)
 
@@ -378,11 +378,11 @@ def fish(tree: Any, typed: str, home: Path) -> dict[str, str]:
         ("sertool nothing ", []),
     ],
 )
-def test_fish_completes_what_is_typed(typed, offered, tmp_path):
+def test_fish_completes_partial_input(typed, offered, tmp_path):
     assert sorted(fish(TOY, typed, furnish(tmp_path))) == offered
 
 
-def test_fish_explains_what_it_offers(tmp_path):
+def test_fish_shows_a_description_for_each_completion(tmp_path):
     assert fish(TOY, "sertool fe", tmp_path) == {"fetch": "Fetch a corpus"}
     assert fish(TOY, "sertool index --cor", tmp_path) == {"--corpus": "Which corpus it's [from]: $HOME `x`."}
     assert fish(TOY, "sertool index --names me", tmp_path) == {"mel": "Log-mel: the [power] in bands"}
@@ -396,20 +396,20 @@ def test_fish_offers_every_option_of_a_command(command, tmp_path):
 # README.
 
 
-def test_readme_shows_the_records_as_they_were_measured():
+def test_readme_table_of_records_matches_the_measurements():
     held = json.loads(records.HELD.read_text(encoding="utf-8"))
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert held.keys() <= records.RECORDS.keys()
     assert records.with_table(text, held) == text
 
 
-def test_readme_shows_the_conditions_as_they_were_measured():
+def test_readme_tables_of_conditions_match_the_measurements():
     held = json.loads(conditions.HELD.read_text(encoding="utf-8"))
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert conditions.with_tables(text, held) == text
 
 
-def test_readme_shows_the_optimism_of_published_systems_as_it_was_measured():
+def test_readme_table_of_published_systems_matches_the_measured_optimism():
     held = json.loads(gaps.HELD.read_text(encoding="utf-8"))
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert held.keys() <= gaps.SYSTEMS.keys()

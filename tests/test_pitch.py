@@ -47,37 +47,37 @@ def voices(count: int) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("rate", [8000, 16000, 48000])
 @pytest.mark.parametrize("frequency", [80.0, 123.4, 210.0, 440.0])
-def test_a_tone_has_its_own_pitch_in_every_frame(frequency, rate):
+def test_steady_tone_gets_its_pitch_in_every_frame(frequency, rate):
     rows = heard(harmonics(np.full(rate // 2, frequency), rate), rate)[3:-3]
     assert len(rows) > 1
     assert rows[:, VOICED].all()
     np.testing.assert_allclose(rows[:, F0], frequency, rtol=0.0065)  # a bin and a little: they are .6 % apart
 
 
-def test_a_pure_tone_under_a_little_noise_keeps_its_pitch():
+def test_pure_tone_with_slight_noise_keeps_its_pitch():
     rows = heard(0.3 * np.sin(2 * np.pi * 200 * np.arange(RATE) / RATE) + noise(RATE, 0.003))[3:-3]
     np.testing.assert_allclose(rows[:, F0], 200, rtol=0.005)
 
 
-def test_a_glide_is_followed_up_and_down():
+def test_pitch_follows_a_rising_and_falling_glide():
     frequency = 180 * 2 ** (0.7 * np.sin(2 * np.pi * np.arange(3 * RATE) / (3 * RATE)))
     rows = heard(harmonics(frequency))[3:-3]
     assert rows[:, VOICED].all()
     np.testing.assert_allclose(rows[:, F0], frequency[512 * np.arange(3, 3 + len(rows))], rtol=0.012)
 
 
-def test_voicing_begins_and_ends_with_the_voice():
+def test_voiced_frames_begin_and_end_with_the_voice():
     wave = np.concatenate([np.zeros(RATE), harmonics(np.full(RATE, 150.0)), np.zeros(RATE)])
     voiced = np.flatnonzero(heard(wave)[:, VOICED])
     assert np.array_equal(voiced, np.arange(voiced[0], voiced[-1] + 1))
     np.testing.assert_allclose(voiced[[0, -1]] * 512, [RATE, 2 * RATE], atol=1024)
 
 
-def test_silence_is_unvoiced_without_doubt():
+def test_silence_is_unvoiced_with_zero_voicing_probability():
     assert not heard(np.zeros(RATE)).any()
 
 
-def test_noise_is_hardly_ever_probably_voiced():
+def test_noise_gets_a_low_voicing_probability():
     assert heard(noise(4 * RATE))[:, VOICING].max() < 0.1
 
 
@@ -101,7 +101,7 @@ EDGES = {
 
 @pytest.mark.parametrize("name", EDGES)
 @pytest.mark.parametrize("center", [True, False])
-def test_every_clip_has_a_row_for_every_hop_and_no_row_is_odd(name, center):
+def test_every_hop_gets_a_valid_row_even_for_unusual_signals(name, center):
     rows = heard(EDGES[name], center=center)
     samples = len(EDGES[name])
     assert rows.shape == (1 + (samples if center else max(0, samples - 2048)) // 512, 3)
@@ -117,7 +117,7 @@ def test_loudness_does_not_change_pitch():
     assert np.array_equal(heard(wave), heard(wave / 1024))
 
 
-def test_a_clip_alone_equals_itself_in_company_bit_for_bit():
+def test_clip_features_are_bit_identical_alone_and_in_a_batch():
     waves = [torch.from_numpy(wave) for wave in [*voices(4), np.zeros(1, np.float32), voices(1)[0][:3000]]]
     feature = pitch.Feature(pitch.Settings(), RATE)
     together = feature.clips(waves)
@@ -127,7 +127,7 @@ def test_a_clip_alone_equals_itself_in_company_bit_for_bit():
         assert torch.equal(rows, again)
 
 
-def test_a_long_clip_in_blocks_equals_the_whole(monkeypatch):
+def test_long_clip_computed_in_blocks_equals_the_whole(monkeypatch):
     wave = np.concatenate([np.concatenate(voices(4)), np.zeros(20000), noise(20000)])
     whole = heard(wave)
     for block in (1, 7, 64, len(whole) - 1, len(whole)):
@@ -150,7 +150,7 @@ def test_a_long_clip_in_blocks_equals_the_whole(monkeypatch):
         ({"switch_prob": 1.0}, "switch_prob"),
     ],
 )
-def test_settings_that_cannot_be_are_refused_in_one_line(settings, word):
+def test_invalid_settings_are_refused_in_one_line(settings, word):
     with pytest.raises(UsageError, match=word) as refused:
         pitch.Feature(features.settings("pitch", settings), RATE)
     assert "\n" not in str(refused.value)
@@ -170,7 +170,7 @@ OTHER = {
 
 @pytest.mark.parametrize("rate", [RATE, 22050])
 @pytest.mark.parametrize("name", OTHER)
-def test_fast_equals_the_definition(name, rate):
+def test_fast_computation_matches_the_definition(name, rate):
     voice = synth.voice(3, "angry", 5, rate=rate)[: rate // 2]
     wave = np.concatenate([voice, np.zeros(4000), noise(4000), voice[::2] * 0.01]).astype(np.float32)
     slow = pitch.definition(wave, rate, pitch.Settings(**OTHER[name]))
@@ -179,12 +179,12 @@ def test_fast_equals_the_definition(name, rate):
 
 
 @pytest.mark.parametrize("name", EDGES)
-def test_fast_equals_the_definition_at_the_edges(name):
+def test_fast_computation_matches_the_definition_for_unusual_signals(name):
     wave = EDGES[name].astype(np.float32)
     np.testing.assert_allclose(heard(wave), pitch.definition(wave, RATE, pitch.Settings()), rtol=1e-6, atol=1e-7)
 
 
-def test_troughs_share_what_the_thresholds_above_them_have():
+def test_troughs_share_the_probability_of_the_thresholds_above_them():
     prior = pyin.Prior(100, (2, 18), 2.0, 0.01)
     height = np.array([0.30, 0.055, 0.12, 0.70, 0.02])
     shares = prior.probabilities(np.array([0, 0, 0, 1, 2]), height, np.array([False, True, False, True, True]))
@@ -207,7 +207,7 @@ def test_troughs_share_what_the_thresholds_above_them_have():
         [3, 2, 1.1, 1, 4, 3, 2.5, 2.9],
     ],
 )
-def test_candidates_are_those_of_the_definition(shape, level):
+def test_pitch_candidates_match_the_definition(shape, level):
     row = (level * (1 + np.array(shape))).astype(np.float32)
     settings, grid = pitch.Settings(), pyin.Grid(2000, 65.0, 600.0, 10)
     found = pyin.candidates(row[None], grid, pyin.Prior(100, (2, 18), 2.0, 0.01))
@@ -218,14 +218,14 @@ def test_candidates_are_those_of_the_definition(shape, level):
     assert np.array_equal(found.probability, list(expected.values()))  # in float32, so that 1 - 1 is 0
 
 
-def test_of_equally_likely_paths_the_voiced_is_taken():
+def test_voiced_path_is_preferred_when_paths_are_equally_likely():
     voicing = np.array([1.0, 1.0, 0.0])  # surely voiced, surely voiced though at no pitch, surely not
     found = pyin.Candidates(np.array([0]), np.array([0]), np.ones(1), voicing)
     assert list(pyin.Lattice(1, 0, 0.01).path(found)) == [0, 0, 1]
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_no_path_is_likelier_than_the_one_found(seed):
+def test_decoded_path_is_the_most_likely_one(seed):
     rng, bins, reach, switch, frames = np.random.default_rng(seed), 3, 1, 0.1, 5
     offered = np.where(rng.random((frames, bins)) < 0.5, rng.random((frames, bins)) ** 3 / bins, 0)
     if seed % 2:  # frames that are surely voiced, further apart than pitch can move: the least bad way is through 2
@@ -266,7 +266,7 @@ def agreement(waves: list[np.ndarray], rate: int, hop: int = 512) -> tuple[float
     ("rate", "hop"),
     [(16000, 512), pytest.param(16000, 160, marks=pytest.mark.slow), pytest.param(24414, 512, marks=pytest.mark.slow)],
 )
-def test_synthetic_voices_get_the_pitch_that_librosa_gives_them(rate, hop):
+def test_pitch_of_synthetic_voices_agrees_with_librosa(rate, hop):
     waves = [synth.voice(n, emotion, n, rate=rate) for n, emotion in enumerate(["neutral", "angry"])]
     waves = [np.concatenate([wave, noise(4000, 0.02, n).astype(np.float32)]) for n, wave in enumerate(waves)]
     voicing, near = agreement(waves, rate, hop)
@@ -277,7 +277,7 @@ def test_synthetic_voices_get_the_pitch_that_librosa_gives_them(rate, hop):
 @pytest.mark.slow
 @pytest.mark.corpora
 @pytest.mark.skipif(not CLIPS.is_dir(), reason="the corpora are not here")
-def test_real_voices_get_the_pitch_that_librosa_gives_them():
+def test_pitch_of_real_voices_agrees_with_librosa():
     paths = sorted(CLIPS.iterdir())
     voicing, near = agreement([audio.decode(str(path), audio.Cut())[0] for path in paths[:: len(paths) // 20]], RATE)
     assert voicing >= 0.98

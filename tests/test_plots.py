@@ -43,13 +43,13 @@ def draw(figures: list, clip: Path, *words: str) -> dict:
     return {axis.get_title(loc="left").partition(" ")[0]: axis for axis in figures[-1].axes}
 
 
-def test_the_title_of_a_panel_speaks_of_no_options(figures, tone):
+def test_panel_title_does_not_mention_options(figures, tone):
     title = draw(figures, tone, "--pitch")["Pitch:"].get_title(loc="left")
     assert title == "Pitch: f0 in Hz (0 where unvoiced), whether and how surely voiced"
 
 
 @pytest.mark.parametrize("suffix", STARTS)
-def test_a_clip_is_drawn_and_nothing_is_stored(tone, tmp_path, monkeypatch, suffix):
+def test_plotting_a_clip_stores_no_features(tone, tmp_path, monkeypatch, suffix):
     monkeypatch.chdir(tmp_path)
     done = sertool("featurize", tone, "--mel", "--rms", "--plot", tmp_path / f"p{suffix}")
     assert (done.code, done.out) == (0, b"")
@@ -71,7 +71,7 @@ def test_every_feature_can_be_drawn(voices, tmp_path, words):
 
 
 @pytest.mark.slow
-def test_a_silent_clip_and_a_short_one_can_be_drawn(tmp_path):
+def test_silent_and_short_clips_can_be_drawn(tmp_path):
     encoding.write(tmp_path / "neutral" / "a.wav", np.zeros(16_000), 16_000)
     encoding.write(tmp_path / "neutral" / "b.wav", np.ones(900) * 0.1, 16_000)
     for name in ("a", "b"):
@@ -82,14 +82,14 @@ def test_a_silent_clip_and_a_short_one_can_be_drawn(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("decibels", "largest"), [(-20, 0.5), (5, 0.5 * 10 ** (5 / 20))])
-def test_waveforms_beside_each_other_share_limits_that_hold_both(tone, tmp_path, figures, decibels, largest):
+def test_waveforms_drawn_together_share_axis_limits(tone, tmp_path, figures, decibels, largest):
     done = sertool("augment", tone, "--gain", decibels, "--plot", tmp_path / "p.png")
     assert done.code == 0, done.err
     for axis in figures[-1].axes[:2]:
         assert axis.get_ylim() == pytest.approx((-1.05 * largest, 1.05 * largest), rel=1e-3)
 
 
-def test_a_tone_is_brightest_beside_its_frequency(tone, figures):
+def test_tone_is_brightest_at_its_frequency(tone, figures):
     axis = draw(figures, tone, "--mel")["Log-mel"]
     values = axis.collections[0].get_array()
     places = dict(zip((text.get_text() for text in axis.get_yticklabels()), axis.get_yticks(), strict=True))
@@ -97,7 +97,7 @@ def test_a_tone_is_brightest_beside_its_frequency(tone, figures):
         assert abs(values[:, row].argmax() + 0.5 - places[mark]) <= 1.5
 
 
-def test_what_happens_lies_at_its_time(tone, figures):
+def test_plotted_values_align_with_the_time_axis(tone, figures):
     axes = draw(figures, tone, "--zcr", "--mel")
     assert all(axes[name].get_xlim() == (0, 3) for name in ("Waveform", "Zero-crossing", "Log-mel"))
     (line,) = axes["Zero-crossing"].lines
@@ -109,7 +109,7 @@ def test_what_happens_lies_at_its_time(tone, figures):
     assert edges[0] < 0 < edges[1]
 
 
-def test_pitch_is_drawn_where_there_is_one(tone, figures):
+def test_pitch_is_drawn_in_voiced_frames(tone, figures):
     axis = draw(figures, tone, "--pitch")["Pitch:"]
     times, pitch = axis.lines[0].get_data()
     assert np.isclose(np.nanmedian(pitch[times > 1.7]), 250, rtol=0.01)
@@ -120,25 +120,25 @@ def test_pitch_is_drawn_where_there_is_one(tone, figures):
 @pytest.mark.parametrize(
     ("words", "label"), [((), "dB"), (("--mel-scale", "log"), "log power"), (("--normalize", "z-score"), "normalised")]
 )
-def test_colours_say_their_unit(tone, figures, words, label):
+def test_colour_scale_names_its_unit(tone, figures, words, label):
     draw(figures, tone, "--mel", *words)
     assert label in [axis.get_ylabel() for axis in figures[-1].axes]
 
 
-def test_statistics_are_bars_with_their_names(tone, figures):
+def test_statistics_are_drawn_as_labelled_bars(tone, figures):
     axis = draw(figures, tone, "--rms", "--stats", "mean,max")["Root"]
     assert [text.get_text() for text in axis.get_xticklabels()] == ["rms_mean", "rms_max"]
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["mean", "max"]
 
 
-def test_a_picture_of_a_kind_that_is_not_drawn_is_refused(tone, tmp_path):
+def test_unsupported_picture_format_is_refused(tone, tmp_path):
     done = sertool("featurize", tone, "--mel", "--plot", tmp_path / "p.jpg")
     assert done.code == 2
     assert ".png, .pdf, .svg" in done.err
     assert not (tmp_path / "p.jpg").exists()
 
 
-def test_matplotlib_without_a_home_says_nothing():
+def test_matplotlib_prints_no_warning_without_a_config_folder():
     code = "from sertool.drawings import pictures; pictures.pyplot()"
     settings = {**os.environ, "MPLCONFIGDIR": os.devnull, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     done = subprocess.run([sys.executable, "-c", code], env=settings, capture_output=True, text=True, check=True)

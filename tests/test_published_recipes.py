@@ -142,7 +142,7 @@ def of(held: Any, names: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_a_recipe_is_what_was_published(name: str) -> None:
+def test_recipe_has_every_published_value(name: str) -> None:
     said, held = dict(SYSTEMS[name]), RECIPES[name]
     training, settings = said.pop("training", {}), said.pop("settings", {})
     assert {word: held.get(word) for word in said} == said
@@ -151,7 +151,7 @@ def test_a_recipe_is_what_was_published(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FEATURES)
-def test_a_presets_features_are_what_was_published(name: str) -> None:
+def test_preset_features_have_every_published_value(name: str) -> None:
     said, made = dict(FEATURES[name]), preparing.of_preset(name)
     wave, normalize, stats = said.pop("wave", {}), said.pop("normalize", ()), said.pop("stats", None)
     assert of(made.wave, wave) == wave
@@ -161,7 +161,7 @@ def test_a_presets_features_are_what_was_published(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_what_a_publication_leaves_open_is_called_ours_and_nothing_else_is(name: str) -> None:
+def test_recipe_marks_only_unpublished_values_as_ours(name: str) -> None:
     said, held = SYSTEMS[name], RECIPES[name]
     for part in ("training", "settings"):
         published = said.get(part, {}).keys()
@@ -174,7 +174,7 @@ def test_what_a_publication_leaves_open_is_called_ours_and_nothing_else_is(name:
 
 
 @pytest.mark.parametrize("name", FEATURES)
-def test_of_features_too(name: str) -> None:
+def test_preset_marks_only_unpublished_values_as_ours(name: str) -> None:
     said, preset = FEATURES[name], PRESETS[name]
     published = {word for part in said.values() if isinstance(part, dict) for word in part} | said.keys()
     for word in preset["options"]:
@@ -182,13 +182,13 @@ def test_of_features_too(name: str) -> None:
         assert (own in published) != (word in preset["ours"]), word
 
 
-def test_no_recipe_of_a_published_system_and_no_preset_of_one_is_forgotten_here() -> None:
+def test_every_published_recipe_and_preset_is_covered_by_these_tests() -> None:
     assert {name for name in RECIPES if name.endswith(("-a", "-b", "-c", "-d", "-e"))} == SYSTEMS.keys()
     assert {RECIPES[name]["preset"] for name in SYSTEMS} <= FEATURES.keys()
 
 
 @pytest.mark.parametrize("name", ["acnt-e", "cnn-mfcc-a", "resnet50-d"])
-def test_a_network_takes_all_of_its_features_seconds(name: str) -> None:
+def test_network_takes_as_many_frames_as_its_preset_makes(name: str) -> None:
     held, made = RECIPES[name], preparing.of_preset(RECIPES[name]["preset"])
     (feature,) = made.features.values()
     settings = models.settings(held["model"], held.get("settings", {}))

@@ -38,7 +38,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory, small_encoders: Path) -> Pat
 
 @pytest.mark.usefixtures("small_encoders")
 @pytest.mark.parametrize("name", TRIED)
-def test_a_recipe_names_what_there_is(name: str) -> None:
+def test_recipe_refers_only_to_existing_models_presets_and_protocols(name: str) -> None:
     held = RECIPES[name]
     assert {"about", "model", "preset", "protocol"} <= held.keys()
     optional = {"scale", "training", "settings", "select", "reduce", "ours"}
@@ -52,7 +52,7 @@ def test_a_recipe_names_what_there_is(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TRIED)
-def test_a_recipe_is_one_command_line(name: str, clips: Path, tmp_path: Path) -> None:
+def test_recipe_trains_and_evaluates_from_one_command_line(name: str, clips: Path, tmp_path: Path) -> None:
     words = SMALL.get(RECIPES[name]["model"], ())
     once = hasattr(models.load(RECIPES[name]["model"]).Model, "fit")
     epochs = () if once else ("--epochs", 1)
@@ -75,7 +75,7 @@ def test_a_recipe_is_one_command_line(name: str, clips: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_each_value_of_a_recipe_is_listed_as_the_option_that_gives_it(name: str) -> None:
+def test_every_recipe_value_is_listed_under_its_option(name: str) -> None:
     held, preset = RECIPES[name], PRESETS[RECIPES[name]["preset"]]
     done = sertool("train", "--list", "--recipe", name)
     assert (done.code, done.err) == (0, "")
@@ -100,7 +100,7 @@ def shown(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
 
 
-def test_what_a_publication_leaves_open_is_listed_as_ours() -> None:
+def test_unpublished_values_are_listed_as_ours() -> None:
     out = sertool("train", "--list", "--recipe", "acnt-e").out.decode()
     whose = {line.split()[0]: line.split()[-1] for line in out.splitlines() if not line.startswith("--set")}
     assert {whose[word] for word in ("--lr", "--epochs", "--patience", "--noise", "--scale")} == {"ours"}
@@ -108,7 +108,7 @@ def test_what_a_publication_leaves_open_is_listed_as_ours() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in TRIED if name.endswith("-b")])
-def test_a_recipe_of_copies_says_what_makes_them_where_there_are_none(name: str, clips: Path, tmp_path: Path) -> None:
+def test_recipe_that_needs_copies_names_the_augment_command_if_missing(name: str, clips: Path, tmp_path: Path) -> None:
     copies = "sertool augment --recipe clstm"
     words = ("--recipe", name, "--dry-run")
     done = sertool("train", clips, *words)
@@ -121,7 +121,7 @@ def test_a_recipe_of_copies_says_what_makes_them_where_there_are_none(name: str,
     assert (done.code, done.err.count(copies)) == (0, 0)
 
 
-def test_a_recipe_refuses_other_features_altogether_unless_they_are_named(clips: Path, tmp_path: Path) -> None:
+def test_recipe_refuses_other_features_unless_named_explicitly(clips: Path, tmp_path: Path) -> None:
     assert sertool("featurize", clips, "--mel", "--stats", "mean", "-o", tmp_path / "f").code == 0
     words = ("train", tmp_path / "f/manifest.parquet", "--recipe", "whisper-mlp", "--set", "groups=1", "--dry-run")
     done = sertool(*words)
@@ -130,7 +130,7 @@ def test_a_recipe_refuses_other_features_altogether_unless_they_are_named(clips:
     assert sertool(*words, "--features", "mel").code == 0
 
 
-def test_a_recipe_says_where_the_features_are_not_its_own(clips: Path, tmp_path: Path) -> None:
+def test_recipe_warns_of_features_made_with_other_settings(clips: Path, tmp_path: Path) -> None:
     words = ("--mel", "--mel-bands", 40, "--normalize", "z-score", "-o", tmp_path / "f")
     assert sertool("featurize", clips, *words).code == 0
     done = sertool("train", tmp_path / "f/manifest.parquet", "--recipe", "cnn-a", "--dry-run")
@@ -139,7 +139,7 @@ def test_a_recipe_says_where_the_features_are_not_its_own(clips: Path, tmp_path:
         assert odd in done.err
 
 
-def test_layers_and_ends_that_a_recipe_has_otherwise_are_said_as_the_options_name_them() -> None:
+def test_differing_layers_and_trim_are_reported_in_option_terms() -> None:
     every = f"0-{encoders.load('whisper').SIZES['base']['layers']}"
     made = {
         "settings": {"size": "base", "layers": "2-3", "precision": "float32", "weights": "x"},
@@ -153,9 +153,7 @@ def test_layers_and_ends_that_a_recipe_has_otherwise_are_said_as_the_options_nam
     assert [*preparing._unlike("whisper", made, usual)] == []
 
 
-def test_our_network_says_that_features_are_not_made_as_its_recipe_makes_them_also_without_naming_it(
-    clips: Path, tmp_path: Path
-) -> None:
+def test_sertool_model_warns_of_unsuitable_features_without_its_recipe_named(clips: Path, tmp_path: Path) -> None:
     said = []
     for words in (("--mel",), ("--preset", "mel-64")):
         made = sertool("featurize", clips, *words, "-o", tmp_path / words[-1].strip("-"))
@@ -164,7 +162,7 @@ def test_our_network_says_that_features_are_not_made_as_its_recipe_makes_them_al
     assert said == [True, False]
 
 
-def test_what_is_given_as_well_wins(clips: Path, tmp_path: Path) -> None:
+def test_explicit_options_override_the_recipe(clips: Path, tmp_path: Path) -> None:
     words = ("--epochs", 1, "--lr", 0.01, "--set", "channels=4,8", "--split", "speaker:50/25/25")
     done = sertool("train", clips, "--recipe", "cnn-a", *words, "-o", tmp_path / "run")
     assert done.code == 0, done.err
@@ -178,7 +176,7 @@ def test_what_is_given_as_well_wins(clips: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["whisper-tuned", "whisper-mlp", "whisper-probe"])
-def test_with_an_encoder_predict_answers_what_training_held_out(name: str, clips: Path, tmp_path: Path) -> None:
+def test_predict_with_an_encoder_reproduces_the_held_out_answers(name: str, clips: Path, tmp_path: Path) -> None:
     words = SMALL.get(RECIPES[name]["model"], ())
     trained = sertool("train", clips, "--recipe", name, *words, "--epochs", 1, "-f", "jsonl", "-o", tmp_path / "run")
     held = {row["clip"]: row for row in map(json.loads, trained.out.splitlines())}
@@ -191,9 +189,7 @@ def test_with_an_encoder_predict_answers_what_training_held_out(name: str, clips
 
 @pytest.mark.usefixtures("small_encoders")
 @pytest.mark.parametrize("layers", ["1", "3"])
-def test_blocks_that_are_trained_on_are_given_the_layer_before_them_alone(
-    clips: Path, tmp_path: Path, layers: str
-) -> None:
+def test_tuned_blocks_accept_only_the_layer_below_them(clips: Path, tmp_path: Path, layers: str) -> None:
     """Others are as wide."""
     made = sertool("featurize", clips, "--whisper", "base", "--layers", layers, "-o", tmp_path / "f")
     words = ("-m", "whisper", "--set", "layers=3", "--set", "tune=1", "--epochs", 1, "-o", tmp_path / "run")
@@ -203,9 +199,7 @@ def test_blocks_that_are_trained_on_are_given_the_layer_before_them_alone(
 
 
 @pytest.mark.usefixtures("small_encoders")
-def test_blocks_get_the_features_that_they_go_on_from_without_a_recipe_and_learn_as_it_says(
-    clips: Path, tmp_path: Path
-) -> None:
+def test_tuned_blocks_use_matching_features_and_recipe_defaults_without_a_recipe(clips: Path, tmp_path: Path) -> None:
     words = ("-m", "whisper", "--layers", 3, "--tune", 1, "--epochs", 1)
     done = sertool("train", clips, *words, "-o", tmp_path / "run")
     assert done.code == 0, done.err
@@ -223,7 +217,7 @@ def test_blocks_get_the_features_that_they_go_on_from_without_a_recipe_and_learn
     (("--layers", "0,2", "--channels", "stereo", "--stats", "mean"), "mlp", (), {"groups": 4, "stats": 1}),
     (("--layers", "1-2", "--stats", "std"), "mlp", ("--set", "groups=1"), {"groups": 1, "stats": 1}),
 ])  # fmt: skip
-def test_a_model_of_groups_takes_them_from_what_the_features_say(
+def test_layer_groups_of_a_model_are_derived_from_the_features(
     clips: Path, tmp_path: Path, made: tuple[str, ...], model: str, asked: tuple[str, ...], groups: dict[str, int]
 ) -> None:
     assert sertool("featurize", clips, "--whisper", "base", *made, "-o", tmp_path / "f").code == 0

@@ -60,7 +60,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (("--recipe", "cnn-transformer-a", "--set", "heads=3"), "3 heads do not divide 256 columns"),
     (("--recipe", "cnn2d-c", "--set", "frames=8"), "at least 16 of both are needed"),
 ])  # fmt: skip
-def test_what_cannot_be_trained_is_one_line_and_nothing_is_made(
+def test_untrainable_request_is_refused_in_one_line_and_leaves_no_files(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple, says: str, dry: bool
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
@@ -72,7 +72,7 @@ def test_what_cannot_be_trained_is_one_line_and_nothing_is_made(
     assert not [path for path in (tmp_path / "run").rglob("*") if path.is_file() and not path.name.startswith(".")]
 
 
-def test_shares_of_votes_below_nothing_are_refused_by_their_column(clips: Path, tmp_path: Path) -> None:
+def test_negative_vote_shares_are_refused_with_their_column(clips: Path, tmp_path: Path) -> None:
     table = manifest_io.read(str(clips))
     for word in ("sad", "happy"):
         table = manifest.with_column(table, f"soft_{word}", [-0.25, *[0.5] * (len(table) - 1)])
@@ -88,7 +88,7 @@ def test_shares_of_votes_below_nothing_are_refused_by_their_column(clips: Path, 
     (("mlp", "--set", "groups=3"), "80 columns are not 3 groups"),
 ])  # fmt: skip
 @pytest.mark.parametrize("dry", [False, True])
-def test_settings_that_make_no_network_of_the_features_leave_no_run(
+def test_network_settings_that_do_not_fit_the_features_leave_no_run(
     clips: Path, tmp_path: Path, words: tuple[str, ...], says: str, dry: bool
 ) -> None:
     assert sertool("featurize", clips, "--mel", "--mel-bands", 80, "-o", tmp_path / "f", "-q").code == 0
@@ -102,7 +102,7 @@ def test_settings_that_make_no_network_of_the_features_leave_no_run(
     (("--remove-dc",), "(wave)"), (("--normalize", "z-score"), "(normalize)"), (("--dtype", "float32"), "(dtype)"),
     (("--stats", "mean"), "(stats)"),
 ])  # fmt: skip
-def test_features_that_one_model_cannot_hear_are_refused(
+def test_features_made_with_different_settings_are_refused_together(
     clips: Path, tmp_path: Path, more: tuple[str, ...], odd: str
 ) -> None:
     first = sertool("featurize", clips, "--mel", "-o", tmp_path / "features", "-q")
@@ -114,7 +114,7 @@ def test_features_that_one_model_cannot_hear_are_refused(
     assert not (tmp_path / "run").exists()
 
 
-def test_features_of_different_usual_types_are_heard_as_they_were_made(clips: Path, tmp_path: Path) -> None:
+def test_features_with_different_default_dtypes_keep_their_dtypes(clips: Path, tmp_path: Path) -> None:
     made = sertool("featurize", clips, "--rms", "--mel", "-o", tmp_path / "features", "-q")
     small = ("-m", "gru", "--set", "width=8", "--set", "layers=1", "--set", "dense=8", "--epochs", 1)
     done = sertool("train", *small, "-o", tmp_path / "run", stdin=made.out)
@@ -124,7 +124,7 @@ def test_features_of_different_usual_types_are_heard_as_they_were_made(clips: Pa
     assert inference.extraction_of(heard).dtype is None
 
 
-def test_speakers_who_differ_only_by_case_are_named_before_a_training(clips: Path, tmp_path: Path) -> None:
+def test_speakers_that_differ_only_by_case_are_reported_before_training(clips: Path, tmp_path: Path) -> None:
     table = manifest_io.read(str(clips))
     names = [name.upper() if row % 2 else name for row, name in enumerate(manifest.column(table, "speaker"))]
     manifest_io.write(manifest.with_column(table, "speaker", names), str(tmp_path / "m.parquet"), "parquet")
@@ -140,7 +140,7 @@ def taught(clips: Path, place: Path, words: tuple[str, ...], rows: slice) -> Pat
     return place
 
 
-def test_answers_that_teach_nothing_are_refused_before_anything_is_made(clips: Path, tmp_path: Path) -> None:
+def test_useless_teacher_answers_are_refused_before_features_are_made(clips: Path, tmp_path: Path) -> None:
     split = manifest.column(manifest_io.read(str(clips)), "split")
     held = split.index("test")
     few = taught(clips, tmp_path / "few.parquet", ("sad", "happy"), slice(held, held + 1))
@@ -151,14 +151,14 @@ def test_answers_that_teach_nothing_are_refused_before_anything_is_made(clips: P
         assert not (tmp_path / "run" / "features").exists()
 
 
-def test_weights_are_refused_where_nothing_begins_with_published_ones(clips: Path, tmp_path: Path) -> None:
+def test_weights_option_is_refused_without_a_pretrained_part(clips: Path, tmp_path: Path) -> None:
     """`--weights` is not passed over where neither the model nor its features nor a teacher begin with any."""
     assert sertool("featurize", clips, "--mel", "-o", tmp_path / "f").code == 0
     done = sertool("train", tmp_path / "f/manifest.parquet", "-m", "cnn", "--weights", "base", "-o", tmp_path / "run")
     assert (done.code, "--scratch and --weights are for" in done.line) == (2, True)
 
 
-def test_figures_on_clips_that_taught_the_encoder_are_said_to_be_flattered(clips: Path, tmp_path: Path) -> None:
+def test_training_warns_of_flattered_scores_on_the_encoders_corpus(clips: Path, tmp_path: Path) -> None:
     done = sertool("train", clips, "--recipe", "base", "--dry-run")
     assert f"learnt without labels from clips of cremad: but for those that --protocol {shipped.DIVISION}" in done.err
     path = tmp_path / "other.parquet"

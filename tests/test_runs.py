@@ -66,29 +66,31 @@ def taken_for(mine: dict, other: dict, folder: Path) -> None:
         ("parent", [None] * 4, "other copies"),
     ],
 )
-def test_other_speakers_corpora_or_copies_are_another_run(column: str, values: list, says: str, tmp_path: Path) -> None:
+def test_changed_speakers_corpora_or_copies_make_a_different_run(
+    column: str, values: list, says: str, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match=f"was trained with {says}: .*--overwrite"):
         taken_for(described(), described(**{column: values}), tmp_path)
 
 
-def test_listeners_are_another_run_where_they_are_learnt_from_and_only_there(tmp_path: Path) -> None:
+def test_changed_listener_shares_make_a_different_run_only_when_used(tmp_path: Path) -> None:
     others = {"soft_sad": [0.5] * 4}
     taken_for(described(), described(**others), tmp_path / "plain")
     with pytest.raises(UsageError, match="was trained with other listeners' shares: "):
         taken_for(described(soft=0.5), described(soft=0.5, **others), tmp_path / "soft")
 
 
-def test_a_digest_is_never_shown() -> None:
+def test_every_digest_in_the_settings_is_declared_as_one() -> None:
     digests = {name for name, value in described().items() if re.fullmatch("[0-9a-f]{16}", str(value))}
     assert {"clips", "split", "shards"} <= digests <= runs.DIGESTED.keys()
 
 
-def test_what_decides_nothing_leaves_a_run_the_same(tmp_path: Path) -> None:
+def test_changed_audio_paths_leave_a_run_the_same(tmp_path: Path) -> None:
     taken_for(described(), described(path=list("wxyz")), tmp_path)
 
 
 @pytest.mark.parametrize("describe", [described, described_ahead])
-def test_a_file_of_weights_is_known_by_what_it_holds_wherever_it_lies(
+def test_weights_file_is_identified_by_content_and_not_by_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, describe: Callable[..., dict]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -104,7 +106,7 @@ def test_a_file_of_weights_is_known_by_what_it_holds_wherever_it_lies(
     taken_for(described(weights="base"), describe(weights="base"), tmp_path / "base")
 
 
-def test_the_settings_of_each_member_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_of_each_run_member_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     both = {f"fold-{fold}/seed-{seed}": described() | {"seed": seed} for fold in range(4) for seed in (0, 1)}
     claim(tmp_path, both)
     for name in both:
@@ -117,7 +119,7 @@ def test_the_settings_of_each_member_are_read_once(tmp_path: Path, monkeypatch: 
     assert sorted(read) == [tmp_path / name for name in sorted(both)]
 
 
-def test_a_seed_that_was_never_begun_is_in_nobodys_way(tmp_path: Path) -> None:
+def test_unstarted_seed_does_not_block_another_seed(tmp_path: Path) -> None:
     both = {f"seed-{seed}": described() | {"seed": seed} for seed in (0, 1)}
     claim(tmp_path, both)
     claim(tmp_path, {"seed-0": both["seed-0"]})
@@ -127,7 +129,7 @@ def test_a_seed_that_was_never_begun_is_in_nobodys_way(tmp_path: Path) -> None:
         claim(tmp_path, {"seed-1": both["seed-1"]})
 
 
-def test_a_damaged_member_is_named_and_not_the_other_seed_beside_it(tmp_path: Path) -> None:
+def test_damaged_member_is_named_instead_of_its_sibling_seed(tmp_path: Path) -> None:
     both = {f"seed-{seed}": described() | {"seed": seed} for seed in (0, 1)}
     claim(tmp_path, both)
     for name in both:
@@ -137,7 +139,7 @@ def test_a_damaged_member_is_named_and_not_the_other_seed_beside_it(tmp_path: Pa
         claim(tmp_path, {"seed-1": both["seed-1"]})
 
 
-def test_a_run_that_fails_takes_nothing_with_it_that_it_did_not_make(tmp_path: Path) -> None:
+def test_failed_run_removes_only_what_it_created(tmp_path: Path) -> None:
     claim(tmp_path, {f"seed-{seed}": described() for seed in (0, 1)})
     for seed in (0, 1):
         finish(tmp_path / f"seed-{seed}")

@@ -8,7 +8,7 @@ from sertool.predict import segments
 
 
 @pytest.mark.parametrize(("window", "hop"), [(1, 1), (2, 1), (3, 1), (5, 1), (1, 0.3)])
-def test_merged_windows_tile_the_file_also_where_each_has_another_answer(window: float, hop: float) -> None:
+def test_merged_windows_tile_the_file_whatever_their_answers(window: float, hop: float) -> None:
     starts = [round(hop * index, 3) for index in range(20)]
     words = ["a", "b", "a", "a", "b", "b", "a", "b", "a", "b"] * 2
     rows = [
@@ -22,7 +22,7 @@ def test_merged_windows_tile_the_file_also_where_each_has_another_answer(window:
     assert (held[0]["start"], held[-1]["end"]) == (0, round(starts[-1] + window, 3))
 
 
-def test_a_window_counts_in_full_for_its_segment_also_where_it_gave_way_to_another() -> None:
+def test_window_shortened_by_the_next_still_counts_fully_in_its_segment() -> None:
     shares = [0.2, 0.9, 0.6, 0.6, 0.1]
     rows = [
         {"clip": "x", "start": at, "end": at + 4, "predicted": "ab"[b > 0.5], "confidence": b, "p_a": 1 - b, "p_b": b}
@@ -32,7 +32,7 @@ def test_a_window_counts_in_full_for_its_segment_also_where_it_gave_way_to_anoth
     assert [row["p_b"] for row in held] == pytest.approx([0.2, 0.7, 0.1])
 
 
-def test_windows_that_were_enrolled_themselves_are_joined_with_no_others() -> None:
+def test_enrolled_windows_are_not_merged_with_other_windows() -> None:
     ways = ["enrolled", "transductive", "transductive", "enrolled"]
     rows = [
         {"clip": "x", "start": at, "end": at + 1, "predicted": "a", "confidence": 0.9, "p_a": 0.9, "adapted": way}

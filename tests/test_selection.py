@@ -24,22 +24,22 @@ def mapped(found: selection.Projection, x: np.ndarray) -> np.ndarray:
     return (x - found.offset) @ found.matrix
 
 
-def test_the_columns_that_matter_are_found(clips):
+def test_informative_columns_are_selected_first(clips):
     chosen = selection.select(*clips)
     assert {3, 17, 41} <= set(chosen)
     assert set(chosen[:3]) == {3, 17, 41}
     assert len(chosen) < 20
 
 
-def test_the_same_clips_choose_the_same(clips):
+def test_column_selection_is_reproducible(clips):
     assert selection.select(*clips) == selection.select(*clips)
 
 
-def test_no_more_are_chosen_than_asked_for(clips):
+def test_at_most_the_requested_number_of_columns_is_selected(clips):
     assert len(selection.select(*clips, most=2)) <= 2
 
 
-def test_columns_are_judged_on_speakers_held_out():
+def test_columns_are_judged_on_held_out_speakers():
     """Columns that tell who speaks tell everything where a speaker has one emotion, but of who was seen alone."""
     speakers = np.repeat(np.arange(20), 30)
     x, y = np.eye(20)[speakers] + np.random.default_rng(1).normal(size=(600, 20)) * 0.1, speakers // 2 % 2
@@ -51,7 +51,7 @@ def test_columns_are_judged_on_speakers_held_out():
     assert recalls[1] > 0.95
 
 
-def test_recalls_are_those_of_scikit_learns_discriminant_analysis():
+def test_recalls_match_scikit_learns_discriminant_analysis():
     """Its slow twin, on emotions along one axis: without the means' lengths, the middle one would never be chosen."""
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     from sklearn.metrics import balanced_accuracy_score
@@ -64,12 +64,12 @@ def test_recalls_are_those_of_scikit_learns_discriminant_analysis():
     assert found == pytest.approx(balanced_accuracy_score(y[held_out], theirs), abs=0.01)
 
 
-def test_one_speaker_cannot_be_held_out(clips):
+def test_column_selection_needs_at_least_two_speakers(clips):
     with pytest.raises(SertoolError, match="two speakers"):
         selection.select(clips[0], clips[1], np.zeros(600))
 
 
-def test_ranking_is_by_variance_between_over_within(clips):
+def test_column_ranking_matches_an_analysis_of_variance(clips):
     """The slow twin: scikit-learn's analysis of variance."""
     from sklearn.feature_selection import f_classif
 
@@ -77,12 +77,12 @@ def test_ranking_is_by_variance_between_over_within(clips):
     assert selection.ranking(x, y)[:10].tolist() == np.argsort(-f_classif(x, y)[0])[:10].tolist()
 
 
-def test_a_choice_is_a_projection(clips):
+def test_selected_columns_form_a_linear_projection(clips):
     x = clips[0]
     np.testing.assert_array_equal(mapped(selection.picked([41, 3], 60), x), x[:, [41, 3]])
 
 
-def test_principal_components_are_those_of_scaled_columns(clips):
+def test_pca_gives_the_components_of_standardised_columns(clips):
     from sklearn.decomposition import PCA
 
     x, y, _ = clips
@@ -94,7 +94,7 @@ def test_principal_components_are_those_of_scaled_columns(clips):
     assert mine.matrix.shape == (60, 5)
 
 
-def test_discriminants_are_one_fewer_than_emotions(clips):
+def test_lda_gives_one_component_fewer_than_emotions(clips):
     x, y, _ = clips
     reduced = mapped(selection.reduce("lda", x, y), x)
     assert reduced.shape == (600, 2)
@@ -103,7 +103,7 @@ def test_discriminants_are_one_fewer_than_emotions(clips):
     assert (means.var(0) / within > 0.5).all()
 
 
-def test_columns_that_repeat_or_never_change_do_no_harm(clips):
+def test_duplicate_and_constant_columns_are_tolerated(clips):
     x, y, speakers = clips
     x = np.concatenate([x, x, np.ones((600, 1))], axis=1)
     for how in ("lda", "pca:3"):
@@ -112,22 +112,22 @@ def test_columns_that_repeat_or_never_change_do_no_harm(clips):
 
 
 @pytest.mark.parametrize("how", ["pca", "pca:0", "pca:x", "lda:2", "ica:4", ""])
-def test_another_reduction_is_refused_with_the_choices(how, clips):
+def test_unknown_reduction_is_refused_with_the_choices(how, clips):
     with pytest.raises(UsageError, match="lda, none, or pca:N"):
         selection.reduce(how, *clips[:2])
 
 
-def test_no_more_directions_than_there_are(clips):
+def test_pca_with_more_components_than_columns_is_refused(clips):
     with pytest.raises(UsageError, match="600 clips of 60 columns have 60"):
         selection.reduce("pca:61", *clips[:2])
 
 
-def test_one_emotion_alone_leaves_nothing_to_tell_apart(clips):
+def test_lda_of_a_single_emotion_is_refused(clips):
     with pytest.raises(SertoolError, match="two emotions"):
         selection.reduce("lda", clips[0], np.zeros(600))
 
 
-def test_as_many_emotions_as_clips_leave_nothing_within_them(clips):
+def test_lda_needs_more_clips_than_emotions(clips):
     x, y = clips[0][:3], np.arange(3)
     lda = models.load("lda").Model(models.settings("lda", {}), x.shape[1], 3)
     for fit in (lambda: selection.reduce("lda", x, y), lambda: lda.fit(x, y)):

@@ -36,7 +36,7 @@ ALL = [f"--{name.replace('_', '-')}" for name, held in catalogue.entries("featur
     "-f xml", "--device tpu", "--mel --wave --normalize min-max", "--wave --stats mean",
     "--wave --dtype float32", "--mel --plot x.jpg",
 ])  # fmt: skip
-def test_what_makes_no_sense_is_refused_in_one_line_and_nothing_is_made(voices, tmp_path, words):
+def test_invalid_options_are_refused_in_one_line_and_leave_no_files(voices, tmp_path, words):
     done = sertool("featurize", voices, *words.split(), "-o", tmp_path / "f")
     assert done.code == 2
     assert done.line.startswith("sertool: ")
@@ -63,14 +63,14 @@ def test_every_setting_works_at_its_limits_or_is_refused(feature, setting, limit
     assert np.isfinite(rows).all()
 
 
-def test_shared_settings_reach_every_feature_and_its_own_win(voices, tmp_path):
+def test_shared_settings_reach_every_feature_and_specific_ones_override_them(voices, tmp_path):
     sertool("featurize", voices, "--mel", "--rms", "--hop", "256", "--rms-hop", "128", "-o", tmp_path / "f")
     made = provenance.of(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]
     assert made["mel"]["settings"]["hop"] == 256
     assert made["rms"]["settings"]["hop"] == 128
 
 
-def test_a_feature_is_asked_for_by_any_of_its_settings(voices, tmp_path):
+def test_giving_a_setting_of_a_feature_selects_the_feature(voices, tmp_path):
     assert "mel of 24 clips" in sertool("featurize", voices, "--mel-bands", "40", "-o", tmp_path / "f").line
 
 
@@ -84,17 +84,17 @@ def test_a_feature_is_asked_for_by_any_of_its_settings(voices, tmp_path):
         ("--preset acnt --mel-ref max", "--mel-ref goes with --mel-scale db, not log"),
     ],
 )
-def test_settings_that_would_do_nothing_are_refused(voices, tmp_path, words, says):
+def test_settings_without_effect_are_refused(voices, tmp_path, words, says):
     done = sertool("featurize", voices, *words.split(), "-o", tmp_path / "f")
     assert (done.code, says in done.line) == (2, True), done.line
     assert not (tmp_path / "f").exists()
 
 
-def test_a_shared_setting_is_for_those_that_have_it(voices, tmp_path):
+def test_shared_setting_is_accepted_if_any_feature_uses_it(voices, tmp_path):
     assert sertool("featurize", voices, "--mel", "--pitch", "--n-fft", 1024, "--dry-run").code == 0
 
 
-def test_the_power_of_soft_speech_is_kept(tmp_path):
+def test_power_of_quiet_speech_is_stored_accurately(tmp_path):
     encoding.write(tmp_path / "soft.wav", 1e-2 * synth.voice(0, "angry", 0), 16000)
     words = ("featurize", tmp_path / "soft.wav", "--mel", "--mel-scale")
     sertool(*words, "power", "-o", tmp_path / "power")
@@ -113,7 +113,7 @@ def test_values_that_float16_cannot_hold_are_refused(voices, tmp_path):
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_values_are_refused_where_float16_rounds_them_to_infinity(sign):
+def test_values_that_float16_rounds_to_infinity_are_refused(sign):
     largest = torch.tensor([[0.0, sign * 65_519.0]])  # which it rounds to 65,504
     assert engine._as_stored(largest, "float16", "x").tolist() == [[0, sign * 65_504]]
     with pytest.raises(TooLarge, match="x has values that float16 cannot hold"):
@@ -122,7 +122,7 @@ def test_values_are_refused_where_float16_rounds_them_to_infinity(sign):
 
 @pytest.mark.usefixtures("small_encoders")
 @pytest.mark.parametrize("name", [name for name in presets.PRESETS if name != "base"])  # on real ears: test_shipped
-def test_every_preset_runs_and_options_given_as_well_win(voices, tmp_path, name):
+def test_every_preset_runs_and_explicit_options_override_it(voices, tmp_path, name):
     given = () if "hop" not in presets.PRESETS[name]["options"] else ("--hop", "200")
     done = sertool("featurize", voices, "--preset", name, *given, "--where", "speaker~s01", "-o", tmp_path / "f")
     assert done.code == 0, done.err
@@ -136,12 +136,12 @@ def test_every_preset_runs_and_options_given_as_well_win(voices, tmp_path, name)
     ("mel-30", "mel", (79, 30)), ("classic-1d", "mfcc", (1, 100)), ("mfcc-128", "mfcc", (173, 128)),
     ("msf-mfcc", "mfcc", (1, 40)),
 ])  # fmt: skip
-def test_presets_give_the_shapes_of_the_published_systems(voices, tmp_path, name, feature, shape):
+def test_presets_give_the_published_feature_shapes(voices, tmp_path, name, feature, shape):
     sertool("featurize", voices, "--preset", name, "--where", "speaker~s01", "-o", tmp_path / "f")
     assert {held.shape for held in rows(tmp_path / "f", feature).values()} == {shape}
 
 
-def test_lists_name_every_feature_encoder_and_preset():
+def test_list_option_names_every_feature_encoder_and_preset():
     done = sertool("featurize", "--list")
     assert done.code == 0
     encoders = [f"--{family} {name}" for family, entry in catalogue.entries("encoders").items()
@@ -159,13 +159,13 @@ def wave_of(voices: Path, folder: Path, *words: object) -> np.ndarray:
     return rows(folder, "wave")[clip]
 
 
-def test_the_waveform_is_the_file(voices, tmp_path):
+def test_stored_waveform_equals_the_file(voices, tmp_path):
     path = manifest.column(manifest_io.read(str(voices)), "path")[0]
     stored = wave_of(voices, tmp_path / "f")
     assert np.array_equal(stored[:, 0], np.round(audio.decode(path, audio.Cut())[0] * 32768))
 
 
-def test_fixed_lengths_keep_the_part_that_is_asked_for(voices, tmp_path):
+def test_fixed_length_keeps_the_requested_part_of_the_clip(voices, tmp_path):
     whole = wave_of(voices, tmp_path / "w")[:, 0]
     for fit, first in (("start", 0), ("middle", (len(whole) - 8000) // 2)):
         assert np.array_equal(
@@ -179,7 +179,7 @@ def test_fixed_lengths_keep_the_part_that_is_asked_for(voices, tmp_path):
     assert random_cut.tobytes() in whole.tobytes()
 
 
-def test_trimming_keeps_what_lies_between_the_loud_ends(copied, tmp_path):
+def test_trimming_removes_silence_at_both_ends(copied, tmp_path):
     voice = synth.voice(0, "angry", 0)
     path = Path(manifest.column(manifest_io.read(str(copied)), "path")[0])
     encoding.write(path, np.concatenate([np.zeros(16000), voice, np.zeros(16000)]).astype(np.float32), 16000)
@@ -189,14 +189,14 @@ def test_trimming_keeps_what_lies_between_the_loud_ends(copied, tmp_path):
 
 
 @pytest.mark.parametrize(("decibels", "kept"), [(35, 3), (25, 1)])
-def test_trimming_cuts_what_is_quieter_by_more_decibels_than_asked(decibels, kept):
+def test_trimming_removes_ends_quieter_than_the_requested_decibels(decibels, kept):
     level = torch.tensor([-30.0, 0.0, -30.0]).repeat_interleave(16_000)
     wave = 10 ** (level / 20) * torch.tensor([1.0, -1.0]).repeat(24_000)
     trimmed = shaping.shape(wave[None], shaping.Wave(trim=decibels), "x")
     assert trimmed.shape[1] / 16_000 == pytest.approx(kept, abs=0.15)
 
 
-def test_the_mean_is_removed_if_asked(copied, tmp_path):
+def test_dc_offset_is_removed_on_request(copied, tmp_path):
     path = Path(manifest.column(manifest_io.read(str(copied)), "path")[0])
     encoding.write(path, synth.voice(0, "angry", 0) * 0.5 + 0.1, 16000)
     again(copied)
@@ -204,7 +204,7 @@ def test_the_mean_is_removed_if_asked(copied, tmp_path):
     assert abs(wave_of(copied, tmp_path / "b", "--remove-dc").mean()) < 1
 
 
-def test_channels_are_mixed_left_or_both(copied, tmp_path):
+def test_channels_option_gives_mono_left_or_stereo(copied, tmp_path):
     left, right = synth.voice(0, "angry", 0)[:20000] * 0.5, synth.voice(1, "sad", 1)[:20000] * 0.5
     path = Path(manifest.column(manifest_io.read(str(copied)), "path")[0])
     encoding.write(path, np.stack([left, right], axis=1), 16000)
@@ -219,7 +219,7 @@ def test_channels_are_mixed_left_or_both(copied, tmp_path):
     assert np.array_equal(copy[:, 0], copy[:, 1])
 
 
-def test_normalisations_are_a_chain(voices, tmp_path):
+def test_normalisations_are_applied_in_sequence(voices, tmp_path):
     plain = ("--mel", "--dtype", "float32")
     sertool("featurize", voices, *plain, "-o", tmp_path / "plain")
     sertool("featurize", voices, *plain, "--normalize", "min-max,z-score-columns", "-o", tmp_path / "chain")
@@ -238,7 +238,7 @@ def test_normalisations_are_a_chain(voices, tmp_path):
         pytest.param("mean-columns,z-score-columns", "stereo", marks=pytest.mark.slow),
     ],
 )
-def test_unvoiced_frames_count_in_no_normalisation_and_stay_0(voices, tmp_path, how, channels):
+def test_unvoiced_frames_are_ignored_by_normalisation_and_stay_zero(voices, tmp_path, how, channels):
     words = ("featurize", voices, "--pitch", "--channels", channels)
     sertool(*words, "-o", tmp_path / "plain")
     sertool(*words, "--normalize", how, "-o", tmp_path / "scaled")
@@ -257,7 +257,7 @@ def test_unvoiced_frames_count_in_no_normalisation_and_stay_0(voices, tmp_path, 
         np.testing.assert_allclose(stats[clip][0, [0, width]], [0, spread], atol=1e-3)
 
 
-def test_a_column_of_which_no_cell_counts_is_0_after_normalisation():
+def test_column_without_counted_cells_is_zero_after_normalisation():
     frames = torch.tensor([[3.0, 0.0], [5.0, 0.0]])
     made = shaping.normalized(frames, ("z-score-columns",), shaping.counted(frames, 1, {0: 1}))
     assert torch.equal(made, torch.zeros(2, 2))
@@ -265,7 +265,7 @@ def test_a_column_of_which_no_cell_counts_is_0_after_normalisation():
 
 @pytest.mark.parametrize("name", list(shaping.NORMALIZATIONS))
 @pytest.mark.parametrize("factor", [2.0**-66, 2.0**20])
-def test_normalisations_go_by_what_rows_are_beside_one_another(name, factor):
+def test_normalisations_are_exact_at_extreme_scales(name, factor):
     frames = torch.from_numpy(np.random.default_rng(0).gamma(2.0, 1.0, (50, 3)).astype(np.float32))
     expected = shaping.normalized(frames, (name,)) * (factor if name == "mean-columns" else 1.0)
     assert torch.equal(shaping.normalized(frames * factor, (name,)), expected)
@@ -274,14 +274,14 @@ def test_normalisations_go_by_what_rows_are_beside_one_another(name, factor):
 @pytest.mark.parametrize("level", [0.0, 1e5, 1e-30, 1e30])
 @pytest.mark.parametrize("rows", [1, 50, 5000])
 @pytest.mark.parametrize(("name", "within"), [("std", 1e-6), ("skew", 1e-5), ("kurtosis", 1e-5), ("slope", 1e-4)])
-def test_statistics_are_those_of_the_numbers_in_double_precision(level, rows, name, within):
+def test_statistics_match_double_precision_at_any_level(level, rows, name, within):
     frames = torch.from_numpy(np.random.default_rng(0).gamma(2.0, 1.0, (rows, 3)).astype(np.float32))
     frames = frames * level if level in (1e-30, 1e30) else frames + level
     found = shaping.summary(frames, (name,))
     np.testing.assert_allclose(found, reference.summary(frames.double().numpy(), (name,)), rtol=within)
 
 
-def test_rows_are_sorted_once_for_all_statistics_of_their_order(monkeypatch):
+def test_rows_are_sorted_once_for_all_order_statistics(monkeypatch):
     sort, sorted_rows = np.sort, []
     monkeypatch.setattr(np, "sort", lambda rows, axis: sorted_rows.append(rows) or sort(rows, axis))
     frames = torch.from_numpy(np.random.default_rng(0).normal(0, 1, (50, 3)))
@@ -292,13 +292,13 @@ def test_rows_are_sorted_once_for_all_statistics_of_their_order(monkeypatch):
 
 @pytest.mark.parametrize("name", ["skew", "kurtosis"])
 @pytest.mark.parametrize("factor", [2.0**-100, 2.0**-40, 2.0**100])
-def test_the_form_of_a_distribution_does_not_depend_on_its_scale(name, factor):
+def test_skewness_and_kurtosis_do_not_depend_on_scale(name, factor):
     frames = torch.from_numpy(np.random.default_rng(0).gamma(2.0, 1.0, (50, 3)).astype(np.float32))
     assert torch.equal(shaping.summary(frames * factor, (name,)), shaping.summary(frames, (name,)))
 
 
 @pytest.mark.parametrize("level", [-62.43821, 0.1, 3e-11, 0.0])
-def test_a_column_that_never_changes_is_not_made_of_its_rounding(level):
+def test_rounding_adds_no_variation_to_a_constant_column(level):
     frames = torch.full((57, 2), level)  # whose sum is rounded
     frames[:, 1] = torch.arange(57.0)
     assert not shaping.normalized(frames, ("z-score-columns",))[:, 0].any()
@@ -307,7 +307,7 @@ def test_a_column_that_never_changes_is_not_made_of_its_rounding(level):
 
 
 @pytest.mark.parametrize("how", ["min-max", "z-score", "peak", "mean-columns,min-max"])
-def test_hertz_and_flags_are_not_normalised_together(voices, tmp_path, how):
+def test_joint_normalisation_of_pitch_columns_is_refused(voices, tmp_path, how):
     done = sertool("featurize", voices, "--mel", "--pitch", "--normalize", how, "-o", tmp_path / "f")
     assert done.code == 2
     assert "of --pitch together" in done.line
@@ -315,7 +315,7 @@ def test_hertz_and_flags_are_not_normalised_together(voices, tmp_path, how):
     assert not (tmp_path / "f").exists()
 
 
-def test_statistics_are_those_of_the_rows(voices, tmp_path):
+def test_stored_statistics_match_those_of_the_rows(voices, tmp_path):
     assert list(reference.STATISTICS) == list(shaping.STATS)
     names = tuple(shaping.STATS)
     sertool("featurize", voices, "--mel", "--dtype", "float32", "-o", tmp_path / "rows")
@@ -329,7 +329,7 @@ def test_statistics_are_those_of_the_rows(voices, tmp_path):
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("name", list(shaping.STATS))
-def test_few_rows_have_the_statistics_of_their_definitions(name, count):
+def test_statistics_of_few_rows_match_their_definitions(name, count):
     frames = torch.from_numpy(np.random.default_rng(0).normal(0, 10, (count + 3, 2)))
     frames[:, 1] = frames[:, 1] + 100
     counted = torch.ones(count + 3, 2, dtype=torch.bool)
@@ -340,7 +340,7 @@ def test_few_rows_have_the_statistics_of_their_definitions(name, count):
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
 
 
-def test_a_clip_of_one_row_has_finite_statistics(tmp_path):
+def test_single_row_clip_has_finite_statistics(tmp_path):
     encoding.write(tmp_path / "neutral" / "a.wav", synth.voice(0, "angry", 0)[2000:3000], 16000)
     done = sertool(
         "featurize",
@@ -356,7 +356,7 @@ def test_a_clip_of_one_row_has_finite_statistics(tmp_path):
         assert all(np.isfinite(held).all() for held in rows(tmp_path / "f", name).values()), name
 
 
-def test_a_wave_is_shaped_and_left_as_it_was():
+def test_shaping_leaves_the_input_waveform_unchanged():
     wave = torch.arange(8.0)[None]
     shaped = shaping.shape(wave, shaping.Wave(remove_dc=True), "x")
     assert torch.equal(wave, torch.arange(8.0)[None])

@@ -32,7 +32,7 @@ def write(path, rows=None, issues=None, key="k"):
     return rows
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_written_shard_is_read_back_unchanged(tmp_path):
     rows = write(tmp_path / "0.safetensors")
     reader = shards.Reader("mel", SETTINGS)
     path = str(tmp_path / "0.safetensors")
@@ -41,7 +41,7 @@ def test_what_is_written_is_read(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="limits are of POSIX")
-def test_more_shards_can_be_open_than_a_shell_allows_files(tmp_path):
+def test_more_shards_can_be_open_than_the_soft_file_limit(tmp_path):
     """Of a million clips there are a thousand shards, and 1,024 files is what most shells allow."""
     for number in range(80):
         write(tmp_path / f"{number}.safetensors")
@@ -60,21 +60,21 @@ print(sum(reader.rows("corpus/0", str(path), 0, 4).shape[0] for path in sorted(P
     assert done.stdout.splitlines()[-1:] == ["320"], done.stderr
 
 
-def test_other_libraries_read_a_shard(tmp_path):
+def test_shard_is_readable_by_the_safetensors_library(tmp_path):
     safetensors = pytest.importorskip("safetensors.numpy")
     rows = write(tmp_path / "0.safetensors")
     held = safetensors.load_file(tmp_path / "0.safetensors")
     assert np.array_equal(held["mel"], np.concatenate(rows))
 
 
-def test_a_shard_of_nothing_but_issues_is_whole(tmp_path):
+def test_shard_with_only_set_aside_clips_is_valid(tmp_path):
     write(tmp_path / "0.safetensors", pieces(0, 0), {"corpus/0": "vanished", "corpus/1": "vanished"})
     head, rows = shards.read(tmp_path / "0.safetensors", "mel")
     assert rows.shape == (0, 3)
     assert head.issues["corpus/1"] == "vanished"
 
 
-def test_equal_rows_give_equal_bytes_however_they_are_cut(tmp_path):
+def test_equal_rows_give_equal_bytes_whatever_their_memory_layout(tmp_path):
     rows = pieces(5)[0]
     write(tmp_path / "0.safetensors", [rows])
     write(tmp_path / "1.safetensors", [np.asfortranarray(rows)])
@@ -84,26 +84,26 @@ def test_equal_rows_give_equal_bytes_however_they_are_cut(tmp_path):
 @pytest.mark.parametrize(
     ("count", "expected"), [(0, []), (1, [(0, 1)]), (1024, [(0, 1024)]), (1025, [(0, 1024), (1024, 1025)])]
 )
-def test_shards_hold_1024_clips(count, expected):
+def test_shards_hold_at_most_1024_clips(count, expected):
     assert shards.cut(np.ones(count), 1e9) == expected
 
 
-def test_shards_of_long_clips_hold_fewer_but_one_at_least():
+def test_shards_of_long_clips_hold_fewer_but_at_least_one():
     assert shards.cut(np.array([6.0, 6.0, 30.0, 1.0, 9.0, 1.0]), 10.0) == [(0, 1), (1, 2), (2, 3), (3, 5), (5, 6)]
 
 
-def test_clips_of_unknown_length_are_cut_by_their_number():
+def test_clips_of_unknown_length_are_sharded_by_count():
     assert shards.cut(np.zeros(1030), 10.0) == [(0, 1024), (1024, 1030)]
 
 
-def test_a_key_is_of_settings_and_clips_and_their_order():
+def test_shard_key_depends_on_settings_clips_and_their_order():
     one, two = ["a", "d1", 0.0, 1.0], ["b", "d2", 0.0, 1.0]
     keys = {shards.key(SETTINGS, [one, two]), shards.key(SETTINGS, [two, one]), shards.key(SETTINGS, [one]),
             shards.key({"bands": 4}, [one, two]), shards.key(SETTINGS, [one, ["b", "d3", 0.0, 1.0]])}  # fmt: skip
     assert len(keys) == 5
 
 
-def test_a_key_is_of_the_version_of_the_format(monkeypatch):
+def test_shard_key_depends_on_the_format_version(monkeypatch):
     before = shards.key(SETTINGS, [])
     monkeypatch.setattr(shards, "VERSION", shards.VERSION + 1)
     assert shards.key(SETTINGS, []) != before
@@ -117,7 +117,7 @@ def test_a_shard_without_a_checksum_is_refused(tmp_path, monkeypatch):
     assert shards.intact_header(tmp_path / "0.safetensors", "mel") is None
 
 
-def test_a_reader_refuses_rows_of_another_clip_place_or_setting(tmp_path):
+def test_reader_refuses_rows_with_a_wrong_clip_offset_or_setting(tmp_path):
     path = str(tmp_path / "0.safetensors")
     write(tmp_path / "0.safetensors")
     for clip, offset, count in (("corpus/1", 0, 4), ("corpus/0", 1, 4), ("corpus/0", 0, 5), ("corpus/2", 4, 70)):
@@ -129,13 +129,13 @@ def test_a_reader_refuses_rows_of_another_clip_place_or_setting(tmp_path):
         shards.Reader("mfcc").rows("corpus/0", path, 0, 4)
 
 
-def test_a_missing_shard_is_one_clear_error(tmp_path):
+def test_missing_shard_gives_a_clear_error(tmp_path):
     with pytest.raises(SertoolError, match="no such file"):
         shards.Reader("mel").rows("corpus/0", str(tmp_path / "0.safetensors"), 0, 4)
     assert shards.intact_header(tmp_path / "0.safetensors", "mel") is None
 
 
-def test_a_shard_cut_anywhere_is_refused(tmp_path):
+def test_truncated_shard_is_refused(tmp_path):
     path = tmp_path / "0.safetensors"
     write(path)
     whole = path.read_bytes()
@@ -146,7 +146,7 @@ def test_a_shard_cut_anywhere_is_refused(tmp_path):
     assert shards.intact_header(path, "mel") is None
 
 
-def test_an_altered_number_is_noticed(tmp_path):
+def test_altered_value_in_a_shard_is_detected(tmp_path):
     path = tmp_path / "0.safetensors"
     write(path)
     whole = bytearray(path.read_bytes())
@@ -156,7 +156,7 @@ def test_an_altered_number_is_noticed(tmp_path):
         shards.Reader("mel").rows("corpus/0", str(path), 0, 4)
 
 
-def test_no_mutated_header_does_more_than_be_refused(tmp_path):
+def test_mutated_shard_header_is_harmless_or_refused(tmp_path):
     """700 shards with bytes set, deleted, doubled or swapped: each is read as it was, or refused with one line."""
     path, rng = tmp_path / "0.safetensors", random.Random(0)
     rows = write(path)
@@ -235,7 +235,7 @@ def test_a_header_that_claims_to_be_longer_than_the_file_is_refused(tmp_path, le
 @pytest.mark.parametrize(
     "head", [b"PAR1\x15\x04\x15\x10\x00", b"RIFF\xff\x00\x00\x00WAVE", b"\x80\x02}q\x00(K\x01K\x02s."]
 )
-def test_a_file_of_another_kind_is_not_called_cut_off(tmp_path, head):
+def test_file_of_another_format_is_not_reported_as_truncated(tmp_path, head):
     (tmp_path / "x").write_bytes(head + bytes(2000))
     with pytest.raises(SertoolError, match=r"x: no safetensors file$"):
         tensorfile.read(tmp_path / "x")
@@ -247,7 +247,7 @@ def test_a_file_of_another_kind_is_not_called_cut_off(tmp_path, head):
     {"issues": []}, {"issues": {"corpus/0": 3}}, {"settings": 3}, {"columns": ["a"]}, {"checksum": "1"}, {"key": None},
     {"key": "another"},
 ])  # fmt: skip
-def test_metadata_that_does_not_fit_itself_is_refused(tmp_path, change):
+def test_inconsistent_shard_metadata_is_refused(tmp_path, change):
     path = tmp_path / "0.safetensors"
     write(path)
     length, whole = struct.calcsize("<Q"), path.read_bytes()
@@ -259,6 +259,6 @@ def test_metadata_that_does_not_fit_itself_is_refused(tmp_path, change):
     assert shards.intact_header(path, "mel") is None
 
 
-def test_a_header_says_nothing_of_where_it_was_written(tmp_path):
+def test_shard_header_does_not_contain_its_path(tmp_path):
     write(tmp_path / "0.safetensors")
     assert str(tmp_path) not in json.dumps(tensorfile.header(tmp_path / "0.safetensors"))

@@ -26,19 +26,19 @@ def clip(tmp_path: Path) -> Path:
     return tmp_path / "clip.wav"
 
 
-def test_the_default_is_among_them():
+def test_default_model_is_shipped_with_the_package():
     assert shipped.DEFAULT in shipped.names()
     assert shipped.names() == sorted(MEGABYTES)
 
 
 @pytest.mark.parametrize("name", MEGABYTES)
-def test_they_know_the_six_emotions_and_are_small(name: str):
+def test_shipped_models_predict_six_emotions_and_are_small(name: str):
     held = modelfile.read(shipped.place(name))
     assert sorted(held.labels) == sorted(EMOTIONS)
     assert shipped.place(name).stat().st_size < MEGABYTES[name] * 1e6
 
 
-def test_a_folder_that_is_called_like_one_of_them_is_not_passed_over_in_silence(
+def test_folder_named_like_a_shipped_model_causes_a_warning(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -51,7 +51,7 @@ def test_a_folder_that_is_called_like_one_of_them_is_not_passed_over_in_silence(
 
 
 @pytest.mark.parametrize("words", [(), ("-m", "tiny")])
-def test_they_answer_with_nothing_else_on_the_machine(clip: Path, tmp_path: Path, monkeypatch, words: tuple):
+def test_shipped_models_predict_without_any_downloaded_files(clip: Path, tmp_path: Path, monkeypatch, words: tuple):
     monkeypatch.setenv("SERTOOL_CACHE", str(tmp_path / "empty"))
     done = sertool("predict", *words, clip, "-f", "csv")
     assert done.code == 0, done.err
@@ -63,7 +63,7 @@ def test_they_answer_with_nothing_else_on_the_machine(clip: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", MEGABYTES)
-def test_the_card_names_data_licence_figures_and_limits(name: str):
+def test_model_card_names_data_licence_scores_and_limits(name: str):
     done = sertool("predict", "-m", name, "--model-card")
     assert done.code == 0, done.err
     for word in ("CREMA-D", "ODbL", "UAR", "acted", "not", "made by: sertool"):
@@ -71,9 +71,7 @@ def test_the_card_names_data_licence_figures_and_limits(name: str):
 
 
 @pytest.mark.parametrize("name", MEGABYTES)
-def test_a_copy_brings_what_it_learnt_from_under_which_licences_and_what_it_must_not_be_used_for(
-    name: str, tmp_path: Path
-):
+def test_copied_model_file_keeps_its_data_sources_licences_and_use_limits(name: str, tmp_path: Path):
     shutil.copy(shipped.own(name), tmp_path / "mine.safetensors")
     card = sertool("predict", "-m", tmp_path / "mine.safetensors", "--model-card").out.decode()
     for word in ("CREMA-D", "ODbL", "must not be used", "made by: sertool"):
@@ -81,13 +79,13 @@ def test_a_copy_brings_what_it_learnt_from_under_which_licences_and_what_it_must
     assert ("- encoder: whisper base (MIT; Radford" in card) == (name == "base")
 
 
-def test_a_model_that_is_nowhere_is_one_line_with_the_choices(clip: Path):
+def test_unknown_model_is_refused_with_the_shipped_choices(clip: Path):
     done = sertool("predict", "-m", "huge", clip)
     assert (done.code, "inside the package are base, tiny" in done.line) == (2, True)
 
 
 @pytest.mark.parametrize("name", MEGABYTES)
-def test_eval_leaves_out_whom_a_model_of_the_package_learnt_from(clip: Path, tmp_path: Path, name: str):
+def test_predict_marks_the_training_speakers_of_a_shipped_model(clip: Path, tmp_path: Path, name: str):
     rows = (f"{k},{clip},cremad,cremad:{who},angry" for k, who in enumerate((1001, 1005, 1004, 1002)))
     (tmp_path / "m.csv").write_text("\n".join(["clip,path,corpus,speaker,emotion", *rows]))
     done = sertool("predict", "-m", name, tmp_path / "m.csv", "-f", "csv")
@@ -96,7 +94,7 @@ def test_eval_leaves_out_whom_a_model_of_the_package_learnt_from(clip: Path, tmp
     assert "not known here" not in done.err
 
 
-def test_a_card_says_which_figures_were_adapted_to_the_speakers():
+def test_model_card_states_whether_scores_are_speaker_adapted():
     figures = {name: sertool("predict", "-m", name, "--model-card").out.decode().splitlines() for name in MEGABYTES}
     dev = {name: next(line for line in lines if line.startswith("- dev: UAR")) for name, lines in figures.items()}
     assert ("adapted" in dev["base"], "adapted" in dev["tiny"]) == (True, False)
@@ -106,7 +104,7 @@ def probabilities(done) -> list[list[float]]:
     return [[float(row[f"p_{word}"]) for word in EMOTIONS] for row in csv.DictReader(io.StringIO(done.out.decode()))]
 
 
-def test_what_the_default_hears_is_featurized_with_nothing_else_on_the_machine(clip: Path, tmp_path: Path, monkeypatch):
+def test_base_preset_featurizes_without_any_downloaded_files(clip: Path, tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SERTOOL_CACHE", str(tmp_path / "empty"))
     (tmp_path / "base").mkdir()  # the model's name means the model, whatever lies here
@@ -119,7 +117,7 @@ def test_what_the_default_hears_is_featurized_with_nothing_else_on_the_machine(c
 
 
 @pytest.mark.slow
-def test_own_emotions_are_learnt_on_it_and_predicted_with_nothing_else_on_the_machine(tmp_path: Path, monkeypatch):
+def test_base_recipe_learns_new_emotions_without_any_downloaded_files(tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SERTOOL_CACHE", str(tmp_path / "empty"))
     for speaker in range(4):
@@ -143,7 +141,7 @@ def test_own_emotions_are_learnt_on_it_and_predicted_with_nothing_else_on_the_ma
     ("name", "says"),
     [("tiny", "models base alone"), ("base", "brings layers 0 to 4, so ask for --layers 0-4"), ("huge", "base alone")],
 )
-def test_weights_that_a_model_of_the_package_does_not_bring_are_one_line(clip: Path, tmp_path: Path, name, says):
+def test_weights_missing_from_a_shipped_model_are_refused_in_one_line(clip: Path, tmp_path: Path, name, says):
     done = sertool("featurize", clip, "--whisper", "base", "--weights", name, "-o", tmp_path / "f")
     assert says in done.line
     assert not (tmp_path / "f").exists()
@@ -161,7 +159,7 @@ def base_alone(tmp_path: Path, monkeypatch) -> None:
 
 
 @pytest.mark.usefixtures("base_alone")
-def test_fewer_layers_of_the_default_are_found_in_the_package_by_their_digest():
+def test_lower_layers_of_the_default_encoder_are_found_by_digest():
     known, heard = whisper.tensors("base", 2)
     weights.use_file(None)
     weights._registered.clear()
@@ -171,7 +169,7 @@ def test_fewer_layers_of_the_default_are_found_in_the_package_by_their_digest():
 
 
 @pytest.mark.usefixtures("base_alone")
-def test_blocks_go_on_from_those_that_made_the_rows_and_from_no_others(tmp_path: Path):
+def test_tuned_blocks_continue_only_the_encoder_that_made_the_rows(tmp_path: Path):
     """The upper blocks of one encoder do not know what the lower blocks of another make."""
     model = models.load("whisper")
     lower, _ = whisper.tensors("base", 2)

@@ -56,7 +56,7 @@ def group(count: int) -> np.ndarray:
     return np.ones(count, np.int64)
 
 
-def test_even_clips_give_their_plain_mean_and_deviation() -> None:
+def test_balanced_emotions_give_the_plain_mean_and_deviation() -> None:
     emotions = np.arange(60) % EMOTIONS
     own = clips(DRAW.normal(0, 3, COLUMNS), emotions)
     found = by_truth(own, emotions)
@@ -66,7 +66,7 @@ def test_even_clips_give_their_plain_mean_and_deviation() -> None:
 
 
 @pytest.mark.parametrize("emotion", range(EMOTIONS))
-def test_clips_of_one_emotion_give_the_voice_without_it(emotion: int) -> None:
+def test_clips_of_one_emotion_give_the_voice_without_that_emotion(emotion: int) -> None:
     voice, emotions = DRAW.normal(0, 3, COLUMNS), np.full(40, emotion)
     found = by_truth(clips(voice, emotions), emotions)
     assert np.abs(found.mean[1].numpy() - voice).max() < 0.3
@@ -74,7 +74,7 @@ def test_clips_of_one_emotion_give_the_voice_without_it(emotion: int) -> None:
     np.testing.assert_allclose(found.deviation[1], spread, rtol=0.2)
 
 
-def test_rows_count_alike_within_a_speaker_and_frames_beside_each_other() -> None:
+def test_speaker_mean_and_variance_weight_every_frame_equally() -> None:
     rows = DRAW.normal(size=(9, COLUMNS)).astype(np.float32)
     sums = speaker_scaling.summed([[rows[:2]], [rows[2:]]])
     np.testing.assert_allclose(sums.moments(), [rows.mean(axis=0), rows.var(axis=0)], atol=1e-6)
@@ -83,7 +83,7 @@ def test_rows_count_alike_within_a_speaker_and_frames_beside_each_other() -> Non
     np.testing.assert_allclose(sums.moments(shift), [freed.mean(axis=0), freed.var(axis=0)], atol=1e-6)
 
 
-def test_few_clips_move_the_scaling_little_and_many_move_it_all_the_way() -> None:
+def test_scaling_adapts_little_to_few_clips_and_fully_to_many() -> None:
     mine, prior = np.stack([np.full(COLUMNS, 9.0), np.full(COLUMNS, 4.0)]), everybody(prior_clips=2.0)
     for count, mean, variance in ((2, 9 * 2 / 4, (4 + 2) / 3), (200, 9 * 200 / 202, (199 * 4 + 2) / 201)):
         found = speaker_scaling.with_speakers(prior, [(count, mine)])
@@ -94,14 +94,14 @@ def test_few_clips_move_the_scaling_little_and_many_move_it_all_the_way() -> Non
     assert torch.equal(nobody.deviation[1], prior.deviation[0])
 
 
-def test_evenness_is_0_for_one_emotion_and_1_for_all_alike() -> None:
+def test_evenness_is_zero_for_one_emotion_and_one_for_equal_shares() -> None:
     assert speaker_scaling.evenness(np.array([1.0, 0, 0])) == pytest.approx(0, abs=1e-9)
     assert speaker_scaling.evenness(np.full(6, 1 / 6)) == pytest.approx(1)
     assert 0 < speaker_scaling.evenness(np.array([0.8, 0.1, 0.1])) < 0.5
 
 
 @pytest.mark.parametrize("skewed", [False, True])
-def test_what_emotions_add_is_told_from_voices_also_where_speakers_have_different_ones(skewed: bool) -> None:
+def test_emotion_offsets_are_separated_from_voices_despite_skewed_emotions(skewed: bool) -> None:
     held, speakers, truth = [], [], []
     for speaker in range(1, 31):
         emotions = DRAW.integers(0, EMOTIONS, 20) if not skewed else DRAW.permutation(EMOTIONS)[DRAW.integers(0, 2, 20)]
@@ -130,14 +130,14 @@ def slowly(held: list[list[np.ndarray]], voice: np.ndarray, truth: np.ndarray) -
 
 
 @pytest.mark.parametrize("emotions", [EMOTIONS, EMOTIONS - 1])
-def test_what_emotions_add_is_what_the_cells_of_voices_and_emotions_say(emotions: int) -> None:
+def test_emotion_offsets_match_a_naive_fit_to_speaker_emotion_means(emotions: int) -> None:
     voice, truth = DRAW.integers(1, 8, 60), DRAW.integers(0, emotions, 60)
     held = clips(DRAW.normal(0, 2, (60, COLUMNS)), truth)
     found = speaker_scaling.offsets(held, voice, truth, EMOTIONS)
     np.testing.assert_allclose(found, slowly(held, voice, truth), atol=1e-5)
 
 
-def test_a_model_is_asked_until_voice_and_emotions_fit() -> None:
+def test_adaptation_recovers_the_voice_and_reads_each_clip_once() -> None:
     """The model cannot tell the emotion before it knows the voice a little."""
     voice, read = DRAW.normal(0, 1.0, COLUMNS), []
     own = clips(voice, np.zeros(30, np.int64))
@@ -154,7 +154,7 @@ def test_a_model_is_asked_until_voice_and_emotions_fit() -> None:
 
 
 @pytest.mark.parametrize("emotion", range(EMOTIONS))
-def test_what_a_doubtful_model_leaves_to_other_emotions_is_not_taken_for_the_voice(emotion: int) -> None:
+def test_model_uncertainty_is_not_mistaken_for_the_voice(emotion: int) -> None:
     """It gives each clip of one emotion some four fifths to it, as if the others were as frequent."""
     voice = DRAW.normal(0, 1.0, COLUMNS)
     own = clips(voice, np.full(60, emotion))
@@ -164,9 +164,7 @@ def test_what_a_doubtful_model_leaves_to_other_emotions_is_not_taken_for_the_voi
     assert np.abs(found.mean[1].numpy() - voice).max() < 0.6
 
 
-def test_recordings_so_unlike_that_all_answers_are_wrong_are_known_by_their_plain_mean_if_their_emotions_are_even() -> (
-    None
-):
+def test_strong_channel_shift_is_corrected_when_emotions_are_balanced() -> None:
     emotions = np.arange(60) % EMOTIONS
     channel = 8 * ADDED[0] + DRAW.normal(0, 1.0, COLUMNS)
     own = clips(channel, emotions)
@@ -176,7 +174,7 @@ def test_recordings_so_unlike_that_all_answers_are_wrong_are_known_by_their_plai
     assert (ask(found).argmax(axis=1) == emotions).all()
 
 
-def test_probabilities_are_weighted_by_frequency_and_stay_as_they_are_where_all_are_alike() -> None:
+def test_probabilities_are_weighted_by_frequency_and_unchanged_when_balanced() -> None:
     even = np.repeat(np.eye(EMOTIONS) * 0.7 + 0.1, 20, axis=0)
     np.testing.assert_allclose(speaker_scaling.weighted(even), even, atol=1e-12)
     mostly = np.concatenate([even[:20]] * 3 + [even[20:22]])
@@ -186,7 +184,7 @@ def test_probabilities_are_weighted_by_frequency_and_stay_as_they_are_where_all_
     assert (speaker_scaling.weighted(even[:1]) - even[:1])[0, 0] < 0.12, "a single clip is no proof"
 
 
-def test_training_learns_what_emotions_add_and_knows_its_own_speakers_alone() -> None:
+def test_training_fits_emotion_offsets_and_scales_only_its_own_speakers() -> None:
     emotions = np.arange(40) % EMOTIONS
     held = clips(np.zeros(COLUMNS), emotions)
     store = Store(held, np.ones(40, np.int64), COLUMNS, torch.device("cpu"), {}, [])

@@ -55,7 +55,7 @@ def answers(run: Path, *words: object) -> np.ndarray:
         ("-m", "{run}/model/seed-0/model.safetensors"),
     ],
 )
-def test_answers_are_the_mean_over_the_speeds_each_with_voices_of_its_own(run: Path, words: tuple[str, ...]) -> None:
+def test_answers_are_averaged_over_separately_adapted_speeds(run: Path, words: tuple[str, ...]) -> None:
     asked = [word.format(run=run) for word in words]
     each = np.stack([answers(run, *asked, run / speed) for speed in SPEEDS])
     assert np.ptp(each, axis=0).max() > 0.01  # else any one of them would do
@@ -64,7 +64,7 @@ def test_answers_are_the_mean_over_the_speeds_each_with_voices_of_its_own(run: P
 
 
 @pytest.mark.slow
-def test_windows_are_cut_before_they_are_heard_faster(run: Path) -> None:
+def test_windows_are_cut_before_the_speed_is_changed(run: Path) -> None:
     clip = next((run / "1").rglob("*.wav"))
     words = ("predict", "-m", run / "model", "--window", ".5", clip, "--speeds")
     usual, fast = (sertool(*words, speeds).out.decode() for speeds in ("1", "1.25"))
@@ -74,7 +74,7 @@ def test_windows_are_cut_before_they_are_heard_faster(run: Path) -> None:
     assert usual != fast
 
 
-def test_at_the_speed_of_the_clip_nothing_changes_and_shards_will_do(run: Path) -> None:
+def test_original_speed_changes_nothing_and_reads_the_shards(run: Path) -> None:
     manifest = run / "features" / "manifest.parquet"
     usual, same = (sertool("predict", "-m", run / "model", manifest, *words) for words in ((), ("--speeds", "1")))
     assert usual.out == same.out
@@ -84,7 +84,7 @@ def test_at_the_speed_of_the_clip_nothing_changes_and_shards_will_do(run: Path) 
     assert other.out != usual.out
 
 
-def test_a_shard_which_has_no_sound_is_refused(run: Path) -> None:
+def test_shard_without_audio_is_refused_with_speeds(run: Path) -> None:
     shard = next((run / "features" / "mel").glob("*.safetensors"))
     refused = sertool("predict", "-m", run / "model", "--speeds", ".9,1.1", shard)
     assert refused.code == 2
@@ -103,7 +103,7 @@ def test_a_shard_which_has_no_sound_is_refused(run: Path) -> None:
         ("1,.9,1.0", "names 1 more than once"),
     ],
 )
-def test_speeds_that_are_none_are_refused(run: Path, speeds: str, why: str) -> None:
+def test_invalid_speeds_are_refused(run: Path, speeds: str, why: str) -> None:
     refused = sertool("predict", "-m", run / "model", "--speeds", speeds, run / "1")
     assert refused.code == 2
     assert why in refused.err

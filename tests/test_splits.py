@@ -103,20 +103,20 @@ def test_speakers_never_cross_splits(seed):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_sentences_never_cross_where_they_are_held_out(seed):
+def test_sentences_never_cross_splits_that_hold_them_out(seed):
     columns = table(anything(seed))
     for asked in ("sentence", "sentence:80/20", "speaker+sentence:60/20/20"):
         assert disjoint(columns, "sentence", splits.divide(asked, columns, seed).split)
 
 
 @pytest.mark.parametrize(("text", "shares"), [("70/15/15", (0.7, 0.15, 0.15)), ("80/20", (0.8, 0, 0.2))])
-def test_shares_and_emotions_come_within_two_points_on_a_crema_d_like_table(text, shares):
+def test_split_shares_and_emotions_are_accurate_on_crema_d_like_data(text, shares):
     columns = table(crema())
     for seed in range(20):
         assert max(worst_shares(columns, splits.divide(f"speaker:{text}", columns, seed).split, shares)) < 1
 
 
-def test_shares_and_emotions_come_within_two_points_with_uneven_speakers():
+def test_split_shares_and_emotions_are_accurate_with_uneven_speakers():
     rng = np.random.default_rng(0)
     rows = [row for row in crema() if rng.random() < 0.2 + 0.8 * (int(row["speaker"][-2:]) % 7) / 6]
     columns = table(rows)
@@ -125,7 +125,7 @@ def test_shares_and_emotions_come_within_two_points_with_uneven_speakers():
         assert max(worst_shares(columns, place, (0.7, 0.15, 0.15))) < 2
 
 
-def test_the_number_of_clips_weighs_as_much_as_all_emotions_together():
+def test_clip_counts_weigh_as_much_as_all_emotions_in_splits():
     """Of twelve emotions that speakers favour, each by itself would matter more than how many clips a part has."""
     off = []
     for seed in range(20):
@@ -139,13 +139,13 @@ def test_the_number_of_clips_weighs_as_much_as_all_emotions_together():
     assert np.mean(off) < 0.05
 
 
-def test_folds_are_alike_in_size_and_emotions():
+def test_folds_have_similar_sizes_and_emotions():
     columns = table(crema())
     for seed in range(5):
         assert max(worst_shares(columns, splits.folds(5, columns, seed).fold, [0.2] * 5)) < 2
 
 
-def test_emotions_are_spread_even_where_each_speaker_has_but_one():
+def test_emotions_stay_balanced_when_each_speaker_has_only_one():
     rows = [
         {"speaker": f"x:{who}", "emotion": EMOTIONS[who % 6]}
         for who in range(120)
@@ -158,7 +158,7 @@ def test_emotions_are_spread_even_where_each_speaker_has_but_one():
         assert mix < 5
 
 
-def test_every_part_gets_a_speaker_if_there_are_enough():
+def test_every_part_gets_a_speaker_if_enough_exist():
     for sizes in ([500, 1, 1], [100, 100, 100, 1], [1, 1, 1], [9] * 7, [1000, 900, 1, 1, 1]):
         columns = table(
             [{"speaker": f"x:{who}", "emotion": "sad"} for who, size in enumerate(sizes) for _ in range(size)]
@@ -168,12 +168,12 @@ def test_every_part_gets_a_speaker_if_there_are_enough():
         assert set(splits.folds(3, columns).fold) == {0, 1, 2}
 
 
-def test_two_speakers_train_and_test_and_one_trains():
+def test_two_speakers_fill_train_and_test_and_one_fills_train():
     assert set(splits.divide("speaker", table(tess())).split) == {TRAIN, TEST}
     assert set(splits.divide("speaker", table(tess(["OAF"]))).split) == {TRAIN}
 
 
-def test_speakers_go_only_where_sentences_go():
+def test_speakers_are_placed_only_in_parts_that_have_sentences():
     """RAVDESS has two sentences: a third of the speakers would be lost to a part that no sentence fills."""
     columns = table(ravdess())
     division = splits.divide("speaker+sentence", columns)
@@ -183,7 +183,7 @@ def test_speakers_go_only_where_sentences_go():
     assert len(parts_by(columns, "speaker", division.split)) == 24
 
 
-def test_clips_that_bridge_are_left_out_and_counted():
+def test_clips_bridging_two_parts_are_left_out_and_counted():
     rows = crema()
     rows[5] = rows[5] | {"sentence": None}
     columns = table(rows)
@@ -196,14 +196,14 @@ def test_clips_that_bridge_are_left_out_and_counted():
     assert (division.split >= 0).mean() > 0.45
 
 
-def test_a_clip_of_no_sentence_has_no_place_among_sentences():
+def test_clip_without_a_sentence_is_left_out_of_sentence_splits():
     rows = [*crema(), {"speaker": "cremad:1001", "emotion": "sad"}]
     division = splits.divide("sentence", table(rows))
     assert division.split[-1] == -1
     assert division.outside == 1
 
 
-def test_many_speakers_are_dealt_in_bundles_and_stay_whole(monkeypatch):
+def test_speakers_stay_whole_when_assigned_in_bundles(monkeypatch):
     monkeypatch.setattr(dealing, "BUNDLES", 32)
     columns = table(crema())
     place = splits.divide("speaker", columns, 1).split
@@ -236,21 +236,21 @@ def test_folds_do_not_depend_on_row_order(seed):
 
 
 @pytest.mark.parametrize("name", SEEDED)
-def test_a_seed_decides_the_split(name):
+def test_seed_determines_the_split(name):
     columns = table(needing(name))
     one, again, other = (splits.divide(name, columns, seed).split for seed in (5, 5, 6))
     np.testing.assert_array_equal(one, again)
     assert (one != other).any()
 
 
-def test_the_protocol_with_a_seed_of_its_own_uses_it_unless_told():
+def test_protocol_with_its_own_seed_uses_it_by_default():
     columns = table(crema())
     own, told = (splits.divide("random-70-30", columns, seed).split for seed in (None, 42))
     np.testing.assert_array_equal(own, told)
     assert (own != splits.divide("random-70-30", columns, 0).split).any()
 
 
-def test_splits_stay_what_they_were_in_every_version():
+def test_split_assignments_are_stable_across_versions():
     columns = table(ravdess())
     place = splits.divide("speaker", columns, 0).split
     held = {part: sorted(who[8:] for who, parts in parts_by(columns, "speaker", place).items() if parts == {part})
@@ -266,7 +266,7 @@ PINNED_TEST = ["02", "07", "17"]
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_known_speakers_stay_when_others_come(seed):
+def test_known_speakers_keep_their_part_when_others_are_added(seed):
     before = table(crema(range(1001, 1073)))
     first = splits.divide("speaker", before, seed).split
     keep = splits.places_to_keep(before["speaker"], splits.split_codes(first))
@@ -278,7 +278,7 @@ def test_known_speakers_stay_when_others_come(seed):
     assert max(worst_shares(after, second, (0.7, 0.15, 0.15))) < 2
 
 
-def test_known_speakers_stay_in_their_folds_and_known_sentences_in_their_parts():
+def test_known_speakers_keep_their_folds_and_known_sentences_their_parts():
     before, after = table(crema(range(1001, 1041))), table(crema())
     first = splits.folds(5, before, 1)
     keep = splits.places_to_keep(before["speaker"], first.parts)
@@ -289,14 +289,14 @@ def test_known_speakers_stay_in_their_folds_and_known_sentences_in_their_parts()
     assert {name: {PARTS.index(part)} for name, part in sentences.items()} == held
 
 
-def test_nothing_changes_when_nobody_new_comes():
+def test_kept_split_is_unchanged_without_new_speakers():
     columns = table(crema())
     first = splits.divide("speaker", columns, 1)
     keep = {"speaker": splits.places_to_keep(columns["speaker"], first.parts)}
     np.testing.assert_array_equal(first.split, splits.divide("speaker", columns, 2, keep).split)
 
 
-def test_what_cannot_be_kept_is_said():
+def test_assignments_that_cannot_be_kept_are_refused():
     columns = table(crema(range(1001, 1011)))
     with pytest.raises(UsageError, match=r"cremad:\d+ stands in train and in test"):
         splits.places_to_keep(columns["speaker"], splits.divide("random-80-20", columns).parts)
@@ -335,7 +335,7 @@ def test_published_protocols_hold_out_the_published_speakers(name):
     assert (division.parts.index[columns["parent"].index < 0] >= 0).all()
 
 
-def test_cremad_nk_trains_with_the_rest():
+def test_cremad_nk_trains_on_all_remaining_speakers():
     columns = table(crema())
     sizes = Counter(
         next(iter(p)) for p in parts_by(columns, "speaker", splits.divide("cremad-nk", columns).split).values()
@@ -343,13 +343,13 @@ def test_cremad_nk_trains_with_the_rest():
     assert sizes == {TRAIN: 57, DEV: 15, TEST: 19}
 
 
-def test_cremad_blocks_are_neighbours():
+def test_cremad_blocks_consist_of_consecutive_speakers():
     columns = table(crema())
     for who, folds in parts_by(columns, "speaker", splits.divide("cremad-blocks", columns).fold).items():
         assert folds == {min((int(who[7:]) - 1001) // 18, 4)}
 
 
-def test_tess_goes_from_one_speaker_to_the_other_both_ways():
+def test_tess_cross_tests_on_each_speaker_in_turn():
     columns = table(tess())
     fold = splits.divide("tess-cross", columns).fold
     assert parts_by(columns, "speaker", fold) == {"tess:OAF": {0}, "tess:YAF": {1}}
@@ -359,7 +359,7 @@ def test_tess_goes_from_one_speaker_to_the_other_both_ways():
         assert set(split[fold != k]) == {TRAIN}
 
 
-def test_loso_has_a_fold_for_each_speaker_by_name():
+def test_loso_makes_one_fold_per_speaker_in_name_order():
     columns = table(ravdess())
     assert parts_by(columns, "speaker", splits.divide("loso", columns).fold) == {
         f"ravdess:{actor:02}": {actor - 1} for actor in range(1, 25)
@@ -368,13 +368,13 @@ def test_loso_has_a_fold_for_each_speaker_by_name():
         splits.divide("loso", table(tess(["OAF"])))
 
 
-def test_absent_speakers_of_a_protocol_are_named():
+def test_missing_speakers_of_a_protocol_are_named():
     division = splits.divide("cremad-nk", table(crema(range(1001, 1073))))
     assert division.absent == tuple(f"cremad:{number}" for number in range(1073, 1092))
     assert splits.divide("tess-cross", table(tess(["OAF"]))).absent == ("tess:YAF",)
 
 
-def test_other_corpora_stay_out_of_a_protocol():
+def test_clips_of_other_corpora_are_left_out_of_a_protocol():
     rows = ravdess() + tess() + [{"emotion": "sad"}]
     division = splits.divide("ravdess-luna", table(rows))
     assert (division.fold[: len(ravdess())] >= 0).all()
@@ -382,7 +382,7 @@ def test_other_corpora_stay_out_of_a_protocol():
     assert division.outside == len(tess()) + 1
 
 
-def test_a_protocol_without_its_corpus_names_what_there_is():
+def test_protocol_without_its_corpus_lists_the_corpora_present():
     words = r"--split cremad-nk needs the speakers of cremad; the manifest has ravdess \(576 rows\), tess \(240 rows\)$"
     with pytest.raises(UsageError, match=words):
         splits.divide("cremad-nk", table(ravdess() + tess()))
@@ -397,7 +397,7 @@ def test_a_protocol_without_its_corpus_names_what_there_is():
 
 
 @pytest.mark.parametrize("asked", ["speaker", "speaker+sentence", "loso", "folds"])
-def test_clips_without_a_speaker_are_refused_with_the_way_out(asked):
+def test_clips_without_a_speaker_are_refused_with_a_suggested_fix(asked):
     columns = table([*tess(), {"emotion": "sad", "sentence": "w1"}, {"emotion": "sad", "sentence": "w2"}])
     with pytest.raises(
         UsageError, match=r"2 of 242 rows have no speaker.*`sertool index` --pattern, --table .*--protocol random-80-20"
@@ -427,7 +427,7 @@ def test_clips_without_speakers_can_be_split_at_random_or_by_sentence():
         ("random-92-8-leaky-copies", (0.92, 0, 0.08)),
     ],
 )
-def test_random_splits_have_their_shares_of_every_emotion(name, shares):
+def test_random_splits_keep_their_shares_within_every_emotion(name, shares):
     columns = table(crema())
     place = splits.divide(name, columns, 3).split
     for emotion, part in product(range(6), range(3)):
@@ -448,7 +448,7 @@ def test_only_the_random_splits_are_leaky():
 
 
 @pytest.mark.parametrize("name", [n for n, e in PROTOCOLS.items() if not e.folds and not e.copies])
-def test_copies_train_where_their_parents_train_and_nowhere_else(name):
+def test_copies_train_only_if_their_parents_train(name):
     rows = needing(name)
     columns, bare = table(rows), table([row for row in rows if "parent" not in row])
     place = splits.divide(name, columns, 2).split
@@ -457,7 +457,7 @@ def test_copies_train_where_their_parents_train_and_nowhere_else(name):
     np.testing.assert_array_equal(place[half:], np.where(place[:half] == TRAIN, TRAIN, -1))
 
 
-def test_only_the_leaky_copies_let_copies_into_test():
+def test_only_the_leaky_copies_protocol_puts_copies_in_test():
     columns = table(needing("random-92-8-leaky-copies"))
     place = splits.divide("random-92-8-leaky-copies", columns).split
     assert (place[columns["parent"].index >= 0] == TEST).any()
@@ -466,7 +466,7 @@ def test_only_the_leaky_copies_let_copies_into_test():
 
 
 @pytest.mark.parametrize("name", [name for name, entry in PROTOCOLS.items() if entry.folds])
-def test_copies_share_the_fold_of_their_parents_and_only_train(name):
+def test_copies_share_the_fold_of_their_parents_but_only_train(name):
     columns = table(needing(name))
     fold = splits.divide(name, columns).fold
     half, last = len(fold) // 2, int(fold.max())
@@ -478,7 +478,7 @@ def test_copies_share_the_fold_of_their_parents_and_only_train(name):
 
 
 @pytest.mark.parametrize("name", ["speaker", "random-80-20"])
-def test_copies_of_copies_follow_the_first_of_them(name):
+def test_copies_of_copies_follow_the_original_clip(name):
     rows = crema(range(1001, 1011))
     chain = [row | {"clip": f"{row['clip']}#1", "parent": row["clip"]} for row in rows]
     chain += [row | {"clip": f"{row['clip']}#1", "parent": row["clip"]} for row in chain]
@@ -487,7 +487,7 @@ def test_copies_of_copies_follow_the_first_of_them(name):
     np.testing.assert_array_equal(place[2], place[1])
 
 
-def test_copies_without_their_parents_go_with_their_speaker_or_nowhere():
+def test_copies_without_their_parents_train_or_are_left_out():
     rows = with_copies(crema(range(1001, 1011)))
     gone = [row for place, row in enumerate(rows) if place % 7 or "parent" in row]
     columns = table(gone)
@@ -501,7 +501,7 @@ def test_copies_without_their_parents_go_with_their_speaker_or_nowhere():
     assert set(splits.divide("random-80-20", columns).split[orphans]) == {-1}
 
 
-def test_a_table_of_copies_alone_has_nothing_to_hold_out():
+def test_table_of_copies_alone_is_left_without_parts():
     columns = table([row for row in with_copies(crema([1001, 1002])) if "parent" in row])
     for name in ("speaker", "speaker:80/20", "random-80-20"):
         assert set(splits.divide(name, columns).split) == {-1}
@@ -525,7 +525,7 @@ def test_dev_of_a_fold_is_an_eighth_of_the_other_speakers(seed):
     assert len(choices) > 15
 
 
-def test_dev_of_a_fold_has_a_speaker_and_leaves_one_to_train():
+def test_dev_of_a_fold_leaves_at_least_one_speaker_to_train():
     for speakers, size in ((2, 0), (3, 1), (4, 1), (12, 1), (13, 2)):
         columns = table([{"speaker": f"x:{who}"} for who in range(speakers) for _ in range(3)])
         fold = splits.divide("loso", columns).fold
@@ -534,14 +534,14 @@ def test_dev_of_a_fold_has_a_speaker_and_leaves_one_to_train():
         assert (split == TRAIN).any()
 
 
-def test_dev_of_a_fold_has_a_speaker_with_labels():
+def test_dev_of_a_fold_has_a_labelled_speaker():
     columns = table([{"speaker": f"x:{who}", "emotion": "sad" if who < 3 else None} for who in range(8)])
     for seed in range(20):
         split = splits.split_of_fold(np.arange(8), columns, 0, seed)
         assert np.flatnonzero(split == DEV).tolist() in ([1], [2])
 
 
-def test_dev_of_a_fold_never_has_a_speaker_of_the_test_even_where_folds_leak():
+def test_fold_dev_shares_no_speaker_with_test_even_in_leaky_folds():
     columns = table(emobox_like(100))
     fold = fold_column(columns)
     for k in range(5):
@@ -549,7 +549,7 @@ def test_dev_of_a_fold_never_has_a_speaker_of_the_test_even_where_folds_leak():
         assert not set(columns["speaker"].index[dev]) & set(columns["speaker"].index[fold == k])
 
 
-def test_the_number_of_folds_is_checked():
+def test_invalid_number_of_folds_is_refused():
     columns = table(ravdess())
     for count in (0, 1, 25):
         with pytest.raises(UsageError, match=f"--folds {count}: at least 2, .* 24"):
@@ -574,7 +574,7 @@ def test_the_number_of_folds_is_checked():
         ("loso", None),
     ],
 )
-def test_expressions(asked, shares):
+def test_split_expressions_are_parsed_into_name_and_shares(asked, shares):
     plan = protocols.parse(asked)
     assert plan.name == asked.partition(":")[0]
     assert plan.shares == (None if shares is None else pytest.approx(shares))
@@ -604,7 +604,7 @@ def test_expressions(asked, shares):
         ("speaker:70/15/5", "add up to 90, not to 100"),
     ],
 )
-def test_wrong_expressions_are_told_the_right_ones(asked, says):
+def test_invalid_split_expression_is_refused_with_valid_examples(asked, says):
     with pytest.raises(UsageError, match=says) as error:
         protocols.parse(asked)
     assert "\n" not in str(error.value)
@@ -613,7 +613,7 @@ def test_wrong_expressions_are_told_the_right_ones(asked, says):
 # Codes.
 
 
-def test_a_hash_equals_its_slow_twin():
+def test_hash_agrees_with_a_naive_reference_implementation():
     def mix(number):
         number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 % 2**64
         number = (number ^ number >> 27) * 0x94D049BB133111EB % 2**64
@@ -632,7 +632,7 @@ def test_a_hash_equals_its_slow_twin():
         assert codes.hashes(values, salt).tolist() == expected
 
 
-def test_a_hash_does_not_depend_on_how_the_values_are_read(monkeypatch):
+def test_hash_does_not_depend_on_container_type_or_chunking(monkeypatch):
     class OneByOne:
         def __init__(self, words):
             self.words = words
@@ -652,20 +652,20 @@ def test_a_hash_does_not_depend_on_how_the_values_are_read(monkeypatch):
     assert len(codes.hashes([])) == 0
 
 
-def test_strings_are_found_among_others():
+def test_find_gives_the_position_of_each_string():
     assert codes.find(["b", "x", "a"], ["a", "b", "c"]).tolist() == [1, -1, 0]
     assert codes.find([], ["a"]).tolist() == []
     assert codes.find(["a"], ()).tolist() == [-1]
 
 
-def test_rows_are_taken_and_counted():
+def test_codes_can_be_selected_by_row_and_counted():
     column = coded(["b", "a", None, "b"])
     assert words(codes.take(column, np.array([3, 2]))) == ["b", None]
     assert codes.counts(column).tolist() == [1, 2]
     assert codes.counts(column, np.array([True, False, True, False])).tolist() == [0, 1]
 
 
-def test_splitting_needs_numpy_alone():
+def test_splitting_imports_no_heavy_modules():
     heavy = "torch", "pyarrow", "scipy", "sklearn", "click", "soundfile"
     program = f"import sys, sertool.divisions.leak_guard; print([name for name in {heavy!r} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
@@ -716,7 +716,7 @@ print(json.dumps({"seconds": seconds, "leaks": leaks, "gigabytes": peak()}))
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads its peak from /proc")
 @pytest.mark.parametrize("speakers", [100, 100_000, 2_000_000])
-def test_three_million_rows_take_seconds_and_little_memory(speakers):
+def test_three_million_rows_are_split_within_seconds_and_little_memory(speakers):
     pytest.importorskip("pyarrow")
     asked = ["speaker", "speaker+sentence", "folds", "random-80-20"]
     done = subprocess.run(
@@ -729,7 +729,7 @@ def test_three_million_rows_take_seconds_and_little_memory(speakers):
 
 
 @pytest.mark.parametrize("how", ["speaker:70/15/15", "speaker:train=80/test=20", "cremad-nk", "random-80-20"])
-def test_how_clips_were_divided_is_kept_as_it_was_typed(how):
+def test_split_expression_is_recorded_as_typed(how):
     table = manifest.from_columns({"clip": ["a"]})
     for said in (f"--split {how}", f"--split={how}"):
         told = provenance.made_by(table, f"sertool index x {said} -o y.parquet", None)

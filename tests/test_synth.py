@@ -58,7 +58,7 @@ def clips() -> list[tuple[int, int, np.ndarray]]:
     ]
 
 
-def test_the_same_arguments_give_the_same_bits():
+def test_equal_arguments_give_bit_identical_voices():
     once, again = (synth.voice(3, "happy", 1, take=2, seed=5) for _ in range(2))
     assert once.tobytes() == again.tobytes()
     for other in (
@@ -73,7 +73,7 @@ def test_the_same_arguments_give_the_same_bits():
 
 @pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 48000])
 @pytest.mark.parametrize("emotion", synth.EMOTIONS)
-def test_a_voice_is_sound_at_any_rate(emotion, rate):
+def test_synthetic_voice_is_valid_audio_at_any_rate(emotion, rate):
     for speaker in range(4):
         wave = synth.voice(speaker, emotion, sentence=speaker, rate=rate)
         assert wave.dtype == np.float32
@@ -89,7 +89,7 @@ def test_an_unknown_emotion_is_refused_with_the_choices():
         synth.voice(0, "boredom", 0)
 
 
-def test_the_spectrum_is_that_of_speech(clips):
+def test_synthetic_voices_have_a_speech_like_spectrum(clips):
     """Voices fall towards high frequencies, fricatives do not, and pitch is a person's."""
     for _speaker, _label, wave in clips[::7]:
         bands = log_bands(wave)
@@ -100,7 +100,7 @@ def test_the_spectrum_is_that_of_speech(clips):
     assert np.mean(sibilant) > 0.5
 
 
-def test_women_speak_higher_than_men(clips):
+def test_female_voices_are_higher_than_male_voices(clips):
     heights = [
         np.mean([pitch(wave) for speaker, label, wave in clips if speaker % 2 == sex and label == 0]) for sex in (0, 1)
     ]
@@ -108,7 +108,7 @@ def test_women_speak_higher_than_men(clips):
     assert [synth.name(speaker) for speaker in (0, 1, 9)] == ["s01f", "s02m", "s10m"]
 
 
-def test_emotions_are_learned_from_other_speakers(clips):
+def test_emotions_are_learnable_from_other_speakers(clips):
     speakers, labels = (np.array([clip[index] for clip in clips]) for index in (0, 1))
     rows = np.array([described(wave) for _, _, wave in clips])
     assert 0.55 < held_out_accuracy(rows, labels, speakers) < 0.9
@@ -117,7 +117,7 @@ def test_emotions_are_learned_from_other_speakers(clips):
         assert held_out_accuracy(rows, shuffled, speakers) < 0.37  # chance is .25
 
 
-def test_no_threshold_on_pitch_tells_anger_from_sadness(clips):
+def test_no_single_pitch_threshold_separates_anger_from_sadness(clips):
     angry, sad = (np.array([pitch(wave) for _, label, wave in clips if label == which]) for which in (3, 2))
     best = max(np.r_[angry > cut, sad <= cut].mean() for cut in np.r_[angry, sad])
     assert best < 0.8
@@ -125,7 +125,7 @@ def test_no_threshold_on_pitch_tells_anger_from_sadness(clips):
     assert (per_speaker > 0).all()  # but every speaker's own anger is higher than their own sadness
 
 
-def test_a_corpus_lies_in_files_named_for_what_they_are(tmp_path):
+def test_corpus_files_are_named_by_speaker_emotion_sentence_and_take(tmp_path):
     written = {}
     paths = synth.corpus(
         tmp_path, speakers=2, emotions=("sad", "fear"), sentences=2, takes=2,

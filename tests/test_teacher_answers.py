@@ -22,7 +22,7 @@ def predictions(path: Path, clips: list[str], **shares: list[float]) -> str:
     return str(path)
 
 
-def test_several_answers_for_a_clip_count_as_their_mean_and_a_copy_has_its_parents(tmp_path: Path) -> None:
+def test_several_answers_are_averaged_and_copies_take_their_parents_answer(tmp_path: Path) -> None:
     source = predictions(tmp_path / "t.parquet", ["a", "b", "a"], p_sad=[1.0, 0.2, 0.5], p_angry=[0.0, 0.8, 0.5])
     table = manifest.from_columns({"clip": ["a", "a#1", "c"], "parent": [None, "a", None]})
     made = teacher_answers.taught(table, teacher_answers.read(source))
@@ -30,7 +30,7 @@ def test_several_answers_for_a_clip_count_as_their_mean_and_a_copy_has_its_paren
     np.testing.assert_allclose(made.over(["angry", "sad"])[:2], [[0.25, 0.75]] * 2)
 
 
-def test_a_window_without_an_answer_takes_nothing_from_the_clips_others(tmp_path: Path) -> None:
+def test_windows_without_an_answer_are_ignored_in_the_mean(tmp_path: Path) -> None:
     shares = {"p_sad": [0.9, None, 0.5, None, 0.2], "p_angry": [0.1, None, 0.5, None, 0.8]}
     source = predictions(tmp_path / "t.parquet", ["a", "a", "a", "b#1", "b"], **shares)
     table = manifest.from_columns({"clip": ["a", "b#1", "b"], "parent": [None, "b", None]})
@@ -38,14 +38,14 @@ def test_a_window_without_an_answer_takes_nothing_from_the_clips_others(tmp_path
     np.testing.assert_allclose(made.over(["sad", "angry"]), [[0.7, 0.3], [0.2, 0.8], [0.2, 0.8]])
 
 
-def test_answers_for_clips_without_a_name_are_nobodys(tmp_path: Path) -> None:
+def test_answers_without_a_clip_id_are_ignored(tmp_path: Path) -> None:
     source = predictions(tmp_path / "t.parquet", [None, "a", None], p_sad=[1.0, 0.2, 0.5], p_angry=[0.0, 0.8, 0.5])
     made = teacher_answers.taught(manifest.from_columns({"clip": ["b", "a"]}), teacher_answers.read(source))
     assert made.known.tolist() == [False, True]
     np.testing.assert_allclose(made.over(["angry", "sad"])[1], [0.8, 0.2])
 
 
-def test_answers_over_fewer_emotions_are_probabilities_again(tmp_path: Path) -> None:
+def test_answers_over_fewer_emotions_are_renormalised(tmp_path: Path) -> None:
     source = predictions(tmp_path / "t.parquet", ["a"], p_sad=[0.2], p_angry=[0.2], p_happy=[0.6])
     made = teacher_answers.taught(manifest.from_columns({"clip": ["a"]}), teacher_answers.read(source))
     np.testing.assert_allclose(made.over(["angry", "sad"]), [[0.5, 0.5]])
@@ -54,7 +54,7 @@ def test_answers_over_fewer_emotions_are_probabilities_again(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("columns", [{"clip": ["z"], "p_sad": [1.0]}, {"clip": ["a"]}])
-def test_a_teacher_that_says_nothing_of_the_clips_is_refused(tmp_path: Path, columns: dict) -> None:
+def test_teacher_without_answers_for_the_clips_is_refused(tmp_path: Path, columns: dict) -> None:
     manifest_io.write(manifest.from_columns(columns), str(tmp_path / "t.parquet"), "parquet")
     with pytest.raises(SertoolError, match="--teacher"):
         teacher_answers.taught(
@@ -62,7 +62,7 @@ def test_a_teacher_that_says_nothing_of_the_clips_is_refused(tmp_path: Path, col
         )
 
 
-def test_goals_are_learnt_from_train_alone() -> None:
+def test_imitation_goals_are_fitted_on_train_alone() -> None:
     rows = torch.randn(40, 1, 6, generator=torch.Generator().manual_seed(0)).numpy()
 
     def heard(held: np.ndarray) -> teacher_answers.Imitated:
@@ -91,7 +91,7 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "g" / "manifest.parquet"
 
 
-def test_a_student_is_kept_without_what_it_only_needed_to_learn(heard: Path, tmp_path: Path) -> None:
+def test_student_model_is_saved_without_its_imitation_layer(heard: Path, tmp_path: Path) -> None:
     table = manifest_io.read(str(heard))
     clips = manifest.column(table, "clip")
     even = {f"p_{word}": [1 / 3] * len(clips) for word in EMOTIONS}
@@ -108,7 +108,7 @@ def test_a_student_is_kept_without_what_it_only_needed_to_learn(heard: Path, tmp
     assert (refused.code, "teach 0.7, not 0.5" in refused.err.splitlines()[-1]) == (2, True)
 
 
-def test_a_teacher_makes_clips_without_a_label_count(heard: Path, tmp_path: Path) -> None:
+def test_teacher_answers_replace_missing_labels(heard: Path, tmp_path: Path) -> None:
     table = manifest_io.read(str(heard))
     emotions = manifest.column(table, "emotion")
     both = enumerate(zip(emotions, manifest.column(table, "split"), strict=True))
@@ -124,7 +124,7 @@ def test_a_teacher_makes_clips_without_a_label_count(heard: Path, tmp_path: Path
     assert all(np.allclose(whole.tensors[name], half.tensors[name]) for name in whole.tensors)
 
 
-def test_a_teacher_on_stdin_is_read_once_and_teaches_every_way_to_divide(heard: Path, tmp_path: Path) -> None:
+def test_teacher_on_stdin_is_read_once_for_all_splits(heard: Path, tmp_path: Path) -> None:
     table = manifest.without(manifest_io.read(str(heard)), "split")
     clips = manifest.column(table, "clip")
     manifest_io.write(table, str(tmp_path / "m.parquet"), "parquet")
@@ -142,7 +142,7 @@ def test_a_teacher_on_stdin_is_read_once_and_teaches_every_way_to_divide(heard: 
 
 
 @pytest.mark.parametrize("manifests", [(), ("-",)])
-def test_a_manifest_and_a_teacher_are_not_both_read_from_stdin(
+def test_manifest_and_teacher_cannot_both_come_from_stdin(
     heard: Path, tmp_path: Path, manifests: tuple[str, ...]
 ) -> None:
     words = ("train", *manifests, *NET, "--features", "mel", "--teacher", "-", "-o", tmp_path / "run")
@@ -151,7 +151,7 @@ def test_a_manifest_and_a_teacher_are_not_both_read_from_stdin(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_copy_is_to_tell_what_its_parent_sounded_like(heard: Path, tmp_path: Path) -> None:
+def test_copy_imitates_the_features_of_its_parent(heard: Path, tmp_path: Path) -> None:
     table = manifest_io.read(str(heard))
     mfcc = manifest.keep(table, np.ones(len(table), bool))
     for part in ("shard", "offset", "rows"):
@@ -168,6 +168,6 @@ def test_a_copy_is_to_tell_what_its_parent_sounded_like(heard: Path, tmp_path: P
     assert len(made.place) > len(made.store)
 
 
-def test_a_model_that_cannot_imitate_says_so(heard: Path, tmp_path: Path) -> None:
+def test_model_that_cannot_imitate_is_refused(heard: Path, tmp_path: Path) -> None:
     done = sertool("train", heard, "-m", "logistic", "--features", "mfcc", "--imitate", "mfcc", "-o", tmp_path / "r")
     assert (done.code, "--imitate" in done.line) == (2, True)

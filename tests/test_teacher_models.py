@@ -62,14 +62,16 @@ def answers(run: Path) -> dict[str, list]:
     return manifest_io.read_table(str(path)).to_pydict()
 
 
-def test_what_a_teacher_knows_is_read_without_building_it(teacher: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_emotions_of_a_teacher_are_read_without_building_the_network(
+    teacher: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delattr(inference, "network")
     teacher_models.require_knows(str(teacher), {"happy"})
     with pytest.raises(SertoolError, match="it knows no fear"):
         teacher_models.require_knows(str(teacher), {"fear"})
 
 
-def test_a_model_teaches_what_its_predictions_would(mel: Path, teacher: Path, tmp_path: Path) -> None:
+def test_teacher_model_trains_the_same_student_as_its_predictions(mel: Path, teacher: Path, tmp_path: Path) -> None:
     done = train(mel, *NET, *SPLIT, "--teacher", teacher, "-o", tmp_path / "run")
     assert "the teacher answers for 12 of 12 training clips; it was trained on the speakers of 12" in done.err
     said = answers(tmp_path / "run")
@@ -84,18 +86,14 @@ def test_a_model_teaches_what_its_predictions_would(mel: Path, teacher: Path, tm
     assert ages(tmp_path / "run").keys() == before.keys()
 
 
-def test_a_teacher_who_adapts_to_speakers_is_said_to_teach_as_for_strangers(
-    mel: Path, teacher: Path, tmp_path: Path
-) -> None:
+def test_adapting_teacher_is_reported_to_answer_as_for_strangers(mel: Path, teacher: Path, tmp_path: Path) -> None:
     train(mel, *NET, *SPLIT, "--adapt", "speaker", "-o", tmp_path / "adapted")
     done = train(mel, *NET, *SPLIT, "--teacher", tmp_path / "adapted", "-o", tmp_path / "run")
     assert "teaches here as it answers for strangers" in done.err
     assert "strangers" not in train(mel, *NET, *SPLIT, "--teacher", teacher, "-o", tmp_path / "other").err
 
 
-def test_a_teacher_hears_the_clips_where_the_manifest_has_other_features(
-    mel: Path, teacher: Path, tmp_path: Path
-) -> None:
+def test_teacher_computes_its_own_features_if_the_manifest_lacks_them(mel: Path, teacher: Path, tmp_path: Path) -> None:
     clips = mel.parent.parent / "c.parquet"
     assert sertool("featurize", clips, "--mel", "--mel-bands", 12, "-o", tmp_path / "f").code == 0
     train(tmp_path / "f" / "manifest.parquet", *NET, *SPLIT, "--teacher", teacher, "-o", tmp_path / "heard")
@@ -107,7 +105,7 @@ def test_a_teacher_hears_the_clips_where_the_manifest_has_other_features(
         np.testing.assert_allclose(heard[f"p_{word}"], np.array(read[f"p_{word}"])[order], atol=1e-4)
 
 
-def test_a_teacher_who_knows_speakers_that_are_held_out_is_refused(mel: Path, teacher: Path, tmp_path: Path) -> None:
+def test_teacher_trained_on_held_out_speakers_is_refused(mel: Path, teacher: Path, tmp_path: Path) -> None:
     other = train(mel, *NET, *SPLIT, "--seed", 1, "--teacher", teacher, "-o", tmp_path / "run", code=1)
     assert "trained on speakers or clips that are held out here" in other.line
     alone = tmp_path / "alone.safetensors"
@@ -116,9 +114,7 @@ def test_a_teacher_who_knows_speakers_that_are_held_out_is_refused(mel: Path, te
     assert "cannot be known" in done.err
 
 
-def test_a_teacher_knows_whom_it_learnt_from_in_copies_of_their_files_under_other_names(
-    mel: Path, teacher: Path, tmp_path: Path
-) -> None:
+def test_teacher_recognises_renamed_copies_of_its_training_files(mel: Path, teacher: Path, tmp_path: Path) -> None:
     assert {"path", "start", "digest"} <= {*manifest_io.read(str(teacher / "seed-0" / "split.parquet")).column_names}
     shutil.copytree(mel.parent.parent / "clips", tmp_path / "moved" / "clips")
     assert sertool("index", tmp_path / "moved", "--pattern", PATTERN, "-o", tmp_path / "c.parquet").code == 0
@@ -132,7 +128,7 @@ def test_a_teacher_knows_whom_it_learnt_from_in_copies_of_their_files_under_othe
 
 
 @pytest.mark.slow
-def test_each_fold_is_taught_by_the_model_that_holds_out_the_same(mel: Path, tmp_path: Path) -> None:
+def test_each_fold_is_taught_by_the_model_of_the_same_fold(mel: Path, tmp_path: Path) -> None:
     train(mel, *NET, "--folds", 4, "-o", tmp_path / "teacher")
     done = train(mel, *NET, "--folds", 4, "--teacher", tmp_path / "teacher", "-o", tmp_path / "run")
     assert done.err.count("the teacher answers") == 1
@@ -142,9 +138,7 @@ def test_each_fold_is_taught_by_the_model_that_holds_out_the_same(mel: Path, tmp
     assert "held out here" in other.line
 
 
-def test_a_teacher_that_learnt_from_the_dev_of_its_folds_teaches_where_dev_is_in_train(
-    mel: Path, tmp_path: Path
-) -> None:
+def test_teacher_trained_on_dev_speakers_is_accepted_only_with_no_dev(mel: Path, tmp_path: Path) -> None:
     wanted = ("--rms", "--stats", "mean,std", "-o", tmp_path / "rms")
     assert sertool("featurize", mel.parent.parent / "c.parquet", *wanted).code == 0
     rms = tmp_path / "rms" / "manifest.parquet"
@@ -156,7 +150,7 @@ def test_a_teacher_that_learnt_from_the_dev_of_its_folds_teaches_where_dev_is_in
     assert "these folds" in train(rms, *words, "--seed", 3, "-o", tmp_path / "other", code=1).err.splitlines()[-1]
 
 
-def test_a_teacher_of_the_package_is_known_by_its_protocol(mel: Path, tmp_path: Path) -> None:
+def test_training_speakers_of_a_shipped_teacher_follow_its_protocol(mel: Path, tmp_path: Path) -> None:
     learnt, heldout = 1001, 1005
     assert [protocols.named("cremad-nk").places()[f"cremad:{who}"] for who in (learnt, heldout)] == [0, 1]
     speakers = column(mel, "speaker")
@@ -170,7 +164,9 @@ def test_a_teacher_of_the_package_is_known_by_its_protocol(mel: Path, tmp_path: 
 
 
 @pytest.mark.slow
-def test_predictions_teach_nobody_from_whom_their_models_would_tell(mel: Path, teacher: Path, tmp_path: Path) -> None:
+def test_predictions_of_models_trained_on_held_out_speakers_are_refused(
+    mel: Path, teacher: Path, tmp_path: Path
+) -> None:
     """Those of a run with folds come from models that heard whom another fold holds out."""
     train(mel, *NET, "--folds", 4, "-o", tmp_path / "folds")
     for file in ("predictions.parquet", "fold-2/seed-0/predictions.parquet"):
@@ -190,7 +186,7 @@ def teachers(met: list[list[bool]], learnt: list[list[bool]], shares: list[list[
     return TeacherModels("t", ("a", "b"), np.array(met), np.array(learnt), np.stack([made, 1 - made], axis=2))
 
 
-def test_clips_are_taught_by_those_that_never_heard_their_speaker_and_by_all_where_all_did() -> None:
+def test_clips_are_taught_by_models_not_trained_on_their_speaker_if_possible() -> None:
     table = manifest.from_columns({"clip": ["w", "x", "y", "z"], "speaker": ["1", "2", "3", "4"]})
     split = np.array([TRAIN, TRAIN, TRAIN, TEST])
     met = [[True, False, True, False], [False, True, True, False], [False, False, False, True]]
@@ -201,7 +197,7 @@ def test_clips_are_taught_by_those_that_never_heard_their_speaker_and_by_all_whe
         teacher_models.taught(teachers(met[2:], met[2:], [[0.9] * 4]), table, split)
 
 
-def test_where_speakers_stand_on_both_sides_only_the_clips_held_out_are_secret() -> None:
+def test_if_speakers_cross_parts_only_held_out_clips_are_protected() -> None:
     table = manifest.from_columns({"clip": ["w", "x"], "speaker": ["1", "1"]})
     split = np.array([TRAIN, DEV])
     fit = teachers([[True, True]], [[True, False]], [[0.1, 0.2]])
@@ -224,7 +220,7 @@ def bare(mel: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [SPLIT, ("--folds", "2")])
-def test_audio_that_nobody_labelled_is_learnt_from_the_teacher_alone(
+def test_unlabelled_audio_joins_train_without_changing_the_split(
     mel: Path, bare: Path, tmp_path: Path, how: tuple[str, ...]
 ) -> None:
     train(mel, *NET, *how, "-o", tmp_path / "teacher")
@@ -242,7 +238,7 @@ def test_audio_that_nobody_labelled_is_learnt_from_the_teacher_alone(
         assert not all(np.array_equal(one.tensors[name], two.tensors[name]) for name in one.tensors)
 
 
-def test_unlabelled_clips_go_where_their_speaker_is_and_never_across(mel: Path, teacher: Path, tmp_path: Path) -> None:
+def test_unlabelled_clips_stay_in_the_part_of_their_speaker(mel: Path, teacher: Path, tmp_path: Path) -> None:
     table = manifest_io.read(str(mel))
     emotions = [None if place % 3 == 0 else word for place, word in enumerate(manifest.column(table, "emotion"))]
     manifest_io.write(manifest.with_column(table, "emotion", emotions), str(tmp_path / "half.parquet"), "parquet")
@@ -257,7 +253,7 @@ def test_unlabelled_clips_go_where_their_speaker_is_and_never_across(mel: Path, 
         assert len(parts) == 8
 
 
-def test_a_teacher_of_other_emotions_or_of_nothing_is_one_line(mel: Path, teacher: Path, tmp_path: Path) -> None:
+def test_missing_teacher_or_one_with_other_emotions_is_refused(mel: Path, teacher: Path, tmp_path: Path) -> None:
     table = manifest_io.read(str(mel))
     words = ["fear" if word == "angry" else word for word in manifest.column(table, "emotion")]
     manifest_io.write(manifest.with_column(table, "emotion", words), str(tmp_path / "fear.parquet"), "parquet")

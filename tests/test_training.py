@@ -67,7 +67,7 @@ def train(*words: object, code: int = 0) -> Outcome:
 
 
 @pytest.mark.parametrize("model", ["logistic", "svm", "lda", "forest"])
-def test_a_model_that_is_fitted_at_once_says_what_it_cannot_learn_from(heard: Path, tmp_path: Path, model: str) -> None:
+def test_classical_model_refuses_network_only_options(heard: Path, tmp_path: Path, model: str) -> None:
     half = [0.5] * len(column(heard, "clip"))
     voted = changed(heard, tmp_path / "voted.parquet", soft_happy=half, soft_angry=half)
     teacher = sure(heard, tmp_path / "teacher.parquet")
@@ -78,9 +78,7 @@ def test_a_model_that_is_fitted_at_once_says_what_it_cannot_learn_from(heard: Pa
         assert f"{model} is fitted at once" in done.err.splitlines()[-1]
 
 
-def test_a_teacher_of_clips_that_do_not_train_is_refused_beside_a_model_that_is_fitted_at_once(
-    heard: Path, tmp_path: Path
-) -> None:
+def test_classical_model_refuses_a_teacher_without_unlabelled_training_clips(heard: Path, tmp_path: Path) -> None:
     splits = column(heard, "split")
     silent = splits.index("dev")
     emotions = [None if place == silent else word for place, word in enumerate(column(heard, "emotion"))]
@@ -90,7 +88,7 @@ def test_a_teacher_of_clips_that_do_not_train_is_refused_beside_a_model_that_is_
     assert "--teacher is for networks, and for clips without a label" in done.err.splitlines()[-1]
 
 
-def test_that_is_said_before_any_features_are_made(heard: Path, tmp_path: Path) -> None:
+def test_network_only_options_are_refused_before_features_are_made(heard: Path, tmp_path: Path) -> None:
     table = manifest_io.read(str(heard))
     bare = [name for name in table.column_names if not name.endswith(("_shard", "_offset", "_rows"))]
     manifest_io.write(table.select(bare), str(tmp_path / "bare.parquet"), "parquet")
@@ -101,7 +99,7 @@ def test_that_is_said_before_any_features_are_made(heard: Path, tmp_path: Path) 
         assert not (tmp_path / "run" / "features").exists()
 
 
-def test_such_a_model_learns_clips_without_a_label_from_a_teacher(heard: Path, tmp_path: Path) -> None:
+def test_classical_model_learns_unlabelled_clips_from_a_teacher(heard: Path, tmp_path: Path) -> None:
     teacher, parts = sure(heard, tmp_path / "teacher.parquet"), column(heard, "split")
     hidden = [None if part == "train" and place % 2 else word
               for place, (word, part) in enumerate(zip(column(heard, "emotion"), parts, strict=True))]  # fmt: skip
@@ -114,13 +112,15 @@ def test_such_a_model_learns_clips_without_a_label_from_a_teacher(heard: Path, t
 
 
 @pytest.mark.parametrize("words", [("--prior-clips", 2), ("--strangers", 0)])
-def test_how_to_adapt_is_refused_where_nobody_adapts(heard: Path, tmp_path: Path, words: tuple) -> None:
+def test_adaptation_options_are_refused_without_adapt(heard: Path, tmp_path: Path, words: tuple) -> None:
     assert f"{words[0]} goes with --adapt" in train(heard, *NET, *words, "-o", tmp_path / "run", code=2).line
     train(heard, *NET, "--features", "mel", "--adapt", "speaker", *words, "-o", tmp_path / "run")
 
 
 @pytest.mark.parametrize(("words", "other"), [(("--teach", 0.5), "--teacher"), (("--likeness", 2), "--imitate")])
-def test_how_to_teach_is_refused_where_nobody_teaches(heard: Path, tmp_path: Path, words: tuple, other: str) -> None:
+def test_teaching_options_are_refused_without_a_teacher_or_imitation(
+    heard: Path, tmp_path: Path, words: tuple, other: str
+) -> None:
     assert f"{words[0]} goes with {other}" in train(heard, *NET, *words, "-o", tmp_path / "run", code=2).line
 
 
@@ -128,7 +128,7 @@ def test_how_to_teach_is_refused_where_nobody_teaches(heard: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
-def test_a_training_answers_as_its_file_will(
+def test_trained_model_answers_like_its_saved_file(
     heard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
     monkeypatch.setattr(devices, "computed", lambda asked, _: asked)
@@ -142,7 +142,7 @@ def test_a_training_answers_as_its_file_will(
     torch.testing.assert_close(trained.logits(np.arange(len(table))), again, atol=1e-5, rtol=1e-5)
 
 
-def test_in_bf16_too_a_clip_alone_is_answered_as_beside_others() -> None:
+def test_clip_in_bf16_gets_the_same_answer_alone_and_in_a_batch() -> None:
     rows = np.random.default_rng(0).normal(size=(3, 60, 300)).astype(np.float32)
     store = Store([[clip] for clip in rows], np.full(3, 60), 300, torch.device("cpu"), {}, [])
     nobody = np.arange(0)
@@ -206,7 +206,7 @@ def learnt(one: Trained) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", DESIGNS)
-def test_weights_come_from_train_alone_and_test_moves_nothing(heard: Path, tmp_path: Path, name: str) -> None:
+def test_weights_depend_on_train_alone_and_test_changes_nothing(heard: Path, tmp_path: Path, name: str) -> None:
     table, design = manifest_io.read(str(heard)), DESIGNS[name]
     split = divided(table)
     held = targets.load(table, design, "cpu")
@@ -225,9 +225,7 @@ def at_once(model: str, **more: object) -> Design:
 
 
 @pytest.mark.parametrize("model", ["logistic", "probe", "svm", "lda"])
-def test_where_emotions_are_balanced_already_to_balance_them_changes_no_model(
-    heard: Path, tmp_path: Path, model: str
-) -> None:
+def test_balancing_already_balanced_emotions_changes_no_model(heard: Path, tmp_path: Path, model: str) -> None:
     """But for a forest, which draws its clips in another way where they are weighed."""
     table = manifest_io.read(str(heard))
     held = targets.load(table, at_once(model), "cpu")
@@ -241,7 +239,7 @@ def test_where_emotions_are_balanced_already_to_balance_them_changes_no_model(
 
 
 @pytest.mark.parametrize("adapt", [None, "speaker"])
-def test_a_machine_is_told_which_rows_are_of_one_clip(
+def test_svm_gets_the_original_clip_of_each_training_row(
     heard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapt: str | None
 ) -> None:
     """Its copies, and what `--adapt` makes of it twice: as its speaker's and as a stranger's."""
@@ -265,7 +263,7 @@ def test_a_machine_is_told_which_rows_are_of_one_clip(
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
-def test_strangers_weigh_their_share_where_a_model_is_fitted_at_once(
+def test_strangers_option_sets_the_row_weights_of_a_classical_model(
     heard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float
 ) -> None:
     seen = {}
@@ -283,7 +281,7 @@ def test_strangers_weigh_their_share_where_a_model_is_fitted_at_once(
     assert seen["weights"].tolist() == [weight for weight in (own, strange) for _ in split[split == TRAIN] if weight]
 
 
-def test_the_kth_copies_of_a_speaker_are_a_voice_of_their_own(heard: Path) -> None:
+def test_kth_copies_of_a_speaker_count_as_a_separate_voice(heard: Path) -> None:
     table = manifest_io.read(str(heard)).slice(0, 6)
     names = ["x", "y", "x#1", "y#1", "x#12", "foreign"]
     for name, values in {
@@ -298,7 +296,7 @@ def test_the_kth_copies_of_a_speaker_are_a_voice_of_their_own(heard: Path) -> No
     assert plain.tolist() == [1, 2, 1, 2, 1, 2]
 
 
-def test_copies_in_train_count_in_no_figure() -> None:
+def test_copies_are_excluded_from_train_scores() -> None:
     held, is_copy = replace(data(), corpus=np.ones(CLIPS, int)), np.arange(CLIPS) >= 12
     columns = {"clip": [f"{clip}" for clip in range(CLIPS)], "parent": ["0" if copy else None for copy in is_copy]}
     member = Member("seed-0", 0, None, np.full(CLIPS, TRAIN, np.int8))
@@ -307,7 +305,7 @@ def test_copies_in_train_count_in_no_figure() -> None:
     assert figures == {"train_uar": 1.0, "train_wa": 1.0, "train_clips": 12}
 
 
-def test_answers_are_calibrated_on_dev(heard: Path, tmp_path: Path) -> None:
+def test_temperature_is_calibrated_on_dev(heard: Path, tmp_path: Path) -> None:
     table = manifest_io.read(str(heard))
     design = replace(network(), training=Settings(epochs=20, batch=8, lr=0.003, keep="last"))
     split = divided(table)
@@ -318,7 +316,7 @@ def test_answers_are_calibrated_on_dev(heard: Path, tmp_path: Path) -> None:
     assert len({train, dev, test}) == 3
 
 
-def test_strangers_and_those_who_are_known_are_calibrated_apart(heard: Path, tmp_path: Path) -> None:
+def test_probabilities_of_known_and_unknown_speakers_are_calibrated_separately(heard: Path, tmp_path: Path) -> None:
     table = manifest_io.read(str(heard))
     trained = Settings(epochs=20, batch=8, lr=0.003, keep="last")
     design = replace(network(adapt="speaker", prior_clips=3.0), training=trained)
@@ -333,7 +331,7 @@ def test_strangers_and_those_who_are_known_are_calibrated_apart(heard: Path, tmp
     assert found.data.temperature == alone
 
 
-def test_how_sure_raw_answers_are_changes_no_voice_and_strangers_stay_strangers(heard: Path, tmp_path: Path) -> None:
+def test_scaling_logits_and_temperatures_together_leaves_answers_unchanged(heard: Path, tmp_path: Path) -> None:
     """A network that answers three times as surely, at temperatures three times as high, is the same network."""
     words = ("-m", "logistic", "--features", "mfcc", "--adapt", "speaker", "--split", "speaker:50/25/25")
     train(heard, *words, "-o", tmp_path)
@@ -350,7 +348,7 @@ def test_how_sure_raw_answers_are_changes_no_voice_and_strangers_stay_strangers(
     torch.testing.assert_close(*answers)
 
 
-def test_a_checkpoint_that_does_not_fit_is_one_line_that_says_what_to_do(heard: Path, tmp_path: Path) -> None:
+def test_mismatched_checkpoint_is_refused_with_advice_to_remove_it(heard: Path, tmp_path: Path) -> None:
     words = (heard, *NET, "--features", "mel", "-o", tmp_path)
     train(*words)
     member = tmp_path / "seed-0"
@@ -374,7 +372,7 @@ def test_a_checkpoint_that_does_not_fit_is_one_line_that_says_what_to_do(heard: 
     [({}, 2), ({"metric": "loss"}, 3), ({"metric": "wa"}, 1), ({"keep": "last"}, 4)],
     ids=str,
 )
-def test_the_picture_of_a_training_marks_the_epoch_that_is_kept(
+def test_training_plot_marks_the_epoch_that_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict, epoch: int
 ) -> None:
     pytest.importorskip("matplotlib")

@@ -89,7 +89,7 @@ OPTIMISERS = {
 
 
 @pytest.mark.parametrize("name", OPTIMISERS)
-def test_an_optimiser_takes_its_own_steps(tmp_path: Path, name: str) -> None:
+def test_optimiser_steps_match_a_hand_written_loop(tmp_path: Path, name: str) -> None:
     optimizer, settings = OPTIMISERS[name]
     held = data()
     network, _, batches = trained(tmp_path, held, **settings)
@@ -97,7 +97,7 @@ def test_an_optimiser_takes_its_own_steps(tmp_path: Path, name: str) -> None:
     assert_alike(network, by_hand(held, batches, optimizer))
 
 
-def test_no_two_optimisers_come_to_the_same(tmp_path: Path) -> None:
+def test_different_optimisers_give_different_weights(tmp_path: Path) -> None:
     """Without which the tests above would hold nothing; but two of them are one without decay."""
     held = data()
     names = OPTIMISERS.keys() - {"adamw", "usual momentum"}
@@ -127,7 +127,7 @@ CLIPPED: dict[str, tuple[dict[str, float], Change]] = {
 
 
 @pytest.mark.parametrize("name", CLIPPED)
-def test_gradients_are_clipped_before_a_step(tmp_path: Path, name: str) -> None:
+def test_gradients_are_clipped_before_each_step(tmp_path: Path, name: str) -> None:
     settings, change = CLIPPED[name]
     held = data()
     network, _, batches = trained(tmp_path, held, optimizer="sgd", **settings)
@@ -164,7 +164,7 @@ SCHEDULES: dict[str, tuple[dict[str, Any], Callable[[int], float]]] = {  # the s
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_a_schedule_gives_every_step_its_rate(tmp_path: Path, name: str) -> None:
+def test_schedule_sets_the_learning_rate_of_every_step(tmp_path: Path, name: str) -> None:
     settings, share = SCHEDULES[name]
     held = data()
     network, figures, batches = trained(tmp_path, held, optimizer="sgd", **settings)
@@ -176,7 +176,7 @@ def test_a_schedule_gives_every_step_its_rate(tmp_path: Path, name: str) -> None
 @pytest.mark.parametrize(
     ("patience", "shares"), [(0, [1, 1, 0.2, 0.04, 0.008, 0.0016]), (1, [1, 1, 1, 0.2, 0.2, 0.04])]
 )
-def test_where_nothing_gets_better_the_rate_of_a_plateau_falls(
+def test_plateau_schedule_lowers_the_rate_without_improvement(
     tmp_path: Path, patience: int, shares: list[float]
 ) -> None:
     """Its dev clips contradict the training clips: every epoch is worse than the first."""
@@ -187,7 +187,7 @@ def test_where_nothing_gets_better_the_rate_of_a_plateau_falls(
     assert [each["lr"] for each in figures] == pytest.approx([RATE * share for share in shares])
 
 
-def test_where_all_gets_better_the_rate_of_a_plateau_stays(tmp_path: Path) -> None:
+def test_plateau_schedule_keeps_the_rate_while_the_loss_improves(tmp_path: Path) -> None:
     """Without dev, by the loss in train."""
     _, figures, _ = trained(tmp_path, data(), optimizer="sgd", schedule="plateau", plateau_patience=0)
     assert [each["lr"] for each in figures] == [RATE] * EPOCHS
@@ -206,7 +206,7 @@ def test_ema_keeps_the_average_of_the_weights(tmp_path: Path) -> None:
     assert figures[-1]["dev_loss"] == pytest.approx(lost.item())
 
 
-def test_the_loss_of_an_epoch_is_the_mean_over_its_clips(tmp_path: Path) -> None:
+def test_epoch_loss_is_the_mean_over_its_clips(tmp_path: Path) -> None:
     held = data()
     _, figures, _ = trained(tmp_path, held, lr=1e-9)
     lost = functional.cross_entropy(Line()(*held.rows(held.train)), torch.from_numpy(held.truth))
@@ -220,7 +220,7 @@ class Dropping(Line):
         return self.map(functional.dropout(rows[:, 0], 0.5, self.training))
 
 
-def test_the_seed_alone_decides_what_dropout_drops(tmp_path: Path) -> None:
+def test_dropout_depends_on_the_seed_alone(tmp_path: Path) -> None:
     ends = []
     for earlier in (1, 2):
         network = Dropping()
@@ -231,14 +231,14 @@ def test_the_seed_alone_decides_what_dropout_drops(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 5.0])
-def test_the_shares_of_mixup_have_the_beta_distribution(alpha: float) -> None:
+def test_mixup_shares_follow_the_beta_distribution(alpha: float) -> None:
     generators = training.Generators(np.random.default_rng(0), torch.Generator())
     shares = np.array([training._mixup(4, Settings(mixup=alpha), generators).share for _ in range(2000)])
     assert shares.mean() == pytest.approx(0.5, abs=0.03)
     assert shares.std() == pytest.approx(0.5 / math.sqrt(2 * alpha + 1), rel=0.05)
 
 
-def test_a_run_writes_down_the_rates_that_its_options_ask_for(tmp_path: Path) -> None:
+def test_metrics_file_records_the_scheduled_learning_rates(tmp_path: Path) -> None:
     synth.corpus(tmp_path / "clips", 4, ("neutral", "angry"), 2, write=encoding.write)
     words = ("--pattern", "{speaker}/{emotion}_{sentence}_{}.wav", "--split", "speaker:50/25/25")
     made = sertool("index", tmp_path / "clips", *words)
@@ -252,7 +252,7 @@ def test_a_run_writes_down_the_rates_that_its_options_ask_for(tmp_path: Path) ->
     assert [json.loads(line)["lr"] for line in lines] == pytest.approx(wanted)
 
 
-def test_a_network_that_imitates_is_on_the_device_of_its_data(tmp_path: Path) -> None:
+def test_imitating_network_is_moved_to_the_device_of_its_data(tmp_path: Path) -> None:
     held, device = data(), torch.device("meta")
     store, goals = replace(held.store, device=device), torch.zeros(CLIPS, 4, device=device)
     _, state = training._started(Summing(), replace(held, store=store, goals=goals), Settings(), ())

@@ -18,7 +18,7 @@ ALL = [f"--{name.replace('_', '-')}" for name, held in catalogue.entries("featur
 CORPORA = Path(__file__).resolve().parents[2] / "shared" / "corpora"
 
 
-def test_verify_agrees_and_keeps_its_result(voices, tmp_path):
+def test_verify_accepts_correct_shards_and_saves_its_result(voices, tmp_path):
     done = sertool("featurize", voices, "--mel", "--rms", "--zcr", "--verify", 3, "-o", tmp_path / "f")
     assert done.code == 0
     held = json.loads((tmp_path / "f" / "verify.json").read_text())
@@ -30,14 +30,14 @@ def test_verify_agrees_and_keeps_its_result(voices, tmp_path):
     assert done.err.count("agrees on 3 clips") == 3
 
 
-def test_every_part_keeps_what_it_verified(voices, tmp_path, monkeypatch):
+def test_each_part_saves_its_own_verification_result(voices, tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "CLIPS", 5)
     for part in ("1/2", "2/2"):
         sertool("featurize", voices, "--rms", "--verify", 2, "--part", part, "-o", tmp_path)
     assert {path.name for path in tmp_path.glob("*.json")} == {"verify-1-of-2.json", "verify-2-of-2.json"}
 
 
-def test_verify_notices_a_number_that_is_wrong(voices, tmp_path):
+def test_verify_detects_a_wrong_value(voices, tmp_path):
     sertool("featurize", voices, "--mel", "-o", tmp_path / "f")
     path = tmp_path / "f" / "mel" / "00000.safetensors"
     head, held = shards.read(path, "mel")
@@ -52,7 +52,7 @@ def test_verify_notices_a_number_that_is_wrong(voices, tmp_path):
     assert not json.loads((tmp_path / "f" / "verify.json").read_text())[0]["agrees"]
 
 
-def test_verify_notices_that_small_energies_are_lost(voices, tmp_path):
+def test_verify_detects_lost_small_energies(voices, tmp_path):
     words = ("featurize", voices, "--msf", "--stats", "mean", "--verify", 2, "-o", tmp_path / "f")
     assert sertool(*words).code == 0
     path = tmp_path / "f" / "msf" / "00000.safetensors"
@@ -63,7 +63,7 @@ def test_verify_notices_that_small_energies_are_lost(voices, tmp_path):
 
 
 @pytest.mark.parametrize("stat", list(shaping.STATS))
-def test_verify_notices_a_statistic_that_is_wrong(voices, tmp_path, monkeypatch, stat):
+def test_verify_detects_a_wrong_statistic(voices, tmp_path, monkeypatch, stat):
     right = shaping.STATS[stat]
     monkeypatch.setitem(shaping.STATS, stat, lambda series: 2 * right(series))
     done = sertool("featurize", voices, "--rms", "--stats", stat, "--verify", 4, "-j", 1, "-o", tmp_path / "f")
@@ -71,7 +71,7 @@ def test_verify_notices_a_statistic_that_is_wrong(voices, tmp_path, monkeypatch,
 
 
 @pytest.mark.parametrize("stats", ["median", "mean,kurtosis,skew", "std,slope,iqr"])
-def test_statistics_near_0_are_measured_by_what_their_frames_may_differ_by(voices, tmp_path, stats):
+def test_verify_judges_near_zero_statistics_by_the_tolerance_of_their_frames(voices, tmp_path, stats):
     words = (voices, "--mfcc", "--mel", "--contrast", "--stats", stats, "-o", tmp_path / "f")
     assert (done := sertool("featurize", *words, "--verify", 6)).code == 0, done.err
     path = tmp_path / "f" / "mfcc" / "00000.safetensors"
@@ -83,14 +83,14 @@ def test_statistics_near_0_are_measured_by_what_their_frames_may_differ_by(voice
     assert (again.code, "mfcc: DIFFERS" in again.err, "mel: agrees" in again.err) == (1, True, True), again.err
 
 
-def test_statistics_of_two_frames_agree(tmp_path):
+def test_verify_accepts_statistics_of_two_frames(tmp_path):
     encoding.write(tmp_path / "angry" / "a.wav", synth.voice(0, "angry", 0)[2000:3000], 16_000)
     stats = ("--stats", ",".join(shaping.STATS))
     done = sertool("featurize", tmp_path / "angry", "--mel", "--mfcc", *stats, "--verify", 1, "-o", tmp_path / "f")
     assert done.code == 0, done.err
 
 
-def test_slopes_of_three_frames_agree_where_they_are_next_to_nothing(tmp_path):
+def test_verify_accepts_near_zero_deltas_of_three_frames(tmp_path):
     encoding.write(tmp_path / "angry" / "a.wav", synth.voice(0, "angry", 0)[2000:3200], 16_000)
     done = sertool("featurize", tmp_path / "angry", "--mfcc", "--mfcc-deltas", 2, "--verify", 1, "-o", tmp_path / "f")
     assert done.code == 0, done.err
@@ -99,7 +99,7 @@ def test_slopes_of_three_frames_agree_where_they_are_next_to_nothing(tmp_path):
 @pytest.mark.parametrize(
     "shape", [(), pytest.param(("--channels", "stereo", "--normalize", "z-score-columns"), marks=pytest.mark.slow)]
 )
-def test_statistics_of_pitch_are_of_voiced_frames(voices, tmp_path, shape):
+def test_f0_statistics_use_only_voiced_frames(voices, tmp_path, shape):
     done = sertool("featurize", voices, "--pitch", *shape, "-o", tmp_path / "frames")
     reader, stats = shards.Reader("pitch"), shards.Reader("pitch")
     stats_asked = ("--stats", "mean,min,slope", "--verify", 3)
@@ -119,13 +119,13 @@ def test_statistics_of_pitch_are_of_voiced_frames(voices, tmp_path, shape):
         np.testing.assert_allclose(summed[[0, 1, width, 2 * width]], wanted, rtol=1e-3, atol=1e-3)
 
 
-def test_nothing_to_verify_is_said_and_is_no_failure(voices, tmp_path):
+def test_having_nothing_to_verify_is_reported_without_failure(voices, tmp_path):
     part = sertool("featurize", voices, "--rms", "--part", "1/2", "--verify", 2, "-o", tmp_path / "f")
     nothing = "nothing to verify: no clip here has features that can be judged"
     assert (part.code, part.err.count(nothing)) == (0, 1), part.err
 
 
-def test_clips_in_which_rounding_decides_are_not_judged(make, tmp_path):
+def test_verify_does_not_judge_clips_dominated_by_rounding(make, tmp_path):
     noise = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
     made = {"constant": np.full(16_000, 0.5), "cancels": np.stack([noise, np.float32(1e-6) - noise], 1), "sound": noise,
             "nothing": np.zeros(16_000)}  # fmt: skip
@@ -141,7 +141,7 @@ def test_clips_in_which_rounding_decides_are_not_judged(make, tmp_path):
     assert (flat.code, flat.err.count("nothing to verify")) == (0, 1)
 
 
-def test_clips_that_are_gone_are_named_and_the_others_verified(copied, tmp_path):
+def test_missing_and_damaged_clips_are_named_and_the_others_verified(copied, tmp_path):
     line = ("featurize", copied, "--rms", "-o", tmp_path / "f")
     assert sertool(*line).code == 0
     gone, emptied, cut = sorted((copied.parent / "clips").rglob("*.wav"))[:3]
@@ -176,7 +176,7 @@ def test_verify_reads_each_shard_once(voices, tmp_path, monkeypatch):
 @pytest.mark.corpora
 @pytest.mark.skipif(not CORPORA.is_dir(), reason="the real corpora are not here")
 @pytest.mark.parametrize("corpus", ["cremad", "ravdess", "tess", "emodb"])
-def test_all_features_of_real_clips_agree_with_their_definitions(tmp_path, corpus):
+def test_all_features_of_real_clips_match_their_definitions(tmp_path, corpus):
     audio = sorted(path for path in (CORPORA / corpus).rglob("*") if path.suffix in (".ogg", ".flac", ".wav"))
     for path in audio[:: len(audio) // 12][:12]:
         (tmp_path / "angry").mkdir(exist_ok=True)

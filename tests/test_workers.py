@@ -20,7 +20,7 @@ def test_results_come_in_the_order_of_items(forked):
 
 
 @pytest.mark.parametrize(("limit", "ahead"), [(1000, 5), (30, 3), (5, 1)])
-def test_no_more_than_a_few_items_nor_their_limit_are_ahead(limit, ahead):
+def test_only_a_limited_number_of_items_is_taken_ahead(limit, ahead):
     taken = []
     with workers.pool(lambda item: item, 2) as pool:
         results = pool.map_ahead((taken.append(n) or n for n in range(50)), lambda _: 10, limit)
@@ -29,7 +29,7 @@ def test_no_more_than_a_few_items_nor_their_limit_are_ahead(limit, ahead):
     assert len(taken) == 50
 
 
-def test_work_that_has_begun_is_waited_for_where_it_must_end():
+def test_closing_the_pool_waits_for_work_that_has_started():
     begun, may_end, ended = threading.Event(), threading.Event(), []
 
     def work(item):
@@ -47,7 +47,7 @@ def test_work_that_has_begun_is_waited_for_where_it_must_end():
 
 @pytest.mark.skipif(not workers.HAS_FORKS, reason="kills a fork")
 @pytest.mark.parametrize("waits", [True, False])
-def test_a_killed_fork_is_an_error_that_says_so_whether_or_not_a_result_is_awaited(waits):
+def test_killed_worker_process_raises_a_clear_error(waits):
     with workers.pool(lambda _: os.kill(os.getpid(), signal.SIGKILL), 1, forked=True) as pool:
         pool.submit(0)
         if not waits:

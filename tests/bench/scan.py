@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from test_scan import Inputs, gradients, inputs, loop, scan
+from test_selective_scan import Inputs, gradients, inputs, loop, scan
 
 
 def best(works: tuple[Callable[[], object], ...], rounds: int) -> list[float]:

@@ -16,7 +16,7 @@ def layer() -> nn.Linear:
 
 @pytest.mark.parametrize(("kind", "off"), [(low_precision.Bf16, 0.01), (low_precision.Int8, 0.02)])
 @torch.inference_mode()
-def test_a_layer_in_fewer_bits_is_close_whatever_the_size_of_its_rows(layer, kind, off):
+def test_reduced_precision_layer_stays_close_at_any_row_scale(layer, kind, off):
     rows = torch.randn(2, 50, 96) * torch.logspace(-3, 3, 50)[:, None]
     exact = nn.functional.linear(rows, layer.weight)
     found = kind(layer)(rows) - layer.bias
@@ -25,7 +25,7 @@ def test_a_layer_in_fewer_bits_is_close_whatever_the_size_of_its_rows(layer, kin
 
 
 @torch.inference_mode()
-def test_of_8_bits_a_row_is_the_same_beside_any_others(layer):
+def test_int8_result_of_a_row_is_independent_of_other_rows(layer):
     rows, quick = torch.randn(300, 96), low_precision.Int8(layer)
     together = quick(rows * torch.logspace(-3, 3, 300)[:, None])
     for place in (0, 7, 299):
@@ -33,7 +33,7 @@ def test_of_8_bits_a_row_is_the_same_beside_any_others(layer):
 
 
 @torch.inference_mode()
-def test_weights_of_8_bits_are_what_they_were(layer):
+def test_weights_that_fit_in_8_bits_are_recovered_exactly(layer):
     scale = torch.rand(40, 1)
     numbers = torch.randint(-126, 127, (40, 96)).float()
     numbers[:, 0] = 127.0
@@ -44,7 +44,7 @@ def test_weights_of_8_bits_are_what_they_were(layer):
 
 
 @torch.inference_mode()
-def test_rows_of_zeros_give_the_bias_and_what_is_no_number_gives_none(layer):
+def test_zero_row_gives_the_bias_and_non_finite_rows_stay_non_finite(layer):
     rows = torch.zeros(3, 96)
     rows[1, 5], rows[2, 5] = torch.nan, torch.inf
     found = low_precision.Int8(layer)(rows)
@@ -52,7 +52,7 @@ def test_rows_of_zeros_give_the_bias_and_what_is_no_number_gives_none(layer):
     assert not found[1:].isfinite().any()
 
 
-def test_attention_that_reads_its_weights_itself_keeps_them():
+def test_attention_output_projection_keeps_full_precision():
     block = nn.Sequential(nn.Linear(8, 8), nn.MultiheadAttention(8, 2), nn.Sequential(nn.Linear(8, 8, bias=False)))
     low_precision.reduce(block, "int8")
     kinds = [type(module) for module in block.modules() if isinstance(module, low_precision.Int8 | nn.Linear)]
@@ -64,7 +64,7 @@ def test_attention_that_reads_its_weights_itself_keeps_them():
     ("bf16", "int8", "expected"),
     [(True, True, "int8"), (True, False, "bf16"), (False, True, "int8"), (False, False, "float32")],
 )
-def test_a_precision_that_is_not_in_the_hardware_is_replaced_by_the_next(monkeypatch, bf16, int8, expected):
+def test_precision_without_hardware_support_falls_back_to_the_next(monkeypatch, bf16, int8, expected):
     monkeypatch.setattr(device, "_has_bf16", lambda _device: bf16)
     monkeypatch.setattr(device, "_has_int8", lambda _device: int8)
     assert device.computed("int8", "cpu") == expected

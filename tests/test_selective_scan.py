@@ -68,7 +68,7 @@ def grouped(request, monkeypatch):
 
 @pytest.mark.parametrize("frames", [1, 2, 15, 16, 17, 64, 65, 172])
 @pytest.mark.usefixtures("grouped")
-def test_values_and_gradients_are_those_of_the_definition(frames):
+def test_scan_values_and_gradients_match_the_definition(frames):
     given = inputs(3, frames, 24, 8)
     exact = gradients(loop, tuple(each.double() for each in given))
     for mine, twin in zip(gradients(scan, given), exact, strict=True):
@@ -76,7 +76,7 @@ def test_values_and_gradients_are_those_of_the_definition(frames):
 
 
 @pytest.mark.usefixtures("grouped")
-def test_runs_of_clips_change_nothing(monkeypatch):
+def test_processing_clips_in_chunks_does_not_change_the_scan(monkeypatch):
     given = inputs(5, 40, 24, 8)
     whole = gradients(scan, given)
     for name in ("NUMBERS", "DEVICE_NUMBERS"):
@@ -87,7 +87,7 @@ def test_runs_of_clips_change_nothing(monkeypatch):
 
 @pytest.mark.usefixtures("grouped")
 @pytest.mark.parametrize("steps", [-40.0, 60.0])
-def test_neither_tiny_nor_huge_steps_overflow(steps):
+def test_extreme_step_sizes_do_not_overflow(steps):
     """Steps so long that a state is forgotten at once, and so short that it never is."""
     given = inputs(2, 80, 8, 4, steps)
     exact = gradients(loop, tuple(each.double() for each in given))
@@ -96,7 +96,7 @@ def test_neither_tiny_nor_huge_steps_overflow(steps):
         torch.testing.assert_close(mine.double(), twin, atol=1e-4, rtol=1e-4)
 
 
-def test_autocast_does_not_blur_the_states():
+def test_autocast_does_not_reduce_the_precision_of_the_states():
     given = inputs(2, 40, 16, 8)
     with torch.autocast("cpu", torch.bfloat16):
         blurred = gradients(scan, given)
@@ -105,7 +105,7 @@ def test_autocast_does_not_blur_the_states():
         torch.testing.assert_close(mine, twin)
 
 
-def test_a_kernel_gets_what_it_expects(monkeypatch):
+def test_fused_kernel_gets_contiguous_float32_inputs_with_frames_last(monkeypatch):
     """mamba-ssm's takes frames last."""
 
     def kernel(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
@@ -118,11 +118,11 @@ def test_a_kernel_gets_what_it_expects(monkeypatch):
     torch.testing.assert_close(scan(*given), without, atol=1e-5, rtol=1e-5)
 
 
-def test_no_kernel_is_looked_for_on_a_cpu():
+def test_no_fused_kernel_is_used_on_a_cpu():
     assert scanning.fused_kernel("cpu") is None
 
 
-def test_a_block_never_looks_ahead():
+def test_mamba_block_is_causal():
     torch.manual_seed(0)
     block = Mamba(16, state=4)
     rows = torch.randn(2, 30, 16)
@@ -131,7 +131,7 @@ def test_a_block_never_looks_ahead():
     assert not torch.allclose(block(rows)[:, 20:], block(other)[:, 20:])
 
 
-def test_a_block_begins_as_published():
+def test_mamba_block_is_initialised_as_published():
     torch.manual_seed(0)
     block = Mamba(64)
     steps = F.softplus(block.step.bias)
@@ -154,7 +154,7 @@ def peak(work: Callable[[], object]) -> int:
 
 
 @pytest.mark.parametrize("clips", [1, pytest.param(32, marks=pytest.mark.slow)])
-def test_the_states_of_all_frames_never_lie_in_memory(clips):
+def test_scan_never_holds_the_states_of_all_frames_in_memory(clips):
     given = inputs(clips, 172, 512, 16)
     assert peak(lambda: scan(*given)) < 0.5 * peak(lambda: materialised(*given))
     assert peak(lambda: gradients(scan, given)) < 0.5 * peak(lambda: gradients(materialised, given))

@@ -14,7 +14,7 @@ WEIGHTS = {
 WEIGHTS = {name: value.astype(np.float32) if value.dtype == np.float64 else value for name, value in WEIGHTS.items()}
 
 
-def test_no_weight_moves_by_more_than_half_a_step_of_its_own_output():
+def test_rounding_error_is_at_most_half_a_step_per_output():
     held = quantization.restored(quantization.rounded(WEIGHTS))
     assert held.keys() == WEIGHTS.keys()
     for name in ("matrix", "kernel"):
@@ -23,7 +23,7 @@ def test_no_weight_moves_by_more_than_half_a_step_of_its_own_output():
         assert (np.abs(held[name].reshape(flat.shape) - flat) <= step / 2 * (1 + 1e-5)).all()
 
 
-def test_small_tensors_and_whole_numbers_stay_as_they_are():
+def test_small_tensors_and_integers_stay_unchanged():
     held = quantization.restored(quantization.rounded(WEIGHTS))
     for name in ("bias", "places"):
         np.testing.assert_array_equal(held[name], WEIGHTS[name])
@@ -35,20 +35,20 @@ def test_large_tensors_take_a_quarter_of_the_bytes():
     assert sum(value.nbytes for value in made.values()) < WEIGHTS["matrix"].nbytes * 0.3
 
 
-def test_rounding_twice_changes_nothing_more():
+def test_rounding_again_changes_nothing():
     once = quantization.restored(quantization.rounded(WEIGHTS))
     twice = quantization.restored(quantization.rounded(once))
     for name in once:
         np.testing.assert_allclose(twice[name], once[name], rtol=1e-6)
 
 
-def test_an_output_of_zeros_stays_zero():
+def test_all_zero_weights_stay_zero():
     held = quantization.restored(quantization.rounded({"w": np.zeros((64, 128), np.float32)}))
     assert not held["w"].any()
 
 
 @pytest.mark.parametrize("scale", [np.ones(3, np.float32), np.ones(64, np.float64), np.ones((64, 1), np.float32)])
-def test_a_scale_that_does_not_fit_is_refused(scale):
+def test_scale_of_the_wrong_shape_or_type_is_refused(scale):
     made = quantization.rounded({"matrix": WEIGHTS["matrix"]}) | {"matrix@scale": scale}
     with pytest.raises(ValueError, match="does not fit"):
         quantization.restored(made)

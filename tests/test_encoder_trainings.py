@@ -88,7 +88,7 @@ def forgetful(school: Path, folder: Path) -> Path:
     return folder / "model.safetensors"
 
 
-def test_speakers_who_taught_the_encoder_are_held_out_from_nobody(pupil: Path, tmp_path: Path) -> None:
+def test_holding_out_speakers_who_taught_the_encoder_is_refused(pupil: Path, tmp_path: Path) -> None:
     done = train(pupil, *HEAD, "--loso", "-o", tmp_path / "run", code=1)
     assert f"whisper: {KNOWS} 4 of 8 speakers that are held out here" in done.line
     assert "--weights" in done.line
@@ -97,30 +97,30 @@ def test_speakers_who_taught_the_encoder_are_held_out_from_nobody(pupil: Path, t
     assert KNOWS in train(pupil, *HEAD, "--loso", "--dry-run", "-o", tmp_path / "run", code=1).line
 
 
-def test_on_the_split_that_taught_the_encoder_its_pupils_are_judged_fairly(pupil: Path, tmp_path: Path) -> None:
+def test_training_on_the_encoders_own_split_is_accepted_without_warning(pupil: Path, tmp_path: Path) -> None:
     done = train(pupil, *HEAD, *HALF, "-o", tmp_path / "run")
     assert "encoder" not in done.err
     other = train(pupil, *HEAD, *HALF, "--seed", 1, "-o", tmp_path / "other", code=1)
     assert KNOWS in other.line
 
 
-def test_a_leaky_protocol_by_name_leaks_here_too(pupil: Path, tmp_path: Path) -> None:
+def test_leaky_protocol_is_accepted_with_a_taught_encoder(pupil: Path, tmp_path: Path) -> None:
     done = train(pupil, *HEAD, "--split", "random-80-20", "-o", tmp_path / "run")
     assert "LEAKY" in done.err
     other = train(pupil, *HEAD, "--gap", "--seed", 1, "-o", tmp_path / "gap", code=1)
     assert KNOWS in other.err, "the disjoint half of it is no leaky protocol"
 
 
-def test_those_who_were_held_out_from_the_encoder_may_be_held_out(pupil: Path, school: Path, tmp_path: Path) -> None:
+def test_speakers_held_out_from_the_encoder_can_be_held_out(pupil: Path, school: Path, tmp_path: Path) -> None:
     strangers = "|".join(speakers(school.parents[1], "test") | speakers(school.parents[1], "dev"))
     train(pupil, *HEAD, "--where", f"speaker={strangers}", "--folds", 4, "-o", tmp_path / "run")
 
 
-def test_layers_below_those_that_learnt_know_nobody(clips: Path, school: Path, tmp_path: Path) -> None:
+def test_any_speaker_can_be_held_out_below_the_trained_layers(clips: Path, school: Path, tmp_path: Path) -> None:
     train(heard(clips, school, 1, "lower"), *HEAD, "--folds", 4, "-o", tmp_path / "run")
 
 
-def test_what_an_encoder_hears_is_the_same_whatever_is_known_of_it(clips: Path, school: Path, tmp_path: Path) -> None:
+def test_encoder_training_record_does_not_change_the_shard_key(clips: Path, school: Path, tmp_path: Path) -> None:
     """Shards of either file are one another's, and stay."""
     own, other = heard(clips, school), featurized(
         tmp_path / "f", 2, clips, "--where", "parent=", "--weights", forgetful(school, tmp_path), "--stats", "mean"
@@ -130,9 +130,7 @@ def test_what_an_encoder_hears_is_the_same_whatever_is_known_of_it(clips: Path, 
     assert one.lessons != two.lessons
 
 
-def test_of_an_encoder_that_says_not_whose_clips_it_learnt_from_a_warning_is_given(
-    clips: Path, school: Path, tmp_path: Path
-) -> None:
+def test_encoder_without_recorded_training_speakers_causes_a_warning(clips: Path, school: Path, tmp_path: Path) -> None:
     words = (clips, "--where", "parent=", "--weights", forgetful(school, tmp_path), "--stats", "mean")
     made = featurized(tmp_path / "f", 2, *words)
     (corpus,) = {*column(made, "corpus")}
@@ -142,7 +140,7 @@ def test_of_an_encoder_that_says_not_whose_clips_it_learnt_from_a_warning_is_giv
     assert KNOWS not in train(strange, *HEAD, "--folds", 4, "-o", tmp_path / "other").err
 
 
-def test_an_encoder_is_known_by_what_taught_it_from_file_to_file(
+def test_encoder_training_record_survives_packing_into_another_model(
     clips: Path, pupil: Path, school: Path, tmp_path: Path
 ) -> None:
     """So where it is brought by the model of its pupils, rounded."""
@@ -154,7 +152,9 @@ def test_an_encoder_is_known_by_what_taught_it_from_file_to_file(
 
 
 @pytest.mark.slow
-def test_blocks_that_are_trained_on_know_who_taught_them_before(clips: Path, school: Path, tmp_path: Path) -> None:
+def test_further_training_keeps_the_record_of_earlier_training_speakers(
+    clips: Path, school: Path, tmp_path: Path
+) -> None:
     done = train(clips, *BLOCK, *HALF, "--seed", 1, "--weights", school, "-o", tmp_path / "run", code=1)
     assert KNOWS in done.err.splitlines()[-1]
     train(clips, *BLOCK, *HALF, "--seed", 1, "-o", tmp_path / "run")
@@ -164,7 +164,7 @@ def test_blocks_that_are_trained_on_know_who_taught_them_before(clips: Path, sch
     assert lesson["above"] == 1
 
 
-def test_clips_of_nobody_known_are_known_themselves_whatever_they_are_called(clips: Path, tmp_path: Path) -> None:
+def test_clips_without_speakers_are_recognised_under_other_names(clips: Path, tmp_path: Path) -> None:
     table = manifest.without(manifest_io.read(str(clips)), "speaker")
     own = manifest.originals(table)
     part = np.where(np.cumsum(own) % 3 == 1, "test", "train")
@@ -181,7 +181,7 @@ def test_clips_of_nobody_known_are_known_themselves_whatever_they_are_called(cli
     assert f"{KNOWS} {swapped.count('test')} of {swapped.count('test')} clips" in done.err
 
 
-def test_of_blocks_trained_on_from_the_packages_own_a_warning_names_its_protocol(
+def test_tuning_the_shipped_encoder_gives_a_warning_naming_its_protocol(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As of the package's own encoder; only those who taught it here are refused to be held out."""
@@ -198,9 +198,7 @@ def test_of_blocks_trained_on_from_the_packages_own_a_warning_names_its_protocol
     assert KNOWS in train(made, *HEAD, "--folds", 4, "-o", tmp_path / "no", code=1).err
 
 
-def test_shards_that_do_not_say_who_taught_their_encoder_are_made_again(
-    clips: Path, school: Path, tmp_path: Path
-) -> None:
+def test_shards_without_an_encoder_training_record_are_remade(clips: Path, school: Path, tmp_path: Path) -> None:
     words = ("--where", "parent=", "--stats", "mean")
     place = heard(clips, school, name=str(tmp_path / "f")).parent / "whisper" / "00000.safetensors"
     whole, (head, values) = place.read_bytes(), shards.read(place, "whisper")
@@ -213,7 +211,7 @@ def test_shards_that_do_not_say_who_taught_their_encoder_are_made_again(
     assert place.read_bytes() == whole, "what a file does not say is no reason to forget it"
 
 
-def test_what_many_shards_say_of_one_encoder_is_kept_once(clips: Path, tmp_path: Path) -> None:
+def test_equal_encoder_records_of_many_shards_are_held_once(clips: Path, tmp_path: Path) -> None:
     head = shards.head_of(Path(column(clips, "whisper_shard")[0]))
     said, paths = [{"above": 1, "who": "0123456789ab" * 1000}], [tmp_path / f"{place}" for place in range(2)]
     for path in paths:
@@ -224,7 +222,7 @@ def test_what_many_shards_say_of_one_encoder_is_kept_once(clips: Path, tmp_path:
     assert one[0]["who"] is two[0]["who"]
 
 
-def test_where_only_dev_taught_the_encoder_it_is_said_that_it_can_be_left_out(
+def test_refusal_suggests_no_dev_if_only_dev_speakers_taught_the_encoder(
     clips: Path, school: Path, pupil: Path, tmp_path: Path
 ) -> None:
     knew = speakers(school.parents[1])
@@ -259,7 +257,7 @@ def again(clips: Path, *words: object) -> str:
         [{"above": True}],
     ],
 )
-def test_a_file_that_does_not_say_soundly_who_taught_it_is_one_line(
+def test_malformed_encoder_training_record_is_refused_in_one_line(
     clips: Path, school: Path, tmp_path: Path, said: object
 ) -> None:
     held = modelfile.read(school)
@@ -302,7 +300,7 @@ def session(clips: Path, school: Path) -> Path:
 
 
 @pytest.mark.parametrize("alone", [False, True])
-def test_whoever_taught_the_encoder_of_a_model_is_no_stranger_to_it(
+def test_speakers_who_taught_the_encoder_count_as_training_speakers(
     clips: Path, school: Path, session: Path, tmp_path: Path, alone: bool
 ) -> None:
     model = session
@@ -316,14 +314,14 @@ def test_whoever_taught_the_encoder_of_a_model_is_no_stranger_to_it(
     assert "trained on 8 of 16 clips" in done.err
 
 
-def test_a_run_of_ones_own_split_is_asked_as_it_was_divided(clips: Path, school: Path) -> None:
+def test_predictions_of_a_run_keep_its_own_split(clips: Path, school: Path) -> None:
     done = sertool("predict", "-m", school.parents[1], clips, "-f", "csv")
     for part in splits.PARTS:
         who = {who for who, parts in parts_by_speaker(done).items() if part in parts}
         assert who == speakers(school.parents[1], part)
 
 
-def test_a_teacher_whose_encoder_was_taught_by_whom_the_student_holds_out_is_refused(
+def test_teacher_whose_encoder_learnt_from_held_out_speakers_is_refused(
     clips: Path, school: Path, session: Path, tmp_path: Path
 ) -> None:
     teacher = session / "seed-0" / "model.safetensors"
