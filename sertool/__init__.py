@@ -21,14 +21,16 @@ Where things lie, from the ground up; a module imports only from packages above 
     networks            layers, classical classifiers, published weights
     encoders            pretrained encoders, a file for each family
     pretraining         how encoders are loaded, and whom they were trained on
-    features, featurize what `featurize` does, with a file for each family of features
-    effects, augment    what `augment` does, with a file for each effect
+    features, effects   what `featurize` computes and `augment` changes, a file for each
+    featurize           what `featurize` does
     drawings            pictures of features, sounds and trainings
+    augment             what `augment` does
     eval                what `eval` does
-    models              architectures, a file for each
+    imagenet, models    architectures, a file for each, and what those with ImageNet's weights share
     modelfiles          model files, and the inference that they describe
     predict             what `predict` does
     train               what `train` does
+    demonstration       what `demo` does
     cli, options        the command line; commands/ has a file for each command
 """
 

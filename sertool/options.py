@@ -18,9 +18,9 @@ OTHERS_NAMES = {  # what librosa, scikit-learn, PyTorch and common tools call op
     "--n-mels": "--mel-bands", "--n-mfcc": "--mfcc-count", "--hop-length": "--hop", "--fmin": "--mel-fmin",
     "--fmax": "--mel-fmax", "--sr": "--rate", "--sample-rate": "--rate", "--sampling-rate": "--rate",
     "--learning-rate": "--lr", "--batch-size": "--batch", "--class-weight": "--balance weights", "--cv": "--folds",
-    "--n-splits": "--folds", "--test-size": "--split", "--early-stopping": "--patience", "--random-state": "--seed",
+    "--n-splits": "--folds", "--early-stopping": "--patience", "--random-state": "--seed",
     "--n-jobs": "--jobs", "--workers": "--jobs", "--num-workers": "--jobs", "--threads": "--jobs",
-    "--gpu": "--device cuda", "--cuda": "--device cuda", "--checkpoint": "--model", "--stride": "--hop",
+    "--gpu": "--device cuda", "--cuda": "--device cuda", "--stride": "--hop",
     "--top-k": "--top", "--output": "--out", "--output-dir": "--out", "--force": "--overwrite",
 }  # fmt: skip
 

@@ -10,6 +10,10 @@ from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before importing numpy and torch: more threads would only be in the way
     os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    # Workers that compile librosa at once would share a cache, which has made its functions crash.
+    os.environ["NUMBA_CACHE_DIR"] = (
+        f"{Path(__file__).parents[1]}/.pytest_cache/numba-{os.environ['PYTEST_XDIST_WORKER']}"
+    )
 
 import numpy as np
 import pytest

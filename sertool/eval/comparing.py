@@ -1,5 +1,6 @@
 """Compare two runs on the clips that both answered: differences with intervals, and McNemar's test."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -52,7 +53,10 @@ def _differences(drawn: UnitSums, whole: UnitSums) -> dict[str, np.ndarray]:
 
 
 def _with_chance(value: float, resampled: np.ndarray) -> Difference:
+    """Add bounds and p, which are NaN for runs that differ alike in every resample: that is no certainty."""
     low, high = metrics.interval(resampled)
+    if value and math.isclose(low, high):
+        return Difference(value, math.nan, math.nan, math.nan)
     return Difference(value, float(low), float(high), metrics.bootstrap_p_value(resampled))
 
 

@@ -68,10 +68,14 @@ def with_ci(figure: Figure) -> str:
 
 
 def signed(difference: Difference) -> str:
+    if math.isnan(difference.low):
+        return f"{100 * difference.value:+.1f} [-, -]"
     return f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
 
 
 def p_value(p: float) -> str:
+    if math.isnan(p):
+        return "-"
     return "< .001" if p < 0.001 else f"{p:.3f}".replace("0.", ".")
 
 

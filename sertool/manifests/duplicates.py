@@ -33,12 +33,14 @@ def mark(rows: Sequence[Row]) -> None:
 def _settle(equal: Sequence[Row]) -> None:
     """Mark clips of one sound: all if their labels differ, else all but one.
 
-    That is the one of which emotion and speaker are known best, the first in a tie. A conflict that only some of them
-    were in stays: it was with clips that are not here.
+    That is the one of which emotion and speaker are known best, the first in a tie. A conflict stays if it was with
+    clips that are not here: where only some of these were in it, or all, under one label.
     """
     emotions = {row["emotion"] for row in equal if row.get("emotion")}
+    labels = {row.get("label") for row in equal}
     was_in_conflict = {row.get("issue") == CONFLICT for row in equal}
-    if len(emotions) > 1 or len(was_in_conflict) > 1:
+    is_with_others = was_in_conflict == {True} and len(labels) == 1 and None not in labels
+    if len(emotions) > 1 or len(was_in_conflict) > 1 or is_with_others:
         for row in equal:
             row["issue"] = CONFLICT
         return
@@ -84,7 +86,7 @@ def _judged(table: Table, sound: np.ndarray) -> Table:
     several = sound >= 0
     if not several.any():
         return table
-    names = ("clip", "emotion", "speaker", "issue")
+    names = ("clip", "emotion", "label", "speaker", "issue")
     columns = [manifest.column(manifest.keep(table, several), name) for name in names]
     rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
     alike: dict[int, list[Row]] = defaultdict(list)

@@ -26,6 +26,15 @@ def test_difference_between_identical_runs_is_zero(tmp_path: Path, predicted: st
     assert pair.mcnemar["p"] == 1
 
 
+def test_difference_that_is_alike_in_all_resamples_has_no_interval_and_no_p(tmp_path: Path, say: Any) -> None:
+    clips = {"clip": ["a", "b"], "speaker": ["s", "s"], "emotion": ["sad", "angry"]}
+    right = table(tmp_path / "right.csv", clips | {"predicted": ["sad", "angry"]})
+    wrong = table(tmp_path / "wrong.csv", clips | {"predicted": ["angry", "sad"]})
+    difference = report(right, wrong).comparisons[0].figures["wa"]
+    assert np.isnan([difference.low, difference.high, difference.p]).all()
+    assert "-100.0 [-, -]" in say(right, wrong)[1]
+
+
 def test_better_run_wins_both_tests_and_swapping_runs_flips_the_sign(tmp_path: Path, predicted: str) -> None:
     better = table(tmp_path / "better.csv", made(skill=0.9, seed=1))
     pair, back = report(predicted, better).comparisons[0], report(better, predicted).comparisons[0]

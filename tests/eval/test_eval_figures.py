@@ -1,5 +1,6 @@
 """eval's figures agree with their definitions."""
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -173,7 +174,8 @@ def test_groups_and_differences_average_the_same_emotions_in_every_resample(tmp_
              for rare in ("neutral", "surprise")]  # fmt: skip
     found = report(*paths, by=("room",))
     difference = found.comparisons[0].figures["uar"]
-    assert [difference.value, difference.low, difference.high] == pytest.approx([1 / 3] * 3)
+    assert difference.value == pytest.approx(1 / 3)
+    assert math.isnan(difference.low)  # as all resamples are alike
     of_room = found.runs[0].by["room"][0].uar
     assert of_room.high < 1.25 * of_room.value
 

@@ -103,6 +103,19 @@ def test_label_conflict_persists_when_the_other_label_is_left_out(make):
         assert {clip: row["issue"] for clip, row in both.items()} == dict.fromkeys(issues, "label-conflict")
 
 
+def test_label_conflict_persists_for_several_clips_of_the_label_that_is_left(make):
+    folder = make("a/happy/1.wav")
+    for name in ("a/happy/2.wav", "a/sad/3.wav"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / "a/happy/1.wav", folder / name)
+    sertool("index", folder / "a", "-o", folder / "a.parquet")
+    sertool("index", folder / "a.parquet", "--where", "emotion=happy", "-o", folder / "b.parquet")
+    held = by_clip(folder / "b.parquet")
+    assert {clip: row["issue"] for clip, row in held.items()} == dict.fromkeys(
+        ("a/happy/1", "a/happy/2"), "label-conflict"
+    )
+
+
 def test_label_conflict_is_resolved_by_mapping_both_labels_to_one(make):
     folder = make("a/calm/1.wav")
     (folder / "a/neutral").mkdir()
