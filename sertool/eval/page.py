@@ -364,7 +364,9 @@ def _differences(report: Report) -> list[str]:
     lonely = "".join(f'<p class="caption">{escape(line)}</p>' for line in apart)
     if not pairs:
         return [_section("Differences", lonely)]
-    widest = max(abs(bound) for pair in pairs for bound in (pair.figures["uar"].low, pair.figures["uar"].high))
+    shown = [pair.figures["uar"] for pair in pairs]
+    ends = [end for uar in shown for end in (uar.value, uar.low, uar.high) if not math.isnan(end)]
+    widest = max(map(abs, ends))
     reach = max(0.02, math.ceil(50 * widest) / 50)
     rows = [_pair_row(pair) for pair in pairs]
     plot = _plot(rows, ("points", "p", "McNemar"), mark=0, reach=reach, unit=wording.units(*report.runs))

@@ -32,7 +32,8 @@ def test_difference_that_is_alike_in_all_resamples_has_no_interval_and_no_p(tmp_
     wrong = table(tmp_path / "wrong.csv", clips | {"predicted": ["angry", "sad"]})
     difference = report(right, wrong).comparisons[0].figures["wa"]
     assert np.isnan([difference.low, difference.high, difference.p]).all()
-    assert "-100.0 [-, -]" in say(right, wrong)[1]
+    assert "-100.0 [-, -]" in say(right, wrong, "--html", tmp_path / "page.html")[1]
+    assert "nan" not in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_better_run_wins_both_tests_and_swapping_runs_flips_the_sign(tmp_path: Path, predicted: str) -> None:
