@@ -23,14 +23,16 @@ class Record:
         """Read the record, if there is one; refuse a folder of answers by other models or options."""
         self.folder, self.made_by = folder, json.loads(json.dumps(made_by))
         self.path = folder / f".answers-{kind}.jsonl"
-        head, *entries = _lines(self.path) or [{"made_by": self.made_by}]
+        head, *lines = _lines(self.path) or [{}]
+        entries = {entry["answers"]: entry for entry in lines if "answers" in entry}
+        self.entries = {answers: entry for answers, entry in entries.items() if (folder / answers).is_file()}
         before = head.get("made_by", {})
-        if others := [name for name in self.made_by if before.get(name) != self.made_by[name]]:
+        others = [name for name in self.made_by if before.get(name) != self.made_by[name]]
+        if self.entries and others:
             raise UsageError(
                 f"{folder} holds answers by another {files.listed(map(talk.option, others))}: "
                 f"take another -o, or remove these answers and {self.path}"
             )
-        self.entries = {entry["answers"]: entry for entry in entries if "answers" in entry}
 
     def left(self, recordings: Sequence[Recording]) -> list[Recording]:
         """Return the recordings without a current answer, and all of their voices, whose clips are scaled together."""
@@ -42,8 +44,7 @@ class Record:
                 return left
 
     def _is_done(self, recording: Recording) -> bool:
-        made_of = self.entries.get(recording.answers, {}).get("made_of")
-        return made_of == recording.made_of and (self.folder / recording.answers).is_file()
+        return self.entries.get(recording.answers, {}).get("made_of") == recording.made_of
 
     def issues(self, recording: Recording) -> dict[str, int]:
         """Return how many rows of a recording that is done have each issue."""

@@ -139,6 +139,13 @@ def test_answers_of_different_models_or_options_are_not_mixed(make: Make, words:
     assert snapshot(folder / "out") == before
 
 
+def test_folder_of_a_refused_command_takes_answers_by_other_options(make: Make) -> None:
+    folder = make("calls/a.wav")
+    asked = (folder / "calls", "-o", f"{folder / 'out'}/")
+    assert predict("--adapt", "speaker", "--speakers", "all", *asked).code == 2
+    assert (done := predict(*asked)).code == 0, done.err
+
+
 def test_answers_in_different_formats_can_share_a_folder(make: Make) -> None:
     folder = make("calls/a.wav")
     for words in ((), ("-f", "rttm", "--silence", "-50")):
