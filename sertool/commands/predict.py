@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sertool.predict.predict_inputs import Request, Telling
     from sertool.predict.predicting import Session
     from sertool.predict.row_stages import Count
+    from sertool.predict.speaker_answers import Naming
 
 EPILOG = """\b
 Examples:
@@ -225,17 +226,16 @@ def _fill_folder(
     runs: list[list[Path]],
 ) -> Count:
     """Write a file of answers for each recording that lacks one."""
-    from sertool.predict import answer_folder, speaker_answers
+    from sertool.predict import answer_folder
 
     labels = session.ensemble.labels
 
     def rows(requests: Iterable[Request]) -> Iterator[Row]:
         return _finished(_answers(session, requests, values), labels, values, kind)
 
-    naming = speaker_answers.SpeakerNames(values["speakers"]).of if values["adapt"] and not values["enroll"] else None
     return answer_folder.write(
         requests,
-        answer_folder.Answering(rows, bool(values["window"]), naming),
+        answer_folder.Answering(rows, bool(values["window"]), _naming(values)),
         answer_folder.AnswerFolder(
             Path(values["out"]),
             kind,
@@ -278,8 +278,17 @@ def _requests(
         root_is_shared=bool(values["enroll"]) and not os.path.isdir(values["enroll"]),
     )
     requests = predict_inputs.of_known_length(requests) if kind in OF_TIME else requests
-    is_for_one = kind in OF_ONE_FILE and not _is_folder(values["out"])
-    return predict_inputs.of_one_file(requests) if is_for_one else requests
+    if kind in OF_ONE_FILE and not _is_folder(values["out"]):
+        requests = predict_inputs.of_one_file(requests)
+    naming = _naming(values)
+    return speaker_answers.of_somebody(requests, naming) if naming else requests
+
+
+def _naming(values: dict[str, Any]) -> Naming | None:
+    """Return what names the speaker of a row, if the clips that are asked for are scaled by speaker."""
+    from sertool.predict import speaker_answers
+
+    return speaker_answers.SpeakerNames(values["speakers"]).of if values["adapt"] and not values["enroll"] else None
 
 
 def _is_watched(out: str | None, kind: str) -> bool:

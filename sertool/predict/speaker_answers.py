@@ -102,6 +102,14 @@ def _named(request: Request, name: Naming, *, apart: bool) -> Request:
 # Adaptation by the clips that are asked for.
 
 
+def of_somebody(requests: Iterable[Request], name: Naming) -> Iterator[Request]:
+    """Refuse requests if the speaker of none of them is known."""
+    held = [*requests]
+    if held and all(name(request.row) is None for request in held):
+        raise UsageError(f"nobody says who speaks: name speakers with --speakers: {WAYS}")
+    yield from held
+
+
 def adapted(session: Session, requests: Iterable[Request], names: SpeakerNames) -> Iterator[Row]:
     """Yield a row for each clip or window, in the order asked.
 
@@ -113,8 +121,6 @@ def adapted(session: Session, requests: Iterable[Request], names: SpeakerNames) 
     for place, request in enumerate(requests):
         named = _named(replace(request, place=place), names.of, apart=apart)
         by_voice.setdefault(named.voice, []).append(named)
-    if [*by_voice] == [None]:
-        raise UsageError(f"nobody says who speaks: name speakers with --speakers: {WAYS}")
     turns = chain(*by_voice.values())
     answered: dict[int, list[Row]] = {}
     due = 0

@@ -213,6 +213,17 @@ def test_adapted_answers_of_a_speaker_are_remade_together(make: Make) -> None:
         assert (folder / "out" / name).read_bytes() == (folder / "whole" / name).read_bytes()
 
 
+def test_rerun_with_only_unknown_speakers_left_goes_on(make: Make) -> None:
+    folder = make("a.wav", "b.wav")
+    (folder / "who.csv").write_text("clip,path,speaker\na,a.wav,\nb,b.wav,ben\n")
+    asked = ("predict", "-m", "base", "--adapt", "speaker", folder / "who.csv", "-o", f"{folder / 'out'}/")
+    sertool(*asked)
+    make("a.wav")
+    assert "(1 made now)" in sertool(*asked).err
+    (folder / "who.csv").write_text("clip,path\na,a.wav\n")
+    assert "nobody says who speaks" in sertool(*asked).line
+
+
 def test_strict_fails_on_every_run_with_set_aside_recordings(make: Make) -> None:
     folder = make("calls/a.wav")
     (folder / "calls" / "bad.wav").write_bytes(b"no sound")
