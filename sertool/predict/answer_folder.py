@@ -76,7 +76,7 @@ def write(requests: Iterable[Request], answering: Answering, place: AnswerFolder
     if asked and len(lacking) == len(asked):
         raise NothingThereError("nothing of what was asked for is there, or can be heard")
     if lacking:
-        talk.say(f"not there, or nothing to hear, and so without a file: {files.listed(lacking, SHOWN)}")
+        talk.say(f"not there, or nothing to hear, and so without new answers: {files.listed(lacking, SHOWN)}")
     there, made = talk.counted(len(asked) - len(lacking), "recording"), len(left) - len(lacking)
     count.what = f"answers for {there} in {place.folder} ({made:,} made now)"
     return count
