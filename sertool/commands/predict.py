@@ -239,7 +239,7 @@ def _fill_folder(
         answer_folder.AnswerFolder(
             Path(values["out"]),
             kind,
-            answer_folder.makers(runs, values),
+            answer_folder.makers(runs, values, session.shelf()),
             labels,
             _extra(labels, values),
             read,

@@ -11,13 +11,13 @@ from sertool.errors import NothingThereError
 from sertool.internet import downloading
 from sertool.manifests.columns import Row
 from sertool.manifests.manifest import Table
-from sertool.predict import answer_files, recordings
+from sertool.predict import answer_files, predict_inputs, recordings
 from sertool.predict.answer_files import AnswerFile
 from sertool.predict.answer_record import Record
 from sertool.predict.predict_inputs import Request
 from sertool.predict.recordings import Naming, Recording
 from sertool.predict.row_stages import Count
-from sertool.sound import folders
+from sertool.predict.stored_rows import Shelf
 from sertool.system import files, locks, talk
 from sertool.system.paths import absolute, path_text, stamp
 
@@ -52,13 +52,21 @@ class Answering(NamedTuple):
     naming: Naming | None
 
 
-def makers(models: Iterable[Iterable[Path]], values: Mapping[str, Any]) -> dict[str, Any]:
+def makers(models: Iterable[Iterable[Path]], values: Mapping[str, Any], shelf: Shelf) -> dict[str, Any]:
     """Return what makes answers what they are: the models' digests, options, and the files of enrolled voices."""
     digests = [[downloading.digests(path, ("sha256",)) for path in run] for run in models]
-    enroll = values["enroll"]
-    voices = folders.audio_under(Path(enroll), [], []) if enroll and os.path.isdir(enroll) else [enroll]
-    stamps = [[absolute(path), stamp(path_text(path))] for path in voices if path]
+    voices = _enrolled(values["enroll"], values["root"], shelf) if values["enroll"] else set()
+    stamps = [[path, stamp(path_text(path))] for path in sorted(voices)]
     return {"model": digests, **{name: values[name] for name in MAKERS}, "enroll": stamps}
+
+
+def _enrolled(enroll: str, root: str | None, shelf: Shelf) -> set[str]:
+    """Return the files of enrolled voices, and the manifest or list that names them."""
+    named = set() if os.path.isdir(enroll) else {absolute(enroll)}
+    if named and not os.path.isfile(enroll):
+        return named  # a pipe, which can be read only once
+    requests = predict_inputs.requests_of([enroll], root, shelf, nul=False, root_is_shared=True)
+    return named | {recordings.file_of(request.row) for request in requests}
 
 
 def write(requests: Iterable[Request], answering: Answering, place: AnswerFolder) -> Count:

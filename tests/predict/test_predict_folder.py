@@ -146,6 +146,20 @@ def test_folder_of_a_refused_command_takes_answers_by_other_options(make: Make) 
     assert (done := predict(*asked)).code == 0, done.err
 
 
+@pytest.mark.parametrize(("name", "text"), [("who.csv", "clip,path\n1,anna/1.wav\n"), ("who.txt", "anna/1.wav\n")])
+def test_answers_adapted_to_other_audio_of_an_enrolled_table_are_not_mixed(
+    make: Make, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    monkeypatch.chdir(make("calls/a.wav", "calls/b.wav", "anna/1.wav"))
+    Path(name).write_text(text)
+    asked = ("predict", "-m", "base", "--enroll", name, "-o", "out/")
+    assert (done := sertool(*asked, "calls/a.wav")).code == 0, done.err
+    assert sertool(*asked, "calls/b.wav").code == 0
+    make("anna/1.wav")
+    done = sertool(*asked, "calls")
+    assert (done.code, "holds answers by another --enroll" in done.err) == (2, True)
+
+
 def test_answers_in_different_formats_can_share_a_folder(make: Make) -> None:
     folder = make("calls/a.wav")
     for words in ((), ("-f", "rttm", "--silence", "-50")):
