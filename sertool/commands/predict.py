@@ -70,9 +70,10 @@ tiny) goes by the published split that it was trained on.
 
 With a folder for -o, calls/2024/a.wav of `predict calls/` is answered in FOLDER/2024/a.csv, or a.wav.csv if there is an
 a.flac beside it; recordings that lists and manifests name keep the path that they have below the working folder, or
-their whole path. All names are read before the first answer. Each file is whole or absent. The same command again
-answers for recordings that are new or changed (with --adapt, for all of their speakers') and leaves the rest. Answers
-by other models or options, and files that are not its own, are refused, never replaced.
+their whole path. Answers that are there keep their names. All names are read before the first answer. Each file is
+whole or absent. The same command again answers for recordings that are new or changed (with --adapt, for all of their
+speakers') and leaves the rest. Answers by other models or options, and files that are not its own, are refused, never
+replaced.
 
 If a manifest points to shards with the features that the model takes, these are read in place of the audio, unless
 --window, --channel, --speeds or --trim needs sound; shards may be named themselves, too. --silence applies to audio

@@ -71,9 +71,10 @@ def _enrolled(enroll: str, root: str | None, shelf: Shelf) -> set[str]:
 
 def write(requests: Iterable[Request], answering: Answering, place: AnswerFolder) -> Count:
     """Write the answers that are missing, each file whole or not at all; return the counts of all."""
-    asked = recordings.grouped(requests, ENDINGS[place.kind], answering.naming)
+    requests = [*requests]
     with locks.folder_lock(place.folder, place.wait, read_only_ok=True) as lock, files.interruptible():
         record, count = Record(place.folder, place.kind, place.made_by), Count(by_window=answering.by_window)
+        asked = recordings.grouped(requests, ENDINGS[place.kind], answering.naming, record.places())
         left = record.left(asked)
         due = {each.file for each in left}
         for each in asked:

@@ -34,6 +34,10 @@ class Record:
                 f"take another -o, or remove these answers and {self.path}"
             )
 
+    def places(self) -> dict[str, str]:
+        """Return where the answers for each file are."""
+        return {entry["file"]: answers for answers, entry in self.entries.items()}
+
     def left(self, recordings: Sequence[Recording]) -> list[Recording]:
         """Return the recordings without a current answer, and all of their voices, whose clips are scaled together."""
         stale = {each.file for each in recordings if not self._is_done(each)}

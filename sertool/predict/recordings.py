@@ -32,15 +32,18 @@ class Recording:
     answers: str  # path in the folder of answers
 
 
-def grouped(requests: Iterable[Request], ending: str, naming: Naming | None) -> list[Recording]:
+def grouped(
+    requests: Iterable[Request], ending: str, naming: Naming | None, held: Mapping[str, str]
+) -> list[Recording]:
     """Return the recordings in the order of their first requests; what is asked twice is asked once.
 
-    `naming` says whose clips are scaled together: answers then depend on all recordings of a voice.
+    `held` says where the answers for a file are already, if they are. `naming` says whose clips are scaled together:
+    answers then depend on all recordings of a voice.
     """
     asked: dict[str, dict[str, Request]] = defaultdict(dict)
     for request in requests:
         asked[file_of(request.row)].setdefault(_digest(_question(request)), request)
-    places = _places(asked, ending)
+    places = _places(asked, ending, held)
     own = {file: _digest([*sorted(questions), stamp(path_text(file))]) for file, questions in asked.items()}
     voices = {file: _voices(questions.values(), naming) for file, questions in asked.items()}
     of_voice: dict[str, list[str]] = defaultdict(list)
@@ -82,12 +85,15 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
-def _places(asked: Mapping[str, Mapping[str, Request]], ending: str) -> dict[str, str]:
+def _places(asked: Mapping[str, Mapping[str, Request]], ending: str, held: Mapping[str, str]) -> dict[str, str]:
     """Return where in the folder of answers those for each file go; refuse one place for two files."""
-    stems = cache(_stems)
+    names: dict[Path, set[str]] = defaultdict(set)
+    for path in map(Path, asked):
+        names[path.parent].add(path.name)
+    stems = cache(lambda folder: _stems(folder, names[folder]))
     file_at: dict[str, str] = {}
     for file, questions in asked.items():
-        place = f"{_place(Path(file), next(iter(questions.values())).source, stems)}{ending}"
+        place = held.get(file) or f"{_place(Path(file), next(iter(questions.values())).source, stems)}{ending}"
         if (other := file_at.setdefault(place, file)) != file:
             raise UsageError(
                 f"{other} and {file} would both be answered in {place}: name a folder that holds both, "
@@ -108,9 +114,9 @@ def _place(path: Path, source: str, stems: Callable[[Path], Counter[str]]) -> Pa
     return place.with_suffix("") if is_plain else place
 
 
-def _stems(folder: Path) -> Counter[str]:
-    """Count the audio files in a folder by their names without extension."""
-    names: list[str] = []
+def _stems(folder: Path, asked: set[str]) -> Counter[str]:
+    """Count the audio files in a folder, and those asked for that are gone, by their names without extension."""
+    names = {*asked}
     with suppress(OSError):  # a shard's clip has no folder
-        names = os.listdir(folder)
+        names.update(os.listdir(folder))
     return Counter(path.stem for path in map(Path, names) if path.suffix.lower() in audio.EXTENSIONS)

@@ -73,6 +73,24 @@ def test_recordings_differing_only_in_extension_keep_it_in_answer_names(make: Ma
     assert answers(folder / "out") == ["a.flac.csv", "a.wav.csv", "b.csv"]
 
 
+def test_recording_keeps_its_answer_name_whatever_lies_beside_it_later(make: Make) -> None:
+    folder = make("calls/a.wav")
+    asked = (folder / "calls", "-o", f"{folder / 'out'}/")
+    predict(*asked)
+    make("calls/a.flac")
+    assert "(1 made now)" in predict(*asked).err
+    (folder / "calls" / "a.wav").unlink()
+    assert "(0 made now)" in predict(*asked).err
+    assert answers(folder / "out") == ["a.csv", "a.flac.csv"]
+
+
+def test_missing_recording_counts_among_those_differing_only_in_extension(make: Make) -> None:
+    folder = make("calls/a.wav")
+    names = f"{folder}/calls/a.wav\n{folder}/calls/a.flac\n"
+    assert (done := predict("-", "-o", f"{folder / 'out'}/", stdin=names.encode())).code == 0, done.err
+    assert [Path(name).name for name in answers(folder / "out")] == ["a.wav.csv"]
+
+
 def test_recordings_with_colliding_answer_files_are_refused_before_any_work(make: Make) -> None:
     folder = make("one/a.wav", "two/a.wav")
     done = predict(folder / "one", folder / "two", "-o", f"{folder / 'out'}/")
