@@ -19,6 +19,7 @@ from sertool.sound import audio
 from sertool.system.paths import absolute, path_of, path_text, stamp
 
 Naming = Callable[[Row], str | None]
+LONGEST_NAME = 255  # bytes that file systems allow
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _digest(value: Any) -> str:
 
 
 def _places(asked: Mapping[str, Mapping[str, Request]], ending: str, held: Mapping[str, str]) -> dict[str, str]:
-    """Return where in the folder of answers those for each file go; refuse one place for two files."""
+    """Return where in the folder of answers those for each file go; refuse one place for two files, and long names."""
     names: dict[Path, set[str]] = defaultdict(set)
     for path in map(Path, asked):
         names[path.parent].add(path.name)
@@ -94,6 +95,8 @@ def _places(asked: Mapping[str, Mapping[str, Request]], ending: str, held: Mappi
     file_at: dict[str, str] = {}
     for file, questions in asked.items():
         place = held.get(file) or f"{_place(Path(file), next(iter(questions.values())).source, stems)}{ending}"
+        if len(os.fsencode(os.path.basename(place))) > LONGEST_NAME:
+            raise UsageError(f"{file}: {place} is too long a name for its answers: rename it, or choose another format")
         if (other := file_at.setdefault(place, file)) != file:
             raise UsageError(
                 f"{other} and {file} would both be answered in {place}: name a folder that holds both, "

@@ -91,6 +91,14 @@ def test_missing_recording_counts_among_those_differing_only_in_extension(make: 
     assert [Path(name).name for name in answers(folder / "out")] == ["a.wav.csv"]
 
 
+def test_name_too_long_for_an_answer_file_is_refused_before_any_work(make: Make) -> None:
+    folder = make("calls/a.wav", f"calls/{248 * 'b'}.wav")
+    done = predict(folder / "calls", "-f", "textgrid", "-o", f"{folder / 'out'}/")
+    assert (done.code, "b.TextGrid is too long a name" in done.line) == (2, True)
+    assert not answers(folder / "out")
+    assert predict(folder / "calls", "-f", "audacity", "-o", f"{folder / 'out'}/").code == 0
+
+
 def test_recordings_with_colliding_answer_files_are_refused_before_any_work(make: Make) -> None:
     folder = make("one/a.wav", "two/a.wav")
     done = predict(folder / "one", folder / "two", "-o", f"{folder / 'out'}/")
