@@ -99,7 +99,7 @@ def test_holding_out_speakers_who_taught_the_encoder_is_refused(pupil: Path, tmp
 
 def test_training_on_the_encoders_own_split_is_accepted_without_warning(pupil: Path, tmp_path: Path) -> None:
     done = train(pupil, *HEAD, *HALF, "-o", tmp_path / "run")
-    assert "encoder" not in done.err
+    assert "encoder" not in done.err.replace(str(tmp_path), "")
     other = train(pupil, *HEAD, *HALF, "--seed", 1, "-o", tmp_path / "other", code=1)
     assert KNOWS in other.line
 
