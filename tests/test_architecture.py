@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import sertool
 from sertool import catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -122,6 +123,17 @@ def test_modules_in_the_same_folder_never_import_each_other(path):
     siblings = {other.stem for other in path.parent.glob("*.py")} - {"__init__"}
     within = {name.split(".")[2] for name in imports(path) if name.startswith(f"sertool.{path.parent.name}.")}
     assert not house(path).endswith("/") or not siblings & within
+
+
+def test_package_docstring_lists_packages_in_import_order():
+    names = [
+        name
+        for line in re.findall(r"^    ([a-z, ]+?)  +\S", sertool.__doc__, re.MULTILINE)
+        for name in line.split(", ")
+    ]
+    house = [name.strip("/") for name in HOUSE if not name.startswith("__")]
+    assert set(names) == set(house) - {"commands"}
+    assert [name for name in house if name in names and name not in ("cli", "options")] == names[:-2]
 
 
 def third_parties(path: Path) -> set[str]:
