@@ -50,8 +50,9 @@ HOUSE = {
     "models/": "",
     "modelfiles": """batches batch_changes modelfile row_scaling speaker_scaling packing inference cards
         named_models""",
-    "predict": """stored_rows predict_inputs windows ensemble familiarity predicting speaker_answers segments
-        row_stages answer_files model_knowledge heldout_members recordings answer_record answer_folder summaries""",
+    "predict": """stored_rows request arrivals manifest_requests predict_inputs windows ensemble familiarity predicting
+        voice_names speaker_answers segments summaries row_stages row_options answering answer_files model_knowledge
+        heldout_members recordings answer_record answer_folder""",
     "train": """label_sets selection recipes training_settings design optimism training_data member_scores
         consistency objective schedules choosing checkpoint training teacher_answers targets refusals runs
         member_file members run_report teacher_models designing preparing final_model planning experiment""",

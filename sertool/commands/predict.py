@@ -6,7 +6,7 @@ import os
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import click
 
@@ -16,14 +16,11 @@ from sertool.options import option
 from sertool.system import talk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from sertool.manifests.columns import Row
-    from sertool.manifests.manifest import Table
-    from sertool.predict.predict_inputs import Request, Telling
-    from sertool.predict.predicting import Session
+    from sertool.predict.answering import Answering
+    from sertool.predict.predict_inputs import Inputs
     from sertool.predict.row_stages import Count
-    from sertool.predict.speaker_answers import Naming
 
 EPILOG = """\b
 Examples:
@@ -81,8 +78,6 @@ only. --strict ignores silent windows.
 """
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "audacity", "textgrid")
 ANSWERS_FOR_ADAPT_HINT = 10  # answers from which on to mention that the model can adapt
-OF_TIME = ("rttm", "srt", "audacity", "textgrid")
-OF_ONE_FILE = ("srt", "audacity")
 STDIN = 0  # file descriptor
 EXTENSIONS = {
     ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet",
@@ -177,80 +172,29 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     if values["model_card"]:
         return _say_cards(places, values["fold"])
     sources = options.inputs(paths, "files, folders or a manifest", nul=values["null"])
-    kind = _kind(values)
-    _refuse_idle(values, kind)
+    values["kind"] = _kind(values["out"], values["kind"])
+    _refuse_idle(values)
     from sertool.modelfiles import named_models
-    from sertool.predict import ensemble, predicting
-    from sertool.system import device, workers
+    from sertool.system import device
 
     runs = [named_models.models_in(place, values["fold"]) for place in places]
     _refuse_to_replace(values["out"], [*sources, values["enroll"], values["weights"], *chain(*runs)])
-    asked = ensemble.load(runs, device.pick(values["device"]), values["trim"], values["speeds"], values["weights"])
-    how = options.part(predicting.PredictOptions, values)
-    session = predicting.Session(asked, how, values["jobs"] or workers.cores())
-    read: list[Table] = []  # manifests
-    requests = _requests(sources, session, values, kind, partial(_note_table, read=read, runs=runs))
+    answering = _answering(runs, values)
+    inputs = _inputs(sources, answering, values, runs)
     with device.memory_kept():
         if _is_folder(values["out"]):
-            count = _fill_folder(session, requests, values, kind, read, runs)
+            count = _fill_folder(inputs, answering, values, runs)
         else:
-            count = _write(session, requests, values, kind, read, sources)
-    _say_what_adapting_may_bring(session, count.rows, adapted=bool(values["adapt"] or values["enroll"]))
+            count = _write(inputs, answering, values["out"], sources)
+    _say_what_adapting_may_bring(answering, count.rows)
     return count.said(strict=values["strict"])
 
 
-def _write(
-    session: Session,
-    requests: Iterator[Request],
-    values: dict[str, Any],
-    kind: str,
-    read: list[Table],
-    sources: Sequence[str],
-) -> Count:
-    """Write all answers to a file or stdout."""
-    from sertool.predict import answer_files, row_stages
-
-    watch, count = row_stages.Watch(sources, read), row_stages.Count(by_window=bool(values["window"]))
-    is_watched, labels = _is_watched(values["out"], kind), session.ensemble.labels
-    rows = _answers(session, watch.counted(requests) if is_watched else requests, values)
-    rows = count.counted(_finished(watch.shown(rows) if is_watched else rows, labels, values, kind))
-    answer_files.write(rows, labels, _extra(labels, values), answer_files.AnswerFile(values["out"], kind, read))
-    return count
-
-
-def _fill_folder(
-    session: Session,
-    requests: Iterator[Request],
-    values: dict[str, Any],
-    kind: str,
-    read: list[Table],
-    runs: list[list[Path]],
-) -> Count:
-    """Write a file of answers for each recording that lacks one."""
-    from sertool.predict import answer_folder
-
-    labels = session.ensemble.labels
-
-    def rows(requests: Iterable[Request]) -> Iterator[Row]:
-        return _finished(_answers(session, requests, values), labels, values, kind)
-
-    return answer_folder.write(
-        requests,
-        answer_folder.Answering(rows, bool(values["window"]), _naming(values)),
-        answer_folder.AnswerFolder(
-            Path(values["out"]),
-            kind,
-            answer_folder.makers(runs, values, session.shelf()),
-            labels,
-            _extra(labels, values),
-            read,
-            values["wait"],
-        ),
-    )
-
-
-def _refuse_idle(values: dict[str, Any], kind: str) -> None:
+def _refuse_idle(values: dict[str, Any]) -> None:
     """Refuse options without effect."""
+    from sertool.predict.row_options import OF_TIME
+
+    kind = values["kind"]
     for name in ("hop", "merge", "summary"):
         if values[name] and not values["window"]:
             raise UsageError(f"--{name} goes with --window")
@@ -261,35 +205,71 @@ def _refuse_idle(values: dict[str, Any], kind: str) -> None:
         raise UsageError("--wait is for another sertool that fills the same folder: it goes with -o FOLDER/")
     if values["top"] and kind in OF_TIME:
         raise UsageError(f"--top makes a column, and {kind} has no columns: leave it out, or take another format")
+    if values["speakers"] and not (values["adapt"] or values["enroll"]):
+        raise UsageError("--speakers goes with --adapt speaker or --enroll")
 
 
-def _requests(
-    sources: Sequence[str], session: Session, values: dict[str, Any], kind: str, told: Telling
-) -> Iterator[Request]:
-    """Yield the clips to predict, in order; `told` is called with each manifest."""
-    from sertool.predict import predict_inputs, speaker_answers
+def _answering(runs: list[list[Path]], values: dict[str, Any]) -> Answering:
+    """Load the models; return them with the options of how they answer."""
+    from sertool.predict import ensemble, predicting
+    from sertool.predict.answering import Answering
+    from sertool.predict.row_options import RowOptions
+    from sertool.predict.speaker_answers import SpeakerOptions
+    from sertool.system import device, workers
 
-    requests = predict_inputs.requests_of(
+    asked = ensemble.load(runs, device.pick(values["device"]), values["trim"], values["speeds"], values["weights"])
+    how = options.part(predicting.PredictOptions, values)
+    session = predicting.Session(asked, how, values["jobs"] or workers.cores())
+    return Answering(session, options.part(RowOptions, values), options.part(SpeakerOptions, values))
+
+
+def _inputs(sources: Sequence[str], answering: Answering, values: dict[str, Any], runs: list[list[Path]]) -> Inputs:
+    """Open what was named; refuse clips that the format, or how speakers are told apart, does not allow."""
+    from sertool.predict import heldout_members, predict_inputs, row_options, speaker_answers
+
+    enroll, kind = values["enroll"], values["kind"]
+    inputs = predict_inputs.opened(
         sources,
         values["root"],
-        session.shelf(),
+        answering.session.shelf(),
         nul=values["null"],
-        also=speaker_answers.SpeakerNames(values["speakers"]).column,
-        told=told,
-        root_is_shared=bool(values["enroll"]) and not os.path.isdir(values["enroll"]),
+        also=answering.speakers.names.column,
+        divide=partial(heldout_members.divided_by_models, runs=runs),
+        root_is_shared=bool(enroll) and not os.path.isdir(enroll),
     )
-    requests = predict_inputs.of_known_length(requests) if kind in OF_TIME else requests
-    if kind in OF_ONE_FILE and not _is_folder(values["out"]):
+    requests = inputs.requests
+    if kind in row_options.OF_TIME:
+        requests = predict_inputs.of_known_length(requests)
+    if kind in row_options.OF_ONE_FILE and not _is_folder(values["out"]):
         requests = predict_inputs.of_one_file(requests)
-    naming = _naming(values)
-    return speaker_answers.of_somebody(requests, naming) if naming else requests
+    if naming := answering.speakers.naming():
+        requests = speaker_answers.of_somebody(requests, naming)
+    return inputs._replace(requests=requests)
 
 
-def _naming(values: dict[str, Any]) -> Naming | None:
-    """Return what names the speaker of a row, if the clips that are asked for are scaled by speaker."""
-    from sertool.predict import speaker_answers
+def _write(inputs: Inputs, answering: Answering, out: str | None, sources: Sequence[str]) -> Count:
+    """Write all answers to a file or stdout."""
+    from sertool.predict import answer_files, row_stages
 
-    return speaker_answers.SpeakerNames(values["speakers"]).of if values["adapt"] and not values["enroll"] else None
+    kind, count, requests = answering.row_options.kind, answering.count(), inputs.requests
+    if _is_watched(out, kind):
+        watch = row_stages.Watch(sources, inputs.tables)
+        rows = watch.shown(answering.rows(watch.counted(requests)))
+    else:
+        rows = answering.rows(requests)
+    where = answer_files.AnswerFile(out, kind, inputs.tables)
+    answer_files.write(count.counted(rows), answering.labels, answering.columns, where)
+    return count
+
+
+def _fill_folder(inputs: Inputs, answering: Answering, values: dict[str, Any], runs: list[list[Path]]) -> Count:
+    """Write a file of answers for each recording that lacks one."""
+    from sertool.predict import answer_folder
+
+    made_by = answer_folder.makers(runs, values, answering.session.shelf())
+    return answer_folder.write(
+        inputs, answering, answer_folder.AnswerFolder(Path(values["out"]), made_by, values["wait"])
+    )
 
 
 def _is_watched(out: str | None, kind: str) -> bool:
@@ -298,29 +278,9 @@ def _is_watched(out: str | None, kind: str) -> bool:
     return talk.shows_progress() and not comes_by_row
 
 
-def _finished(rows: Iterator[Row], labels: Sequence[str], values: dict[str, Any], kind: str) -> Iterator[Row]:
-    """Process rows as the options ask: merge or sum up windows, say how long they last, add the likeliest emotions."""
-    from sertool.predict import row_stages, segments, summaries
-
-    if values["summary"]:
-        rows = summaries.summed_up(rows, labels, values["threshold"])
-    elif values["merge"] or kind in OF_TIME:
-        rows = segments.merged(rows, labels)
-    rows = row_stages.with_top(rows, labels, values["top"]) if values["top"] else rows
-    return row_stages.with_durations(rows) if values["window"] else rows
-
-
-def _extra(labels: Sequence[str], values: dict[str, Any]) -> list[str]:
-    """Return the columns that options add."""
-    from sertool.predict import summaries
-
-    asked = {"channel": values["channel"] != "mix", "top": values["top"]}
-    added = [name for name, is_asked in asked.items() if is_asked]
-    return added + (summaries.columns_of(labels) if values["summary"] else [])
-
-
-def _say_what_adapting_may_bring(session: Session, rows: int, *, adapted: bool) -> None:
+def _say_what_adapting_may_bring(answering: Answering, rows: int) -> None:
     """Warn if the clips are unfamiliar; else, at a terminal and with enough answers, mention adaptation."""
+    session = answering.session
     if session.familiarity.lacking():
         talk.warn(
             "these clips sound unlike those that the model was trained on: other recordings or another language; "
@@ -328,7 +288,7 @@ def _say_what_adapting_may_bring(session: Session, rows: int, *, adapted: bool) 
         )
     elif (
         session.ensemble.adapting is not None
-        and not adapted
+        and not answering.speakers.adapts
         and rows >= ANSWERS_FOR_ADAPT_HINT
         and talk.shows_progress()
     ):
@@ -355,38 +315,20 @@ def _say_cards(places: list[Path], fold: int | None) -> None:
         click.echo("\n".join(map(talk.clean, card.split("\n"))))
 
 
-def _note_table(table: Table, read: list[Table], runs: list[list[Path]]) -> tuple[Table, Any]:
-    """Record a manifest as read; return it with the models of each run that may answer for its clips."""
-    from sertool.predict import heldout_members
-
-    read.append(table)
-    return heldout_members.divided_by_models(table, runs=runs)
-
-
-def _answers(session: Session, requests: Iterable[Request], values: dict[str, Any]) -> Iterator[Row]:
-    """Yield rows for everyone alike or, if asked for, adapted to the speaker."""
-    from sertool.predict import speaker_answers
-
-    if values["adapt"] or values["enroll"]:
-        return speaker_answers.answers(session, requests, values["speakers"], values["enroll"], values["root"])
-    if values["speakers"]:
-        raise UsageError("--speakers goes with --adapt speaker or --enroll")
-    return session.answers(requests)
-
-
-def _is_folder(out: str | None) -> bool:
+def _is_folder(out: str | None) -> TypeGuard[str]:
     """Whether -o names a folder: one that is there, or any by a slash at its end."""
     return out not in (None, "-") and (out.endswith(("/", os.sep)) or os.path.isdir(out))
 
 
-def _kind(values: dict[str, Any]) -> str:
+def _kind(out: str | None, asked: str | None) -> str:
+    """Return the format of answers, by -f, else by -o."""
     from sertool.manifests import manifest_io
 
-    if _is_folder(values["out"]):
-        if os.path.isfile(os.path.normpath(values["out"])):
-            raise UsageError(f"-o {values['out']} ends in / as a folder does, and is a file: take another name")
-        if values["kind"] == "table":
+    if _is_folder(out):
+        if os.path.isfile(os.path.normpath(out)):
+            raise UsageError(f"-o {out} ends in / as a folder does, and is a file: take another name")
+        if asked == "table":
             raise UsageError("-f table is for terminals, and -o is a folder: choose another format")
-        return values["kind"] or "csv"
-    name = manifest_io.named_format(values["out"], values["kind"], EXTENSIONS)
+        return asked or "csv"
+    name = manifest_io.named_format(out, asked, EXTENSIONS)
     return name or ("table" if talk.to_terminal() else "csv")

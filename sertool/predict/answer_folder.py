@@ -1,7 +1,7 @@
 """Write a file of answers for each recording into a folder: those that are missing, or made of what has changed."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 from sertool.errors import NothingThereError
 from sertool.internet import downloading
-from sertool.manifests.columns import Row
 from sertool.manifests.manifest import Table
 from sertool.predict import answer_files, predict_inputs, recordings
 from sertool.predict.answer_files import AnswerFile
 from sertool.predict.answer_record import Record
-from sertool.predict.predict_inputs import Request
-from sertool.predict.recordings import Naming, Recording
+from sertool.predict.answering import Answering
+from sertool.predict.predict_inputs import Inputs
+from sertool.predict.recordings import Recording
 from sertool.predict.row_stages import Count
 from sertool.predict.stored_rows import Shelf
 from sertool.system import files, locks, talk
@@ -33,23 +33,11 @@ SHOWN = 3  # recordings without answers
 
 
 class AnswerFolder(NamedTuple):
-    """Where answers go, in which format and columns, what makes them, and the manifests that they come from."""
+    """Where answers go, what makes them what they are, and whether to wait for others that fill the folder."""
 
     folder: Path
-    kind: str
     made_by: Mapping[str, Any]
-    labels: Sequence[str]
-    extra: Sequence[str]
-    read: Sequence[Table]
     wait: bool = False
-
-
-class Answering(NamedTuple):
-    """How requests become rows, how rows are counted, and whose clips are scaled together, if any are."""
-
-    rows: Callable[[Iterable[Request]], Iterator[Row]]
-    by_window: bool
-    naming: Naming | None
 
 
 def makers(models: Iterable[Iterable[Path]], values: Mapping[str, Any], shelf: Shelf) -> dict[str, Any]:
@@ -65,23 +53,23 @@ def _enrolled(enroll: str, root: str | None, shelf: Shelf) -> set[str]:
     named = set() if os.path.isdir(enroll) else {absolute(enroll)}
     if named and not os.path.isfile(enroll):
         return named  # a pipe, which can be read only once
-    requests = predict_inputs.requests_of([enroll], root, shelf, nul=False, root_is_shared=True)
-    return named | {recordings.file_of(request.row) for request in requests}
+    voices = predict_inputs.opened([enroll], root, shelf, root_is_shared=True)
+    return named | {recordings.file_of(request.row) for request in voices.requests}
 
 
-def write(requests: Iterable[Request], answering: Answering, place: AnswerFolder) -> Count:
+def write(inputs: Inputs, answering: Answering, place: AnswerFolder) -> Count:
     """Write the answers that are missing, each file whole or not at all; return the counts of all."""
-    requests = [*requests]
+    requests, kind = [*inputs.requests], answering.row_options.kind
     with locks.folder_lock(place.folder, place.wait, read_only_ok=True) as lock, files.interruptible():
-        record, count = Record(place.folder, place.kind, place.made_by), Count(by_window=answering.by_window)
-        asked = recordings.grouped(requests, ENDINGS[place.kind], answering.naming, record.places())
+        record, count = Record(place.folder, kind, place.made_by), answering.count()
+        asked = recordings.grouped(requests, ENDINGS[kind], answering.speakers.naming(), record.places())
         left = record.left(asked)
         due = {each.file for each in left}
         for each in asked:
             count.issues.update({} if each.file in due else record.issues(each))
         if left:
             lock.require_writable()
-        lacking = _write_each(left, answering, record, place, count) if left else []
+        lacking = _write_each(left, inputs.tables, answering, record, count) if left else []
     if asked and len(lacking) == len(asked):
         raise NothingThereError("nothing of what was asked for is there, or can be heard")
     if lacking:
@@ -92,7 +80,7 @@ def write(requests: Iterable[Request], answering: Answering, place: AnswerFolder
 
 
 def _write_each(
-    left: Sequence[Recording], answering: Answering, record: Record, place: AnswerFolder, count: Count
+    left: Sequence[Recording], tables: Sequence[Table], answering: Answering, record: Record, count: Count
 ) -> list[str]:
     """Write answers recording by recording; return the files that get none."""
     record.begin(left)
@@ -100,10 +88,11 @@ def _write_each(
     requests = [request for each in left for request in each.requests]
     rows = talk.progress_by(itemgetter("clip"), answering.rows(requests), lambda: len(requests), "predicting")
     for file, own in groupby(rows, recordings.file_of):
-        counted = Count(by_window=answering.by_window)
-        out = AnswerFile(str(place.folder / by_file[file].answers), place.kind, place.read, salvages=False)
+        counted = answering.count()
+        path = record.folder / by_file[file].answers
+        out = AnswerFile(str(path), answering.row_options.kind, tables, salvages=False)
         try:
-            answer_files.write(counted.counted(own), place.labels, place.extra, out)
+            answer_files.write(counted.counted(own), answering.labels, answering.columns, out)
             record.add(by_file[file], +counted.issues)
         except NothingThereError:
             lacking.append(file)

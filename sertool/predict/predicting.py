@@ -15,10 +15,10 @@ from torch import Tensor
 from sertool.featurize.engine import TooLarge
 from sertool.manifests.columns import Row
 from sertool.modelfiles import inference
-from sertool.predict import predict_inputs, windows
+from sertool.predict import arrivals, windows
 from sertool.predict.ensemble import AS_IT_IS, ClipFeatures, Ensemble, KnownSpeakers, Waveforms
 from sertool.predict.familiarity import SHORTEST, Familiarity
-from sertool.predict.predict_inputs import Request
+from sertool.predict.request import Request
 from sertool.predict.stored_rows import ReadRows, Shelf
 from sertool.predict.windows import PredictOptions, Stretch, lacks_channel
 from sertool.sound import audio, levels
@@ -107,7 +107,7 @@ class Session:
         looking = threading.Lock()
         try:
             with workers.pool(work, self.jobs) as pool:
-                for batch in predict_inputs.gathered(stretches, most, looking):
+                for batch in arrivals.gathered(stretches, most, looking):
                     stored = any(one.request.stored for one in batch)  # readers of shards cannot be passed to forks
                     forks = may_fork and len(batch) == most and not stored
                     while pool.pending and (forks or pool.is_full or pool.pending[0].done()):

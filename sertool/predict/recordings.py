@@ -14,11 +14,10 @@ from typing import Any
 from sertool.errors import UsageError
 from sertool.manifests import streams
 from sertool.manifests.columns import Row
-from sertool.predict.predict_inputs import Request
+from sertool.predict.request import Naming, Request
 from sertool.sound import audio
 from sertool.system.paths import absolute, path_of, path_text, stamp
 
-Naming = Callable[[Row], str | None]
 LONGEST_NAME = 255  # bytes that file systems allow
 
 

@@ -14,7 +14,7 @@ from sertool.index import doctor
 from sertool.manifests.columns import Row
 from sertool.manifests.manifest import Table
 from sertool.predict import predicting
-from sertool.predict.predict_inputs import Request
+from sertool.predict.request import Request
 from sertool.sound import folders
 from sertool.system import talk
 
@@ -26,12 +26,12 @@ CLIPS_BEFORE_COUNT = 4  # clips that are yielded before any are counted
 class Watch:
     """Progress on the terminal.
 
-    The total is shown if each clip has one row and the number of clips is known. `read` are the manifests among the
-    sources; it is filled once the first row has come.
+    The total is shown if each clip has one row and the number of clips is known. `tables` are the manifests among the
+    sources.
     """
 
     sources: Sequence[str]
-    read: Sequence[Table]
+    tables: Sequence[Table]
     in_folders: int | None = field(default=None, init=False)
 
     def counted(self, requests: Iterable[Request]) -> Iterator[Request]:
@@ -56,8 +56,8 @@ class Watch:
 
     def _named(self) -> int | None:
         """Return the number of clips named directly and in manifests; None with paths from a pipe."""
-        others = len(self.sources) - len(self.read) - len(self._folders())
-        return sum(map(len, self.read)) + others if not others or all(map(_is_there, self.sources)) else None
+        others = len(self.sources) - len(self.tables) - len(self._folders())
+        return sum(map(len, self.tables)) + others if not others or all(map(_is_there, self.sources)) else None
 
 
 def _is_there(source: str) -> bool:

@@ -6,87 +6,61 @@ those clips; but figures on clips that were adapted by themselves are transducti
 
 import math
 import os
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain, groupby
-from pathlib import Path
 
 from sertool.errors import UsageError
-from sertool.index import labelling
 from sertool.manifests.columns import Row
-from sertool.manifests.labels import composed
-from sertool.predict import predict_inputs
+from sertool.predict import predict_inputs, voice_names
 from sertool.predict.ensemble import ClipFeatures, Ensemble, KnownSpeakers
-from sertool.predict.predict_inputs import Request
 from sertool.predict.predicting import Piece, Session
+from sertool.predict.request import Naming, Request
+from sertool.predict.voice_names import OneVoice, SpeakerNames
 from sertool.system import talk
 from sertool.system.paths import path_of
 
 Span = tuple[float, float]  # seconds
-Naming = Callable[[Row], str | None]
-ALL, FOLDER = "all", "parent-folder"
-WAYS = f"{ALL}, {FOLDER}, a column of the manifest, or a pattern such as '{{speaker}}_{{}}.wav'"
-EVERYBODY = ""  # the voice of all clips, if they are taken for one
 
 
-class SpeakerNames:
-    """Names the voice of each row, as `--speakers` says: by a column, by folder or by pattern, or one voice for all."""
+@dataclass(frozen=True)
+class SpeakerOptions:
+    """Whether to adapt to speakers, by their own clips or enrolled ones, and how speakers are told apart.
 
-    def __init__(self, how: str | None) -> None:
-        self.how = how
-        self.pattern = _pattern(how) if how and "{" in how else None
-        self.names_rows = self.pattern is None and how not in (ALL, FOLDER)
-        self.column = how if self.names_rows else None  # of the manifest, if `how` is one
+    `root` is where the audio of an enrolling manifest is now.
+    """
 
-    def of(self, row: Row) -> str | None:
-        """Return the name of a row's voice, if it is known."""
-        if self.names_rows:
-            name = row.get(self.column or "speaker")
-            return None if name is None else str(name)
-        if self.pattern is not None:
-            match = self.pattern.search(composed(_where(row).as_posix()))
-            return match["speaker"] if match else None
-        return EVERYBODY if self.how == ALL else _folder(row)
+    adapt: str | None = None
+    enroll: str | None = None
+    speakers: str | None = None
+    root: str | None = None
 
+    @property
+    def adapts(self) -> bool:
+        return bool(self.adapt or self.enroll)
 
-class OneVoice:
-    """Names all rows, enrolled or asked for, after the one enrolled voice; refuses rows that name several speakers."""
+    @property
+    def names(self) -> SpeakerNames:
+        return SpeakerNames(self.speakers)
 
-    def __init__(self, enrolled: str) -> None:
-        self.enrolled = enrolled
-        self.named: set[str] = set()
+    def naming(self) -> Naming | None:
+        """Return what names the speaker of a row, if clips are scaled by all that are asked for of the speaker."""
+        return self.names.of if self.adapt and not self.enroll else None
 
-    def of(self, row: Row) -> str:
-        if row.get("speaker"):
-            self.named.add(str(row["speaker"]))
-        if len(self.named) > 1:
-            raise UsageError(
-                f"--enroll {self.enrolled} is one voice, and the manifests name several: ask for one at a time, "
-                "or name in a manifest who is enrolled, and add --speakers speaker"
-            )
-        return Path(self.enrolled).name or self.enrolled
-
-
-def _pattern(how: str) -> re.Pattern[str]:
-    expression = labelling.compile_pattern(how, "--speakers")
-    if "speaker" not in expression.groupindex:
-        raise UsageError(f"--speakers {how!r}: it names no {{speaker}}; it is {WAYS}")
-    return expression
+    def answers(self, session: Session, requests: Iterable[Request]) -> Iterator[Row]:
+        """Yield rows for everyone alike or, if asked for, adapted to the speaker."""
+        if not self.adapts:
+            return session.answers(requests)
+        _require_adaptable(session.ensemble)
+        if self.enroll is None:
+            return _adapted(session, requests, self.names)
+        name = self.names.of if self.speakers else OneVoice(self.enroll).of
+        also = self.names.column
+        voices = predict_inputs.opened([self.enroll], self.root, session.shelf(), also=also, root_is_shared=True)
+        return _adapted_to_enrolled(session, requests, name, _enrolled(session, voices.requests, name))
 
 
-def _where(row: Row) -> Path:
-    """Return a clip's path or, for a shard's clip whose file is unknown, a path made of its id."""
-    return Path(path_of(row["path"])).absolute() if row["path"] else Path("/", f"{row['clip']}.wav")
-
-
-def _folder(row: Row) -> str | None:
-    """Return the name of the nearest folder that is not named after an emotion."""
-    folders = reversed(_where(row).parent.parts[1:])
-    return next((name for name in folders if labelling.word_of_folder(name, {}) is None), None)
-
-
-def require_adaptable(ensemble: Ensemble) -> None:
+def _require_adaptable(ensemble: Ensemble) -> None:
     able = sum(member.scaling.adapts for member in ensemble.members)
     if not able:
         raise UsageError("the model was not trained with --adapt speaker: predict without --adapt and --enroll")
@@ -106,11 +80,11 @@ def of_somebody(requests: Iterable[Request], name: Naming) -> Iterator[Request]:
     """Refuse requests if the speaker of none of them is known."""
     held = [*requests]
     if held and all(name(request.row) is None for request in held):
-        raise UsageError(f"nobody says who speaks: name speakers with --speakers: {WAYS}")
+        raise UsageError(f"nobody says who speaks: name speakers with --speakers: {voice_names.WAYS}")
     yield from held
 
 
-def adapted(session: Session, requests: Iterable[Request], names: SpeakerNames) -> Iterator[Row]:
+def _adapted(session: Session, requests: Iterable[Request], names: SpeakerNames) -> Iterator[Row]:
     """Yield a row for each clip or window, in the order asked.
 
     A row comes once all clips of its speaker and of earlier speakers are read. Speakers are processed one after
@@ -148,7 +122,7 @@ def _together(session: Session, pieces: Sequence[Piece]) -> Iterator[tuple[int, 
     own = {} if pieces[0].request.voice is None else _features_by_voice(pieces)
     known = session.ensemble.known_speakers(own) if own else None
     for request in session.answered(pieces, known):
-        way = "as one voice" if request.voice == EVERYBODY else "transductive"
+        way = "as one voice" if request.voice == voice_names.EVERYBODY else "transductive"
         yield request.place, _said(request.row, request.voice, way if request.who in own else None)
 
 
@@ -169,14 +143,14 @@ def _said(row: Row, voice: str | None, adapted: str | None) -> Row:
 # Adaptation by enrolled clips.
 
 
-def enrolled(session: Session, requests: Iterable[Request], name: Naming) -> KnownSpeakers:
+def _enrolled(session: Session, requests: Iterable[Request], name: Naming) -> KnownSpeakers:
     """Return what is known of the speakers of some clips."""
     apart = session.options.channel != "mix"
     named = (replace(_named(request, name, apart=apart), answers_any_channel=True) for request in requests)
     pieces = [piece for some in session.extracted(named) for piece in some]
     own = _features_by_voice(pieces)
     if not own:
-        raise UsageError(f"--enroll: no clip there can be read and has a speaker; --speakers is {WAYS}")
+        raise UsageError(f"--enroll: no clip there can be read and has a speaker; --speakers is {voice_names.WAYS}")
     clips = talk.counted(sum(map(len, own.values())), "window" if session.options.window else "clip")
     talk.say(f"enrolled {clips} of {talk.counted(len(own), 'speaker')}")
     heard = (piece.request.row for piece in pieces if piece.features is not None)
@@ -205,7 +179,7 @@ def _span(row: Row) -> Span:
     return row.get("start") or 0.0, row.get("end", math.inf)
 
 
-def adapted_to_enrolled(
+def _adapted_to_enrolled(
     session: Session, requests: Iterable[Request], name: Naming, known: KnownSpeakers
 ) -> Iterator[Row]:
     """Yield a row for each clip or window, in order, as soon as it is answered."""
@@ -228,18 +202,3 @@ def _way(row: Row, known: KnownSpeakers) -> str:
     start, stop = _span(row)
     overlaps = any(start < end and begin < stop for begin, end in known.spans.get(_sound(row), ()))
     return "transductive" if overlaps else "enrolled"
-
-
-def answers(
-    session: Session, requests: Iterable[Request], speakers: str | None, enroll: str | None, root: str | None
-) -> Iterator[Row]:
-    """Yield rows adapted as asked; `root` is where the audio of an enrolling manifest is now."""
-    require_adaptable(session.ensemble)
-    names = SpeakerNames(speakers)
-    if enroll is None:
-        return adapted(session, requests, names)
-    name = names.of if speakers else OneVoice(enroll).of
-    before = predict_inputs.requests_of(
-        [enroll], root, session.shelf(), nul=False, also=names.column, root_is_shared=True
-    )
-    return adapted_to_enrolled(session, requests, name, enrolled(session, before, name))

@@ -13,7 +13,7 @@ import numpy as np
 
 from sertool.errors import UsageError
 from sertool.manifests.columns import Row
-from sertool.predict.predict_inputs import Request
+from sertool.predict.request import Request
 from sertool.sound import audio, levels
 from sertool.sound.shaping import Wave
 from sertool.system import talk

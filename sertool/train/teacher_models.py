@@ -23,8 +23,8 @@ from sertool.modelfiles.inference import Predictor
 from sertool.modelfiles.named_models import models_in
 from sertool.predict import model_knowledge
 from sertool.predict.ensemble import Ensemble
-from sertool.predict.predict_inputs import Request
 from sertool.predict.predicting import Piece, PredictOptions, Session
+from sertool.predict.request import Request
 from sertool.system import talk
 from sertool.system.files import listed
 from sertool.train import teacher_answers

@@ -118,7 +118,7 @@ def test_stdin_format_detection_ignores_chunking_and_byte_order_marks(
 ) -> None:
     for bom in (b"", b"\xef\xbb\xbf"):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(Trickle(bom + text.encode(), size))))
-        requests = predict_inputs.requests_of(["-"], None, Shelf({}, "a test"), nul=False)
+        requests, _ = predict_inputs.opened(["-"], None, Shelf({}, "a test"))
         assert [request.row["path"] for request in requests] == ["/a.wav", "/b.wav"]
 
 

@@ -25,8 +25,8 @@ from running import sertool
 from sertool.errors import SertoolError, UsageError
 from sertool.manifests import manifest, manifest_io, streams
 from sertool.predict import answer_files, predict_inputs, predicting
-from sertool.predict.predict_inputs import Request
 from sertool.predict.predicting import Session
+from sertool.predict.request import Request
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])

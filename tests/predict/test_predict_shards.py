@@ -10,7 +10,7 @@ from running import sertool
 
 from sertool.featurize import shards
 from sertool.manifests import manifest, manifest_io, merging
-from sertool.predict import speaker_answers
+from sertool.predict import voice_names
 
 
 def test_audio_and_its_shard_get_the_same_probabilities(run: Path, tmp_path: Path) -> None:
@@ -104,6 +104,6 @@ def test_folder_of_features_is_refused_with_a_hint_at_its_manifest(run: Path) ->
 def test_speaker_is_derived_from_the_clip_id_without_a_path(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     row = {"path": "", "clip": "calls/ann/sad_1"}
-    assert speaker_answers.SpeakerNames("parent-folder").of(row) == "ann"
-    assert speaker_answers.SpeakerNames("{speaker}/{}_{}.wav").of(row) == "ann"
-    assert speaker_answers.SpeakerNames("parent-folder").of({"path": "", "clip": "sad_1"}) is None
+    assert voice_names.SpeakerNames("parent-folder").of(row) == "ann"
+    assert voice_names.SpeakerNames("{speaker}/{}_{}.wav").of(row) == "ann"
+    assert voice_names.SpeakerNames("parent-folder").of({"path": "", "clip": "sad_1"}) is None

@@ -14,7 +14,7 @@ from predicted_rows import LEARNING, probabilities, rows_of, two_sided_call
 from running import sertool
 
 from sertool.manifests import manifest, manifest_io
-from sertool.predict import speaker_answers
+from sertool.predict import speaker_answers, voice_names
 from sertool.predict.ensemble import KnownSpeakers
 
 
@@ -122,7 +122,7 @@ def test_a_window_that_only_touches_what_was_enrolled_is_not_transductive(start:
     ],
 )
 def test_speaker_name_does_not_depend_on_path_spelling(how: str, path: str, who: str) -> None:
-    assert speaker_answers.SpeakerNames(how).of({"clip": "a", "path": path}) == who
+    assert voice_names.SpeakerNames(how).of({"clip": "a", "path": path}) == who
 
 
 @pytest.mark.parametrize("name", ["voice", "place", "_span", "_read", "_asked"])

@@ -13,8 +13,8 @@ from running import sertool
 
 from sertool.predict import predicting, windows
 from sertool.predict.ensemble import Ensemble
-from sertool.predict.predict_inputs import Request
 from sertool.predict.predicting import Session
+from sertool.predict.request import Request
 from sertool.sound import audio, encoding
 from sertool.sound.shaping import Wave
 

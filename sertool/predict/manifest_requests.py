@@ -1,0 +1,87 @@
+"""Turn manifests into requests, with the columns that answers keep."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from sertool import effects
+from sertool.errors import UsageError
+from sertool.manifests import columns, manifest
+from sertool.manifests.manifest import Table
+from sertool.predict.request import Models, Request
+from sertool.predict.stored_rows import Shelf
+from sertool.system import talk
+from sertool.system.files import listed
+
+KEPT = (
+    "clip", "path", "start", "duration", "corpus", "speaker", "sex", "age", "race", "ethnicity", "language", "emotion",
+    "label", "intensity", "sentence", "style", "split", "fold", "parent", "issue", "digest",
+)  # fmt: skip
+DIGITS = 4  # most digits of a channel number: longer numbers are ids
+OF_ANSWERS = ("end", "channel", "top", "protocol", "adapted")  # not manifest columns, but columns of answers
+VOTES = "votes_voice_"  # listeners' votes, which eval scores
+
+
+def kept(table: Table, also: str | None, shelf: Shelf) -> Table:
+    """Return the columns of a manifest that predictions need, and its clips whose audio or shard rows exist."""
+    _require_columns(table, also)
+    table = _with_channels(table)
+    places = () if "channel" in table.column_names else shelf.of_manifest(table)  # shards are of all channels
+    table = _answerable(table, places).select(_columns_kept(table, (*KEPT, "channel", also, *places)))
+    return table if any(manifest.column(table, "parent")) else manifest.without(table, "parent")
+
+
+def _require_columns(table: Table, also: str | None) -> None:
+    names = table.column_names
+    if "path" not in names:
+        raise UsageError(
+            f"a manifest without the column path, which says where the audio is; it has {listed(names, 20)}"
+        )
+    if also is not None and also not in names:
+        raise UsageError(f"no column {also} in the manifest; it has {listed(names, 20)}")
+
+
+def _answerable(table: Table, places: Sequence[str]) -> Table:
+    """Keep the clips whose audio exists, or whose rows lie in shards by all columns of `places`."""
+    made = np.array([not effects.needs_rendering(each) for each in manifest.column(table, "augmentation")], bool)
+    if places:
+        made |= ~np.any([manifest.lacking(table, name) for name in places], axis=0)
+    if missing := int((~made).sum()):
+        talk.warn(
+            f"{missing:,} augmented copies are left out, whose sound is not made yet: "
+            "sertool augment --write makes files of them"
+        )
+    return manifest.keep(table, made)
+
+
+def _columns_kept(table: Table, wanted: Sequence[str | None]) -> list[str]:
+    """Return the wanted columns, the listeners' votes, and the user's own columns of words or numbers."""
+    others = [name for name in table.column_names if not (name in OF_ANSWERS or columns.kind_of(name))]
+    plain = {name for name in others if manifest.is_of_words(table, name)}
+    if lost := [name for name in others if name not in plain]:
+        talk.warn(f"left out, for each cell holds more than a word or a number: {listed(lost)}")
+    return [name for name in table.column_names if name in wanted or name.startswith(VOTES) or name in plain]
+
+
+def _with_channels(table: Table) -> Table:
+    """Return the table with `channel` as whole numbers from 1.
+
+    If the column holds words, or numbers too large for channels, it means something else and is dropped.
+    """
+    named = manifest.codes(table, "channel")
+    words = [text.removesuffix(".0") for text in named.values]
+    if not words or not all(word.isdecimal() and len(word) <= DIGITS for word in words):
+        return manifest.without(table, "channel")
+    if 0 in (numbers := [*map(int, words)]):
+        raise UsageError("the column channel holds 0, and channels are counted from 1: count so, or leave it out")
+    return manifest.with_column(table, "channel", [None if place < 0 else numbers[place] for place in named.index])
+
+
+def requests_of(table: Table, models: Sequence[Models], shelf: Shelf) -> Iterator[Request]:
+    """Yield a request for each clip, with the models that answer for it."""
+    rows = (row for batch in table.to_batches(max_chunksize=1024) for row in batch.to_pylist())
+    for row, own in zip(rows, models, strict=True):
+        stored = shelf.taken(row)  # which takes these columns out of the row
+        request = Request(row, stored, own)
+        is_there = row["path"] or request.stored
+        yield request if is_there else request.with_columns(path="", issue=row.get("issue") or "vanished")
