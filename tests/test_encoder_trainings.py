@@ -127,7 +127,7 @@ def test_encoder_training_record_does_not_change_the_shard_key(clips: Path, scho
     )  # fmt: skip
     one, two = (shards.head_of(path.parent / "whisper" / "00000.safetensors") for path in (own, other))
     assert (one.settings, one.key) == (two.settings, two.key)
-    assert one.lessons != two.lessons
+    assert one.encoder_trainings != two.encoder_trainings
 
 
 def test_encoder_without_recorded_training_speakers_causes_a_warning(clips: Path, school: Path, tmp_path: Path) -> None:
@@ -159,9 +159,9 @@ def test_further_training_keeps_the_record_of_earlier_training_speakers(
     assert KNOWS in done.err.splitlines()[-1]
     train(clips, *BLOCK, *HALF, "--seed", 1, "-o", tmp_path / "run")
     further = modelfile.read(taught(clips, tmp_path / "further", *HALF, "--weights", school))
-    (lesson,) = further.trained["encoder"]
-    assert len(lesson["who"]) == (4 + 8) * encoder_trainings.DIGITS, "speakers and clips, each once"
-    assert lesson["above"] == 1
+    (training,) = further.trained["encoder"]
+    assert len(training["who"]) == (4 + 8) * encoder_trainings.DIGITS, "speakers and clips, each once"
+    assert training["above"] == 1
 
 
 def test_clips_without_speakers_are_recognised_under_other_names(clips: Path, tmp_path: Path) -> None:
@@ -202,8 +202,8 @@ def test_shards_without_an_encoder_training_record_are_remade(clips: Path, schoo
     words = ("--where", "parent=", "--stats", "mean")
     place = heard(clips, school, name=str(tmp_path / "f")).parent / "whisper" / "00000.safetensors"
     whole, (head, values) = place.read_bytes(), shards.read(place, "whisper")
-    shards.write(replace(head, lessons=[]), "whisper", [np.array(values)])
-    assert not shards.head_of(place).lessons
+    shards.write(replace(head, encoder_trainings=[]), "whisper", [np.array(values)])
+    assert not shards.head_of(place).encoder_trainings
     assert "(0 made now)" not in again(clips, *words, school, place.parents[1])
     assert place.read_bytes() == whole
     for known in (school, forgetful(school, tmp_path)):
@@ -215,9 +215,9 @@ def test_equal_encoder_records_of_many_shards_are_held_once(clips: Path, tmp_pat
     head = shards.head_of(Path(column(clips, "whisper_shard")[0]))
     said, paths = [{"above": 1, "who": "0123456789ab" * 1000}], [tmp_path / f"{place}" for place in range(2)]
     for path in paths:
-        shards.write(replace(head, path=path, lessons=said, rows=[0] * len(head.rows)), "whisper",
+        shards.write(replace(head, path=path, encoder_trainings=said, rows=[0] * len(head.rows)), "whisper",
                      [np.zeros((0, len(head.columns)), head.dtype)])  # fmt: skip
-    one, two = (shards.head_of(path).lessons for path in paths)
+    one, two = (shards.head_of(path).encoder_trainings for path in paths)
     assert one == said
     assert one[0]["who"] is two[0]["who"]
 
@@ -267,7 +267,7 @@ def test_malformed_encoder_training_record_is_refused_in_one_line(
     done = sertool("featurize", clips, *words)
     assert (done.code, "does not say who taught its encoder" in done.line) == (1, True)
     head = shards.head_of(Path(column(clips, "whisper_shard")[0]))
-    shards.write(replace(head, path=tmp_path / "shard", lessons=said, rows=[0] * len(head.rows)), "whisper",
+    shards.write(replace(head, path=tmp_path / "shard", encoder_trainings=said, rows=[0] * len(head.rows)), "whisper",
                  [np.zeros((0, len(head.columns)), head.dtype)])  # fmt: skip
     with pytest.raises(SertoolError, match="not a shard of sertool's"):
         shards.head_of(tmp_path / "shard")

@@ -68,7 +68,7 @@ class ShardPlan:
         return Engine(self.extraction)
 
     @cached_property
-    def lessons(self) -> dict[str, list[EncoderTraining]]:
+    def encoder_trainings(self) -> dict[str, list[EncoderTraining]]:
         """What the encoder of each feature was trained on, as far as a file of `--weights` records it."""
         features = self.extraction.features
         return {name: encoder_trainings.of_weights(name, vars(settings)) for name, settings in features.items()}
@@ -126,22 +126,29 @@ def identified(table: Table) -> Table:
 
 
 def missing(plan: ShardPlan, task: Task) -> tuple[str, ...]:
-    """Return the features whose shard is missing, damaged, made from something else, or lacks lessons known now."""
+    """Return the features whose shard is missing, damaged, made from something else, or lacks trainings known now."""
     clips = plan.clips(task)
     return tuple(name for name in plan.extraction.features if not _stands(plan, task, name, clips))
 
 
 def _stands(plan: ShardPlan, task: Task, feature: str, clips: Sequence[Clip]) -> bool:
     head = shards.intact_header(plan.path(task, feature), feature)
-    if head is None or head.key != _key(feature, plan.extraction, clips) or not _has_all(plan.lessons[feature], head):
+    if (
+        head is None
+        or head.key != _key(feature, plan.extraction, clips)
+        or not _has_all(plan.encoder_trainings[feature], head)
+    ):
         return False
     lost = [clip for clip in clips if clip.name in head.issues]
     return all(extract.stands(head.issues[clip.name], clip, plan.extraction.wave, lambda: plan.engine) for clip in lost)
 
 
-def _has_all(lessons: Sequence[EncoderTraining], head: Shard) -> bool:
-    """Whether a shard records all lessons of the `--weights` file."""
-    return all(lesson in head.lessons or (head.lessons and "corpora" in lesson) for lesson in lessons)
+def _has_all(trainings: Sequence[EncoderTraining], head: Shard) -> bool:
+    """Whether a shard records all trainings of the `--weights` file."""
+    return all(
+        training in head.encoder_trainings or (head.encoder_trainings and "corpora" in training)
+        for training in trainings
+    )
 
 
 def warn_of_changed(plan: ShardPlan, finished: Iterable[Task]) -> None:
@@ -239,8 +246,8 @@ def _write(plan: ShardPlan, task: Task, engine: Engine, rows_of_clips: Sequence[
         pieces = [rows.values[feature] for rows in rows_of_clips if rows.issue is None]
         path, record = plan.path(task, feature), plan.extraction.record(feature)
         expected = _key(feature, plan.extraction, clips)
-        lessons = plan.lessons[feature]
-        head = Shard(path, expected, record, record["dtype"], columns, names, counts, issues, lessons)
+        trainings = plan.encoder_trainings[feature]
+        head = Shard(path, expected, record, record["dtype"], columns, names, counts, issues, trainings)
         shards.write(head, feature, pieces)
 
 

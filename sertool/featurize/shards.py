@@ -63,14 +63,14 @@ class Shard:
     clips: list[str]
     rows: list[int]
     issues: dict[str, str]
-    lessons: list[EncoderTraining] = field(default_factory=list)  # the trainings of the encoder that made the rows
+    encoder_trainings: list[EncoderTraining] = field(default_factory=list)  # of the encoder that made the rows
 
 
 def write(head: Shard, feature: str, pieces: Sequence[np.ndarray]) -> None:
     """Write the clips' rows, each `[rows, width]`, to one file: complete or not at all."""
     shape = (sum(head.rows), len(head.columns))
     metadata = {field: getattr(head, field) for field in FIELDS} | {"format": VERSION, "feature": feature}
-    metadata |= {"lessons": head.lessons} if head.lessons else {}
+    metadata |= {"lessons": head.encoder_trainings} if head.encoder_trainings else {}
     with atomic_write(head.path) as stream:
         tensorfile.write(stream, metadata, {feature: (head.dtype, shape, pieces)})
 
@@ -83,16 +83,16 @@ def head_of(path: Path) -> Shard:
 def _head(path: Path, header: dict[str, Any]) -> Shard:
     if not all(isinstance(header.get(field), kind) for field, kind in FIELDS.items()) or not _is_sound(header):
         raise SertoolError(f"{path}: not a shard of sertool's: run featurize again")
-    lessons = encoder_trainings.shared(header.get("lessons", []))
-    return Shard(path, **{field: header[field] for field in FIELDS}, lessons=lessons)
+    trainings = encoder_trainings.shared(header.get("lessons", []))
+    return Shard(path, **{field: header[field] for field in FIELDS}, encoder_trainings=trainings)
 
 
 def _is_sound(header: dict[str, Any]) -> bool:
     """Whether a header's lists are consistent."""
     counts = all(type(count) is int and count >= 0 for count in header["rows"])
     words = all(isinstance(clip, str) for clip in (*header["clips"], *header["issues"].values()))
-    lessons_sound = encoder_trainings.is_sound(header.get("lessons", []))
-    return counts and words and lessons_sound and len(header["clips"]) == len(header["rows"])
+    trainings_sound = encoder_trainings.is_sound(header.get("lessons", []))
+    return counts and words and trainings_sound and len(header["clips"]) == len(header["rows"])
 
 
 def read(path: Path, feature: str) -> tuple[Shard, np.ndarray]:

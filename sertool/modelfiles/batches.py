@@ -43,7 +43,9 @@ class Store:
     keys: list[str]  # of the shards
     resident: Tensor | None = None  # `[all rows, columns]`
     starts: Tensor | None = None  # `[clips]`
-    lessons: list[EncoderTraining] = field(default_factory=list)  # what the features' encoders were trained on
+    encoder_trainings: list[EncoderTraining] = field(
+        default_factory=list
+    )  # what the features' encoders were trained on
 
     def __len__(self) -> int:
         return len(self.views)
@@ -93,7 +95,7 @@ def load(table: Table, features: Sequence[str], device: str) -> Store:
     records = {feature: of_clip[0].settings for feature, of_clip in heads.items()}
     keys = [head.key for of_clip in heads.values() for head in of_clip]
     store = Store(views, lengths, sum(part.shape[1] for part in views[0]), torch.device(device), records, keys)
-    store.lessons = _lessons([head for of_clip in heads.values() for head in of_clip])
+    store.encoder_trainings = _trainings([head for of_clip in heads.values() for head in of_clip])
     return _resident(store) if store.device.type != "cpu" else store
 
 
@@ -119,13 +121,13 @@ def records(table: Table, features: Sequence[str]) -> dict[str, Any]:
     return {feature: _heads(table, feature)[0].settings for feature in features}
 
 
-def lessons(table: Table, features: Sequence[str]) -> dict[str, list[EncoderTraining]]:
+def encoder_trainings_of(table: Table, features: Sequence[str]) -> dict[str, list[EncoderTraining]]:
     """Return what the encoder of each feature was trained on, as far as recorded in its shards."""
-    return {feature: _lessons(_heads(table, feature)) for feature in features}
+    return {feature: _trainings(_heads(table, feature)) for feature in features}
 
 
-def _lessons(heads: Sequence[Shard]) -> list[EncoderTraining]:
-    return encoder_trainings.without_repeats(lesson for head in heads for lesson in head.lessons)
+def _trainings(heads: Sequence[Shard]) -> list[EncoderTraining]:
+    return encoder_trainings.without_repeats(training for head in heads for training in head.encoder_trainings)
 
 
 def width(table: Table, features: Sequence[str]) -> int:

@@ -1,7 +1,7 @@
 """Record whom an encoder was trained on: its features leak them, so a model on such features must not hold them out.
 
 A model file has this record for the encoder that it holds, and shards for the encoder that made them; it is not part of
-their settings, as equal tensors make equal features. Each lesson is one training: the last block that it left
+their settings, as equal tensors make equal features. Each entry is one training: the last block that it left
 unchanged, and its speakers and clips as short digests; or the corpora, for a file that does not record them; or the
 shipped model whose encoder was trained further.
 """
@@ -27,11 +27,12 @@ DIGITS = 12  # length of a digest
 EncoderTraining = dict[str, Any]  # above: last unchanged block; and who: concatenated digests; or corpora; or package
 
 
-def is_sound(lessons: Any) -> bool:
-    """Whether a file's lessons have the expected form."""
-    return isinstance(lessons, list) and all(
-        isinstance(lesson, dict) and type(lesson.get("above")) is int and _are_digests(lesson.get("who", ""))
-        and _are_words(lesson.get("corpora", [])) and isinstance(lesson.get("package", ""), str) for lesson in lessons
+def is_sound(trainings: Any) -> bool:
+    """Whether a file's trainings have the expected form."""
+    return isinstance(trainings, list) and all(
+        isinstance(training, dict) and type(training.get("above")) is int and _are_digests(training.get("who", ""))
+        and _are_words(training.get("corpora", [])) and isinstance(training.get("package", ""), str)
+        for training in trainings
     )  # fmt: skip
 
 
@@ -43,25 +44,27 @@ def _are_digests(value: Any) -> bool:
     return isinstance(value, str) and len(value) % DIGITS == 0 and not value.strip("0123456789abcdef")
 
 
-def shared(lessons: Iterable[EncoderTraining]) -> list[EncoderTraining]:
-    """Return the lessons with their digests interned, however many shards have them."""
-    return [lesson | {"who": sys.intern(lesson["who"])} if "who" in lesson else lesson for lesson in lessons]
+def shared(trainings: Iterable[EncoderTraining]) -> list[EncoderTraining]:
+    """Return the trainings with their digests interned, however many shards have them."""
+    return [
+        training | {"who": sys.intern(training["who"])} if "who" in training else training for training in trainings
+    ]
 
 
-def without_repeats(lessons: Iterable[EncoderTraining]) -> list[EncoderTraining]:
-    """Return the lessons without repetitions."""
+def without_repeats(trainings: Iterable[EncoderTraining]) -> list[EncoderTraining]:
+    """Return the trainings without repetitions."""
     unique: list[EncoderTraining] = []
-    for lesson in lessons:
-        if lesson not in unique:
-            unique.append(lesson)
+    for training in trainings:
+        if training not in unique:
+            unique.append(training)
     return unique
 
 
 # Recording whom it was trained on.
 
 
-def lesson(table: Table, train: np.ndarray, above: int) -> EncoderTraining:
-    """Return the lesson of training on some rows, bool `[rows]`, which changed the blocks above number `above`."""
+def on_rows(table: Table, train: np.ndarray, above: int) -> EncoderTraining:
+    """Return the entry of a training on some rows, bool `[rows]`, which changed the blocks above number `above`."""
     there = ((kind, codes, np.unique(codes.index[train & (codes.index >= 0)])) for kind, codes in _kinds(table))
     who = [_digest(kind, codes.values[place]) for kind, codes, places in there for place in places.tolist()]
     return {"above": above, "who": "".join(sorted(who))}
@@ -93,14 +96,14 @@ def of_package(feature: str, settings: Mapping[str, Any]) -> str | None:
 
 
 def of_weights(feature: str, settings: Mapping[str, Any]) -> list[EncoderTraining]:
-    """Return the lessons in the file of `--weights` for the layers of a feature; none without such a file.
+    """Return the trainings in the file of `--weights` for the layers of a feature; none without such a file.
 
     Shipped encoders are recognised by their digest instead, whatever file they are in.
     """
     place = weights.file_in_use()
     if place is None or feature not in catalogue.names("encoders") or shipped.holds(place):
         return []
-    return [lesson for lesson in _of_file(place) if lesson["above"] < _top(feature, settings)]
+    return [training for training in _of_file(place) if training["above"] < _top(feature, settings)]
 
 
 def _of_file(path: Path) -> list[EncoderTraining]:
@@ -127,12 +130,12 @@ def _top(feature: str, settings: Mapping[str, Any]) -> int:
 # Finding who would leak.
 
 
-def count_held_out(lessons: Sequence[EncoderTraining], table: Table, divisions: Sequence[np.ndarray]) -> str | None:
+def count_held_out(trainings: Sequence[EncoderTraining], table: Table, divisions: Sequence[np.ndarray]) -> str | None:
     """Describe how many held-out speakers or clips the encoder was trained on: `7 of 10 speakers`.
 
     Those that are also in train are not counted; None if there are no others.
     """
-    for kind, codes, is_known in _known_rows(lessons, table):
+    for kind, codes, is_known in _known_rows(trainings, table):
         held_out, both = np.zeros((2, len(table)), bool)
         for split in divisions:
             out = (codes.index >= 0) & ((split == DEV) | (split == TEST))
@@ -151,9 +154,9 @@ def known_to(table: Table, model: Path) -> tuple[np.ndarray, np.ndarray]:
     return speaker, clip
 
 
-def _known_rows(lessons: Sequence[EncoderTraining], table: Table) -> Iterator[tuple[str, Codes, np.ndarray]]:
-    """Yield which rows the lessons name, bool `[rows]`, by speaker and by clip."""
-    digests = [lesson.get("who", "") for lesson in lessons]
+def _known_rows(trainings: Sequence[EncoderTraining], table: Table) -> Iterator[tuple[str, Codes, np.ndarray]]:
+    """Yield which rows the trainings name, bool `[rows]`, by speaker and by clip."""
+    digests = [training.get("who", "") for training in trainings]
     known = {text[place : place + DIGITS] for text in digests for place in range(0, len(text), DIGITS)}
     if not known:
         return

@@ -58,7 +58,7 @@ def unusable_option_error(what: str, model: str) -> UsageError:
     return UsageError(f"{what}: {model} is fitted at once, to labels alone")
 
 
-def lessons_of_blocks(design: Design, records: Mapping[str, Any]) -> dict[str, list[EncoderTraining]]:
+def trainings_of_blocks(design: Design, records: Mapping[str, Any]) -> dict[str, list[EncoderTraining]]:
     """Return what a model's pretrained blocks were trained on before, by the feature that they continue from."""
     if not hasattr(models.load(design.model).Model, "load_blocks"):
         return {}

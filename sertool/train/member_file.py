@@ -14,7 +14,7 @@ from sertool.modelfiles.modelfile import ModelFile
 from sertool.pretraining import encoder_trainings
 from sertool.pretraining.encoder_trainings import EncoderTraining
 from sertool.system import talk
-from sertool.train.design import Design, Member, lessons_of_blocks
+from sertool.train.design import Design, Member, trainings_of_blocks
 from sertool.train.member_scores import Figures, LogitsOf, Temperatures
 from sertool.train.targets import Material
 from sertool.train.training_data import Data
@@ -61,7 +61,7 @@ def _contents(material: Material, design: Design, result: Trained, member: Membe
         "training": asdict(design.training),
         "taught": material.taught is not None,
         "imitated": design.imitate,
-        encoder_trainings.WORD: _lessons(material, design, member),
+        encoder_trainings.WORD: _trainings(material, design, member),
     }
     if len(corpora) > 1:
         trained["emotions"] = {name: _own_words(originals, result.words, name) for name in corpora}
@@ -82,16 +82,16 @@ def _contents(material: Material, design: Design, result: Trained, member: Membe
     )
 
 
-def _lessons(material: Material, design: Design, member: Member) -> list[EncoderTraining]:
+def _trainings(material: Material, design: Design, member: Member) -> list[EncoderTraining]:
     """Return what the model's encoder was trained on; this training is included if it trained the encoder's blocks."""
-    lessons = list(material.store.lessons)
-    for feature, before in lessons_of_blocks(design, material.store.records).items():
-        lessons += before
+    trainings = list(material.store.encoder_trainings)
+    for feature, before in trainings_of_blocks(design, material.store.records).items():
+        trainings += before
         if model := encoder_trainings.of_package(feature, material.store.records[feature]["settings"]):
-            lessons.append({"above": 0, "package": model})
+            trainings.append({"above": 0, "package": model})
         first = design.settings.layers - design.settings.tune
-        lessons.append(encoder_trainings.lesson(material.table, member.split == TRAIN, first))
-    return encoder_trainings.without_repeats(lessons)
+        trainings.append(encoder_trainings.on_rows(material.table, member.split == TRAIN, first))
+    return encoder_trainings.without_repeats(trainings)
 
 
 def _commands(table: Table) -> list[str | None]:

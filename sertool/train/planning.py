@@ -137,7 +137,7 @@ def check_all(plan: TrainingPlan, to_make: Extraction | None) -> list[Division]:
     if plan.options.published and batches.featured(table):
         preparing.compare_features(plan.options, design, records)
     planned = divisions(plan)
-    lessons = preparing.lessons(table, design, records)
+    of_encoders = preparing.encoder_trainings_of(table, design, records)
     has_dev = {way.protocol: [heldout.has_dev(training.split, divided) for training in trainings[::seeds]]
                for way, divided, trainings, _ in planned}  # fmt: skip
     refusals.require_dev(plan.options.training, has_dev)
@@ -145,9 +145,9 @@ def check_all(plan: TrainingPlan, to_make: Extraction | None) -> list[Division]:
         way, divided, trainings, _ = division
         refusals.warn_of_long_rise(design, [member.split for member in trainings])
         held_out = np.any([np.isin(member.split, (DEV, TEST)) for member in trainings], axis=0)
-        refusals.warn_of_package_encoder(manifest.keep(divided, held_out), records, lessons, way.protocol)
+        refusals.warn_of_package_encoder(manifest.keep(divided, held_out), records, of_encoders, way.protocol)
         if not protocols.named(way.protocol).is_leaky:
-            refusals.refuse_taught_encoder(divided, lessons, [member.split for member in trainings[::seeds]])
+            refusals.refuse_taught_encoder(divided, of_encoders, [member.split for member in trainings[::seeds]])
         if design.teacher:
             _require_teacher(design.teacher, plan.teacher_file, divided, division.members)
     return planned

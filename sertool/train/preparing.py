@@ -20,7 +20,7 @@ from sertool.pretraining import encoder_trainings
 from sertool.pretraining.encoder_trainings import EncoderTraining
 from sertool.system import talk
 from sertool.system.files import listed
-from sertool.train.design import Design, lessons_of_blocks
+from sertool.train.design import Design, trainings_of_blocks
 from sertool.train.designing import DesignOptions
 
 
@@ -92,14 +92,14 @@ def records(table: Table, design: Design, to_make: Extraction | None) -> dict[st
     return {} if to_make is None else {name: to_make.record(name) for name in design.features}
 
 
-def lessons(table: Table, design: Design, records: Mapping[str, Any]) -> dict[str, list[EncoderTraining]]:
+def encoder_trainings_of(table: Table, design: Design, records: Mapping[str, Any]) -> dict[str, list[EncoderTraining]]:
     """Return what the encoders of a model's features (its input, imitated or built on) were trained on, by feature."""
     settings = {feature: record["settings"] for feature, record in records.items()}
     if batches.featured(table):
-        by_feature = batches.lessons(table, [*records, *filter(None, [design.imitate])])
+        by_feature = batches.encoder_trainings_of(table, [*records, *filter(None, [design.imitate])])
     else:
         by_feature = {name: encoder_trainings.of_weights(name, of_feature) for name, of_feature in settings.items()}
-    return by_feature | {name: by_feature[name] + more for name, more in lessons_of_blocks(design, records).items()}
+    return by_feature | {name: by_feature[name] + more for name, more in trainings_of_blocks(design, records).items()}
 
 
 def grouped(table: Table, design: Design, options: DesignOptions, to_make: Extraction | None) -> Design:

@@ -21,7 +21,7 @@ from sertool.train import consistency, selection, targets
 from sertool.train.design import ONE_ROW, Design, is_fitted_at_once
 
 MANY = 2  # emotions to try a model with: their number does not matter here
-Lessons = Mapping[str, Sequence[EncoderTraining]]  # what the encoder of each feature was trained on
+Trainings = Mapping[str, Sequence[EncoderTraining]]  # what the encoder of each feature was trained on
 Records = Mapping[str, Any]  # how each feature was made, as recorded in its shards
 
 
@@ -144,13 +144,13 @@ def warn_of_long_rise(design: Design, divisions: Sequence[np.ndarray]) -> None:
         talk.warn(f"--warmup {training.warmup:,}: {ends}: ask for a shorter one, or for more --epochs")
 
 
-def warn_of_package_encoder(table: Table, records: Records, lessons: Lessons, division: str) -> None:
+def warn_of_package_encoder(table: Table, records: Records, trainings: Trainings, division: str) -> None:
     """Warn if a package encoder was trained on one of the corpora, unless the split is that of its own training."""
     if division.startswith(shipped.DIVISION):
         return
     corpora = {name for name, _ in manifest.counts(table, "corpus")}
-    for feature, of_feature in lessons.items():
-        encoders = {lesson.get("package") for lesson in of_feature}
+    for feature, of_feature in trainings.items():
+        encoders = {training.get("package") for training in of_feature}
         if feature in records:
             encoders.add(encoder_trainings.of_package(feature, records[feature]["settings"]))
         for model in sorted(name for name in shipped.names() if name in encoders):
@@ -162,27 +162,27 @@ def warn_of_package_encoder(table: Table, records: Records, lessons: Lessons, di
                 )
 
 
-def refuse_taught_encoder(table: Table, lessons: Lessons, divisions: Sequence[np.ndarray]) -> None:
+def refuse_taught_encoder(table: Table, trainings: Trainings, divisions: Sequence[np.ndarray]) -> None:
     """Refuse an encoder that was trained on speakers held out here; warn if its file does not name its speakers."""
     held_out = manifest.keep(table, np.any([(split == DEV) | (split == TEST) for split in divisions], axis=0))
     corpora = {name for name, _ in manifest.counts(held_out, "corpus")}
-    for feature, of_feature in lessons.items():
+    for feature, of_feature in trainings.items():
         if people := encoder_trainings.count_held_out(of_feature, table, divisions):
             raise SertoolError(
                 f"{feature}: its encoder learnt from {people} that are held out here, and would tell of them: take "
                 f"other --weights for it, or {_way_out(of_feature, table, divisions)}"
             )
-        if shared := {name for lesson in of_feature for name in lesson.get("corpora", ())} & corpora:
+        if shared := {name for training in of_feature for name in training.get("corpora", ())} & corpora:
             talk.warn(
                 f"{feature}: its encoder learnt from clips of {listed(sorted(shared))}, and its file does not "
                 "say whose: figures on them may be flattered"
             )
 
 
-def _way_out(lessons: Sequence[EncoderTraining], table: Table, divisions: Sequence[np.ndarray]) -> str:
+def _way_out(trainings: Sequence[EncoderTraining], table: Table, divisions: Sequence[np.ndarray]) -> str:
     """Say how clips could be divided so that such an encoder may be used."""
     without_dev = [np.where(split == DEV, TRAIN, split) for split in divisions]
     tested = all((split == TEST).any() for split in divisions)
-    if tested and encoder_trainings.count_held_out(lessons, table, without_dev) is None:
+    if tested and encoder_trainings.count_held_out(trainings, table, without_dev) is None:
         return "add --no-dev, as all of those are in dev and none in test"
     return "divide the clips as its own training did"
