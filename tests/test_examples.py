@@ -65,20 +65,21 @@ def test_makefile_is_up_to_date_again_after_touched_sources(made):
         assert "up to date" in run(made, "make", "FEATURES=mel rms").stdout
 
 
-def test_nightly_script_answers_new_clips_and_recovers_after_a_failed_night(made, tmp_path):
+def test_nightly_script_answers_new_recordings_only_and_recovers_after_a_failed_night(made, tmp_path):
     (tmp_path / "nightly.sh").write_text(example("sh"))
     first, second = sorted((made / "corpora").rglob("*.wav"))[:2]
     (tmp_path / "inbox" / "monday").mkdir(parents=True)
     shutil.copy2(first, tmp_path / "inbox" / "monday" / "a call.wav")
+    began = {}
 
     def night(code: int = 0) -> list[str]:
         """What is answered in a night."""
         run(tmp_path, "sh", "nightly.sh", str(tmp_path), code=code)
-        answers = list((tmp_path / "emotions").glob("*.csv"))
-        rows = [row for path in answers for row in csv.DictReader(path.open(encoding="utf-8"))]
+        answers = {path: path.stat().st_mtime_ns for path in (tmp_path / "emotions").rglob("*.csv")}
+        new = [path for path, written in answers.items() if began.get(path) != written]
+        began.update(answers)
+        rows = [row for path in new for row in csv.DictReader(path.open(encoding="utf-8"))]
         assert {row["predicted"] for row in rows} <= set(SAID.values())
-        for path in answers:
-            path.unlink()
         return sorted({Path(row["path"]).name for row in rows})
 
     assert night(code=2) == []  # there is no model yet
