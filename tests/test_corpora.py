@@ -78,8 +78,8 @@ def test_example_path_parses_to_its_documented_row(name, path):
     corpus = corpora.load(name)
     row = corpus.parse(PurePosixPath(path))
     assert row == corpus.EXAMPLES[path]
-    assert all(type(value) is COLUMNS[column] for column, value in row.items())
-    assert row.get("emotion") == corpus.LABELS.get(row["label"])
+    assert all(type(value) is COLUMNS[column] for column, value in row.items() if (column, value) != ("emotion", None))
+    assert row.get("emotion") == corpus.LABELS.get(row.get("label"))
     assert row.get("sex", "male") in ("female", "male")
     assert row.get("intensity", "low") in ("low", "medium", "high")
     assert ":" not in row.get("speaker", "")

@@ -7,8 +7,8 @@ preference, as described in `sources`; and `PARTS`, {word: facts that differ}, i
 also has
 
 - `parse(path)`: the row of an absolute path, as far as its name and folders tell it, or None for a file that is not of
-  the corpus. Columns are the manifest's; the speaker is named as in the corpus; `key`, if the file's stem alone is not
-  unique, is the clip's name;
+  the corpus. Columns are the manifest's; the speaker is named as in the corpus; the emotion is None if its label
+  means none; `key`, if the file's stem alone is not unique, is the clip's name;
 - `enrich(rows, tables)`, if it has `SIDE_TABLES`, file names: add to rows, whose `stem` is their file's, what those
   tables say that are there, {name: path}.
 """

@@ -40,7 +40,7 @@ EXAMPLES = {
         "speaker": "101", "sex": "female", "emotion": "pain", "label": "11", "intensity": "high", "style": "non-speech",
     },
     "/data/Audio/actor_7/03-02-13-01-01-07-03-01.wav": {
-        "speaker": "7", "sex": "female", "label": "13", "intensity": "medium", "style": "non-speech",
+        "speaker": "7", "sex": "female", "emotion": None, "label": "13", "intensity": "medium", "style": "non-speech",
     },
 }  # fmt: skip
 NAME = re.compile(r"03-0[12]-\d\d-\d\d-\d{1,4}-\d{1,3}-0\d-0\d(?:-\d{1,3}){0,5}", re.ASCII)
@@ -51,11 +51,10 @@ def parse(path: PurePath) -> dict[str, object] | None:
     if not NAME.fullmatch(stem):
         return None
     _, channel, label, intensity, _, actor, *_ = stem.split("-")
-    row: dict[str, object] = {"label": label, "style": "speech" if channel == "01" else "non-speech"}
+    style = "speech" if channel == "01" else "non-speech"
+    row: dict[str, object] = {"emotion": LABELS.get(label), "label": label, "style": style}
     if number := int(actor):  # actor 0 stands for many speakers
         row |= {"speaker": str(number), "sex": "female" if number % 2 else "male"}
-    if label in LABELS:
-        row["emotion"] = LABELS[label]
     if intensity in INTENSITIES:
         row["intensity"] = INTENSITIES[intensity]
     return row

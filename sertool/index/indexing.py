@@ -1,6 +1,7 @@
 """Turn what the command line names (folders, audio files, manifests, lists of paths) into one manifest."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,6 +159,10 @@ def _is_of_a_clip(name: str, beside: Sequence[str]) -> bool:
 
 def _say_unlabelled(rows: Sequence[dict[str, Any]], how: Labelling) -> None:
     bare = [row for row in rows if not row.get("emotion")]
+    if no_emotion := Counter(row["label"] for row in bare if row.get("label")):
+        labels_met = listed((f"{label} ({count:,})" for label, count in no_emotion.most_common()), 8)
+        talk.say(f"labels of {no_emotion.total():,} of {talk.counted(len(rows), 'clip')} mean no emotion: {labels_met}")
+    bare = [row for row in bare if not row.get("label")]
     if bare and (len(rows) > 1 or how.tables):  # a single file may be indexed just to look at it
         count = f"{len(bare):,} of {talk.counted(len(rows), 'clip')}"
         ways = tuple(_columns_to_name(rows, "emotion") if how.tables else _ways_to_label(bare, how))

@@ -107,7 +107,9 @@ def _by_folder(clips: Sequence[Candidate], mapping: dict[str, str]) -> None:
         nearest = next((depth for depth in reversed(range(len(above))) if above[depth] in emotional), None)
         if nearest is not None:
             name = clip.folders[nearest]
-            clip.row.update(label=name, emotion=word_of_folder(name, mapping))
+            clip.row["label"] = name
+            if word := word_of_folder(name, mapping):
+                clip.row["emotion"] = word
 
 
 def _mostly_emotions(names: set[str], mapping: dict[str, str]) -> bool:
@@ -217,7 +219,7 @@ def settle_emotions(clips: Sequence[Candidate], mapping: dict[str, str]) -> set[
         emotion = next((meaning for meaning in meanings if meaning), None)
         if emotion:
             clip.row.update(emotion=emotion, label=words[0])
-        elif words:
+        elif words and clip.row.get("emotion", words) is not None:  # None: the corpus knows that its label means none
             unknown.setdefault(words[-1], clip)
     if unknown:
         (word, clip), *others = unknown.items()

@@ -92,6 +92,16 @@ def test_votes_and_demographics_are_read_from_tables_of_the_corpus(make):
     refused(folder, "--labels", "soft", "--votes", "both", says="no columns votes_both_*")
 
 
+def test_a_label_of_a_corpus_that_means_no_emotion_is_kept_and_counted(make):
+    breath, anger = "actor_7/03-02-13-01-01-07-03-01", "actor_7/03-02-05-01-01-07-03-01"
+    folder = make(f"{breath}.wav", f"{anger}.wav")
+    done = sertool("index", folder, "-f", "jsonl")
+    assert [(row["label"], row.get("emotion")) for row in rows(done)] == [("05", "angry"), ("13", None)]
+    assert "labels of 1 of 2 clips mean no emotion: 13 (1)\n" in done.err
+    assert "warning" not in done.err
+    assert [row["emotion"] for row in index(folder, "--map", "13=breath")] == ["angry", "breath"]
+
+
 def test_clips_are_labelled_by_the_nearest_folder_named_after_an_emotion(make):
     folder = make(
         "mine/anna/Angry/1.wav",
