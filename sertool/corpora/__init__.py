@@ -9,8 +9,8 @@ also has
 - `parse(path)`: the row of an absolute path, as far as its name and folders tell it, or None for a file that is not of
   the corpus. Columns are the manifest's; the speaker is named as in the corpus; the emotion is None if its label
   means none; `key`, if the file's stem alone is not unique, is the clip's name;
-- `enrich(rows, tables)`, if it has `SIDE_TABLES`, file names: add to rows, whose `stem` is their file's, what those
-  tables say that are there, {name: path}.
+- `enrich(rows, tables)`, if it has `SIDE_TABLES`, names of files or patterns of how their paths end: add to rows, whose
+  `stem` is their file's, what those tables say that are there, {name or pattern: paths, the least nested first}.
 """
 
 from collections.abc import Callable, Sequence

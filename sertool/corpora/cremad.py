@@ -95,18 +95,18 @@ def parse(path: PurePath) -> dict[str, object] | None:
     return row
 
 
-def enrich(rows: list[dict[str, object]], tables: dict[str, Path]) -> None:
+def enrich(rows: list[dict[str, object]], tables: dict[str, list[Path]]) -> None:
     """Add the actors' sex, age, race and ethnicity, and listeners' votes from voice, face and both."""
     clips: dict[str, list[dict[str, object]]] = {}
     for row in rows:
         stem = str(row["stem"]).upper()
         clips.setdefault(stem + "X" if stem.endswith("_X") else stem, []).append(row)
     for name, add in (("VideoDemographics.csv", _add_actors), ("tabulatedVotes.csv", _add_votes)):
-        if name in tables:
+        for path in tables.get(name, ())[:1]:
             try:
-                add(clips, tables[name])
+                add(clips, path)
             except (LookupError, ValueError):
-                raise SertoolError(f"{tables[name]} is not the whole table of CREMA-D: get it again") from None
+                raise SertoolError(f"{path} is not the whole table of CREMA-D: get it again") from None
 
 
 def _add_actors(clips: dict[str, list[dict[str, object]]], path: Path) -> None:

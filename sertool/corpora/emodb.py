@@ -78,9 +78,9 @@ def parse(path: PurePath) -> dict[str, object] | None:
     }
 
 
-def enrich(rows: list[dict[str, object]], tables: dict[str, Path]) -> None:
+def enrich(rows: list[dict[str, object]], tables: dict[str, list[Path]]) -> None:
     """Add `recognised` and `natural`: percent of listeners who named the emotion, and who found it natural."""
-    path = tables["erkennung.txt"]
+    path = tables["erkennung.txt"][0]
     try:
         lines = path.read_bytes().replace(b"\xa0", b"").replace(b",", b".").lower().splitlines()
         cells = [line.split(b"\t") for line in lines[1:] if line.strip()]

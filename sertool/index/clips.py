@@ -16,10 +16,10 @@ from sertool.system.paths import Unlisted, absolute, path_text
 
 @dataclass
 class Found:
-    """The audio under the given roots, and the other files by lower-case name."""
+    """The audio under the given roots, and the other files."""
 
     clips: list[Candidate] = field(default_factory=list)
-    side: dict[str, Path] = field(default_factory=dict)
+    side: list[Path] = field(default_factory=list)
     failed: list[Unlisted] = field(default_factory=list)
     bare: list[Path] = field(default_factory=list)  # roots without audio
     passed_over: Counter[str] = field(default_factory=Counter)  # unsupported audio files, by extension
@@ -51,8 +51,7 @@ def _find_in(root: Path, search: Found) -> None:
     search.clips += clips
     search.bare += [] if clips else [root]
     search.passed_over += unread(no_audio)
-    for path in no_audio:
-        search.side.setdefault(path.name.lower(), path)
+    search.side += no_audio
 
 
 def _common(files: Sequence[Path]) -> Path | None:

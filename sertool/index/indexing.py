@@ -108,7 +108,7 @@ def _build(sources: Sources, options: IndexOptions) -> tuple[Indexed, set[str]]:
     for folder, why in search.failed:
         talk.warn(f"cannot look into {folder}: {why}")
     if not search.clips and not options.labelling.tables:
-        holds = f"; it holds {listed(search.side, 3)}" if search.side else ""
+        holds = f"; it holds {listed((path.name for path in search.side), 3)}" if search.side else ""
         raise UsageError(f"no audio under {listed(sources.roots, 3)} ({' '.join(EXTENSIONS)}){holds}")
     if +search.passed_over:
         talk.say(passed_over(search.passed_over))

@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 
@@ -46,8 +47,8 @@ class Candidate:
         return (self.root.name, *inside)
 
 
-def by_path(clips: Sequence[Candidate], how: Labelling, side: dict[str, Path]) -> None:
-    """Label each clip by its path; `side` holds the files that are not audio, by lower-case name."""
+def by_path(clips: Sequence[Candidate], how: Labelling, side: Sequence[Path]) -> None:
+    """Label each clip by its path; `side` holds the files that are not audio."""
     if how.patterns:
         _by_patterns(clips, how.patterns)
     elif how.corpus is None or how.corpus in corpora.names():
@@ -58,7 +59,7 @@ def by_path(clips: Sequence[Candidate], how: Labelling, side: dict[str, Path]) -
 # Corpora with a known layout.
 
 
-def _by_corpus(clips: Sequence[Candidate], only: str | None, side: dict[str, Path]) -> None:
+def _by_corpus(clips: Sequence[Candidate], only: str | None, side: Sequence[Path]) -> None:
     members: dict[str, list[Candidate]] = defaultdict(list)
     for clip, match in zip(clips, corpora.recognise([clip.path for clip in clips], only), strict=True):
         if match:
@@ -80,16 +81,22 @@ def _mark_strangers(clips: Sequence[Candidate]) -> None:
             clip.row = {"corpus": owners[clip.path.parent], "notes": ["odd-name"]}
 
 
-def _enrich(name: str, clips: Sequence[Candidate], side: dict[str, Path]) -> None:
+def _enrich(name: str, clips: Sequence[Candidate], side: Sequence[Path]) -> None:
     """Let a corpus add labels from its side tables."""
     module = corpora.load(name)
-    tables = {table: side[table.lower()] for table in getattr(module, "SIDE_TABLES", ()) if table.lower() in side}
-    if tables:
+    found = {pattern: _ending_in(pattern, side) for pattern in getattr(module, "SIDE_TABLES", ())}
+    if tables := {pattern: paths for pattern, paths in found.items() if paths}:
         rows = [clip.row | {"stem": clip.path.stem} for clip in clips]
         module.enrich(rows, tables)
         for clip, row in zip(clips, rows, strict=True):
             del row["stem"]
             clip.row = row
+
+
+def _ending_in(pattern: str, paths: Sequence[Path]) -> list[Path]:
+    """Return the paths whose end fits a pattern such as `labels/*.txt`, in any case, the least nested first."""
+    fitting = [path for path in paths if fnmatchcase(path.as_posix().lower(), f"*/{pattern.lower()}")]
+    return sorted(fitting, key=lambda path: (len(path.parts), path))
 
 
 # A folder for each emotion.

@@ -92,6 +92,14 @@ def test_votes_and_demographics_are_read_from_tables_of_the_corpus(make):
     refused(folder, "--labels", "soft", "--votes", "both", says="no columns votes_both_*")
 
 
+def test_a_table_of_a_corpus_is_found_in_any_case_and_the_least_nested_counts(make):
+    folder = make("AudioWAV/1001_IEO_ANG_HI.wav")
+    for age, place in ((20, "an/old/release/VideoDemographics.csv"), (51, "tables/videodemographics.CSV")):
+        (folder / place).parent.mkdir(parents=True)
+        (folder / place).write_text(f"ActorID,Age,Sex,Race,Ethnicity\n1001,{age},Male,x,y\n")
+    assert index(folder)[0]["age"] == 51
+
+
 def test_a_label_of_a_corpus_that_means_no_emotion_is_kept_and_counted(make):
     breath, anger = "actor_7/03-02-13-01-01-07-03-01", "actor_7/03-02-05-01-01-07-03-01"
     folder = make(f"{breath}.wav", f"{anger}.wav")
