@@ -72,14 +72,35 @@ def tess(speakers: Iterable[str] = ("OAF", "YAF")) -> list[Row]:
     ]
 
 
+def sessions(corpus: str, names: str, count: int) -> list[Row]:
+    """Return rows of sessions of a woman and a man each; `names` is how a speaker is called, such as `Ses{:02}{}`."""
+    return [
+        {"clip": f"{corpus}/{k}{sex}{n}", "speaker": f"{corpus}:{names.format(k, sex)}", "corpus": corpus, "emotion": e}
+        for k, sex, (n, e) in product(range(1, count + 1), "FM", enumerate(EMOTIONS))
+    ]
+
+
+def published(corpus: str, *speakers: int) -> list[Row]:
+    """Return rows of a corpus that publishes the part of each clip; each of its four parts has one of the speakers."""
+    parts = zip(("train", "dev", "test1", "test2"), speakers, strict=True)
+    return [
+        {"clip": f"{corpus}/{part}{n}", "speaker": f"{corpus}:{who}", "corpus": corpus, "emotion": e, "published": part}
+        for (part, who), (n, e) in product(parts, enumerate(EMOTIONS))
+    ]
+
+
 def with_copies(rows: list[Row]) -> list[Row]:
     return rows + [row | {"clip": f"{row['clip']}#0", "parent": row["clip"]} for row in rows]
 
 
 def needing(name: str) -> list[Row]:
     """Return rows that the protocol can divide, including copies."""
-    corpus = PROTOCOLS[name].corpus or ""
-    return with_copies({"ravdess": ravdess, "tess": tess}.get(corpus, crema)())
+    rows = {
+        "ravdess": ravdess(), "tess": tess(),
+        "iemocap": sessions("iemocap", "Ses{:02}{}", 5), "mspimprov": sessions("mspimprov", "{1}{0:02}", 6),
+        "msppodcast": published("msppodcast", 1, 2, 3, 3), "meld": published("meld", 1, 1, 2, 1),
+    }  # fmt: skip
+    return with_copies(rows.get(PROTOCOLS[name].corpus or "", crema()))
 
 
 def emobox_like(shared: int) -> list[Row]:

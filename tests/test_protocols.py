@@ -13,10 +13,10 @@ from sertool.divisions.protocols import PROTOCOLS, UNNAMED
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
-def test_a_protocol_draws_its_parts_or_publishes_its_speakers_or_leaves_each_of_them_out(name):
+def test_a_protocol_draws_its_parts_or_publishes_them_or_leaves_each_of_them_out(name):
     protocol = PROTOCOLS[name]
-    assert bool(protocol.shares) + bool(protocol.speakers) + (name == "loso") == 1
-    assert bool(protocol.speakers) == bool(protocol.corpus)
+    assert bool(protocol.shares) + bool(protocol.speakers) + protocol.of_clips + (name == "loso") == 1
+    assert bool(protocol.speakers or protocol.of_clips) == bool(protocol.corpus)
     assert protocol.folds == (name == "loso" or (bool(protocol.speakers) and name != "cremad-nk"))
     assert "\n" not in protocol.title
 

@@ -359,6 +359,31 @@ def test_tess_cross_tests_on_each_speaker_in_turn():
         assert set(split[fold != k]) == {TRAIN}
 
 
+@pytest.mark.parametrize(("name", "first"), [("iemocap-sessions", "Ses01{}"), ("mspimprov-sessions", "{}01")])
+def test_both_speakers_of_a_session_are_held_out_together(name, first):
+    columns = table(needing(name))
+    division = splits.divide(name, columns)
+    assert (division.absent, division.outside) == ((), 0)
+    held = parts_by(columns, "speaker", division.fold)
+    assert {who.split(":")[1] for who, folds in held.items() if folds == {0}} == {first.format(sex) for sex in "FM"}
+    assert all(len(folds) == 1 for folds in held.values())
+    assert len(held) == 2 * len({*division.fold.tolist()})
+
+
+@pytest.mark.parametrize("name", ["msppodcast-published", "meld-published"])
+def test_published_parts_of_clips_are_taken_over_and_numbered_tests_are_test(name):
+    rows = [row for row in needing(name) if "parent" not in row]
+    corpus = rows[0]["corpus"]
+    odd = [{"corpus": corpus, "published": word} for word in (None, "test", "tests", "extra")]
+    columns = table([*rows, *odd, {"corpus": "mine", "published": "train"}])
+    division = splits.divide(name, columns)
+    expected = {"train": TRAIN, "dev": DEV, "test1": TEST, "test2": TEST}
+    assert division.split.tolist() == [expected[row["published"]] for row in rows] + [-1, TEST, -1, -1, -1]
+    assert division.outside == 4
+    with pytest.raises(UsageError, match=f"tables of {corpus}; the manifest has tess"):
+        splits.divide(name, table(tess()))
+
+
 def test_loso_makes_one_fold_per_speaker_in_name_order():
     columns = table(ravdess())
     assert parts_by(columns, "speaker", splits.divide("loso", columns).fold) == {
@@ -438,10 +463,9 @@ def test_random_splits_keep_their_shares_within_every_emotion(name, shares):
     assert not disjoint(columns, "speaker", place)
 
 
-def test_only_the_random_splits_are_leaky():
-    assert [name for name, entry in PROTOCOLS.items() if entry.is_leaky] == [
-        n for n in PROTOCOLS if n.startswith("random-")
-    ]
+def test_only_the_random_splits_and_the_parts_of_meld_are_leaky():
+    leaky = {name for name, entry in PROTOCOLS.items() if entry.is_leaky}
+    assert leaky == {name for name in PROTOCOLS if name.startswith("random-")} | {"meld-published"}
 
 
 # Copies.

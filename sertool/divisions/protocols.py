@@ -22,7 +22,8 @@ USUAL = Shares(0.7, 0.15, 0.15)
 class Protocol:
     """A way to divide clips.
 
-    With `shares` its parts are drawn, and with `speakers` they are published. With neither, every speaker is a fold.
+    With `shares` its parts are drawn, and with `speakers` or `of_clips` they are published. With none of these, every
+    speaker is a fold.
     """
 
     title: str
@@ -33,6 +34,7 @@ class Protocol:
     copies: str | None = None  # the `augment --recipe` whose copies it divides as if they were clips
     corpus: str | None = None
     speakers: tuple[str, ...] = ()  # those of train, dev and test, or of each fold, such as "1001-1003 1007"
+    of_clips: bool = False  # whether the column `published` has the part of each clip
 
     @property
     def is_leaky(self) -> bool:
@@ -100,6 +102,29 @@ PROTOCOLS = {
     ),
     "tess-cross": Protocol(
         "TESS, from one speaker to the other, both ways", folds=True, corpus="tess", speakers=("OAF", "YAF")
+    ),
+    "iemocap-sessions": Protocol(
+        "IEMOCAP, leave one session out: five folds of two speakers",
+        folds=True,
+        corpus="iemocap",
+        speakers=("Ses01F Ses01M", "Ses02F Ses02M", "Ses03F Ses03M", "Ses04F Ses04M", "Ses05F Ses05M"),
+    ),
+    "mspimprov-sessions": Protocol(
+        "MSP-IMPROV, leave one session out: six folds of two speakers",
+        folds=True,
+        corpus="mspimprov",
+        speakers=("F01 M01", "F02 M02", "F03 M03", "F04 M04", "F05 M05", "F06 M06"),
+    ),
+    "msppodcast-published": Protocol(
+        "MSP-Podcast, its own parts; test1 to test3 of the column published are in test",
+        corpus="msppodcast",
+        of_clips=True,
+    ),
+    "meld-published": Protocol(
+        "LEAKY: MELD, its own parts, with its main characters in all of them",
+        by=("clip",),
+        corpus="meld",
+        of_clips=True,
     ),
     "random-80-20": Protocol("LEAKY: clips at random, no dev", by=("clip",), shares=Shares(0.8, 0, 0.2)),
     "random-70-30": Protocol(

@@ -57,9 +57,9 @@ def fold_codes(fold: np.ndarray) -> Codes:
     return Codes(fold, [str(number) for number in range(int(fold.max(initial=-1)) + 1)])
 
 
-# Splits and folds of a table. Columns are given by name: clip, speaker, sentence, emotion, parent, corpus. A column
-# that is not given is null in every row; clip is needed only for random splits and copies. Callers that place copies
-# repeatedly may also pass `family`, which is otherwise computed from clip and parent.
+# Splits and folds of a table. Columns are given by name: clip, speaker, sentence, emotion, parent, corpus, published. A
+# column that is not given is null in every row; clip is needed only for random splits and copies. Callers that place
+# copies repeatedly may also pass `family`, which is otherwise computed from clip and parent.
 
 
 def divide(plan: SplitPlan | str, columns: Columns, seed: int | None = None, keep: Kept | None = None) -> Division:
@@ -69,6 +69,8 @@ def divide(plan: SplitPlan | str, columns: Columns, seed: int | None = None, kee
     seed = (protocol.seed or 0) if seed is None else seed
     if protocol.speakers:
         return _published(name, protocol, columns)
+    if protocol.of_clips:
+        return _published_by_clip(name, protocol, columns)
     if shares is None:
         return _leave_one_out(columns)
     if protocol.by == ("clip",):
@@ -172,6 +174,19 @@ def _published(name: str, protocol: Protocol, columns: Columns) -> Division:
     if protocol.folds:
         return Division(fold=_follow(part, columns, drop=False), absent=absent, outside=outside)
     return Division(_follow(part.astype(np.int8), columns, drop=True), absent=absent, outside=outside)
+
+
+def _published_by_clip(name: str, protocol: Protocol, columns: Columns) -> Division:
+    """Return the parts of a protocol that its corpus publishes clip by clip; `test2` is in test."""
+    word, corpus = _column(columns, "published"), _column(columns, "corpus")
+    parts = [str(value).rstrip("0123456789") for value in word.values]
+    place = look_up(np.array([PARTS.index(part) if part in PARTS else -1 for part in parts], dtype=np.int8), word)
+    split = np.where(look_up([value == protocol.corpus for value in corpus.values], corpus, False), place, -1)
+    if (split < 0).all():
+        where = f"which index reads from the folders or tables of {protocol.corpus}"
+        raise UsageError(f"--split {name} needs the column published, {where}; the manifest has {_inventory(columns)}")
+    outside = int((_originals(columns) & (split < 0)).sum())
+    return Division(_follow(split.astype(np.int8), columns, drop=True), outside=outside)
 
 
 def _clipwise(columns: Columns, shares: Shares, seed: int, *, copies: bool) -> Division:

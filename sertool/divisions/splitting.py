@@ -13,7 +13,7 @@ from sertool.numeric.codes import Codes, take
 from sertool.system import talk
 from sertool.system.files import listed
 
-NAMES = ("clip", "speaker", "sentence", "emotion", "parent", "corpus")  # of the columns that divisions need
+NAMES = ("clip", "speaker", "sentence", "emotion", "parent", "corpus", "published")  # columns that divisions need
 Request = str | int  # a --split expression, or a number of folds
 
 

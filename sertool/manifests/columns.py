@@ -26,7 +26,7 @@ SPEECH_COLUMNS = {
     "label": ("string", "the corpus' own code for it"),
     "intensity": ("string", "low, medium or high"),
     "sentence": ("string", "identity or text of what was said"),
-    "style": ("string", "speech, song or non-speech"),
+    "style": ("string", "speech, song or non-speech; scripted, improvised, read or natural"),
 }
 FILE = {
     "sample_rate": ("int32", "of the file, in Hz"),
@@ -67,6 +67,7 @@ ELSEWHERE = {
     "share_angry": "an emotion's share of the judged seconds, such as that of angry",
     "protocol": "how the held-out clips were chosen, after train",
     "adapted": "how the model was adapted to the speaker: transductive, enrolled, or as one voice",
+    "published": "the part that its corpus publishes for the clip: train, dev, test, or test1 to test3",
     "recognised": "percent of the listeners who named the emotion; of emodb",
     "natural": "percent of the listeners who found it natural; of emodb",
 }
