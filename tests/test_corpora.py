@@ -22,6 +22,7 @@ FACTS = {
 COLUMNS = {
     "speaker": str, "sex": str, "age": int, "race": str, "ethnicity": str, "language": str, "emotion": str,
     "label": str, "intensity": str, "sentence": str, "style": str, "notes": list, "key": str,
+    "published": str,
 }  # fmt: skip
 EXAMPLES = [(name, path) for name in NAMES for path in corpora.load(name).EXAMPLES]
 
@@ -112,7 +113,11 @@ OWN = [
     "/x/٠3-01-06-01-02-01-12.wav", "/x/03-01-06-01-02-01.wav", "/x/03-01-01-01-01-01-02-01-01-01-01-01-01-01.wav",
     "/DC/a16.wav", "/x/DC_b01.wav", "/x/dis-f4-b1.wav", "/x/03a03Fa.wav", "/x/07a01Fa.wav", "/x/03a01Fab.wav",
     "/x/male3_angry_10a_1.wav", "/x/male1_angry_16a_1.wav", "/x/F_11_ANN_S_1_SAD_1.wav", "/x/SM1_F10_B010.wav",
-    "/x/\udcff\udcfe.wav", "/x/ſm1_F10_A010.wav",
+    "/x/\udcff\udcfe.wav", "/x/ſm1_F10_A010.wav", "/x/dia0_utt0.wav", "/train/dia0_utt0_x.wav",
+    "/test/final_videos_testdia0_utt0.wav", "/contest/dia0_utt0.wav", "/train/a/b/dia0_utt0.wav",
+    "/x/Ses06F_impro01_F000.wav", "/x/Ses01F_impro01_MXX0.wav", "/x/Ses01_impro01_F000.wav",
+    "/x/MSP-IMPROV-S21A-F01-P-FM01.wav", "/x/MSP-IMPROV-S01A-F07-P-FM01.wav", "/x/MSP-IMPROV-S01A-F01-Q-FM01.wav",
+    "/x/MSP-PODCAST_0001.wav", "/x/MSP-PODCAST_1_8.wav", "/x/MSP-FACE_0001_0008.wav",
 ]  # fmt: skip
 
 

@@ -6,9 +6,10 @@ emotion of each of its codes; `EXAMPLES`, the rows of some paths; if it can be f
 preference, as described in `sources`; and `PARTS`, {word: facts that differ}, if parts can be fetched separately. It
 also has
 
-- `parse(path)`: the row of an absolute path, as far as its name and folders tell it, or None for a file that is not of
-  the corpus. Columns are the manifest's; the speaker is named as in the corpus; the emotion is None if its label
-  means none; `key`, if the file's stem alone is not unique, is the clip's name;
+- `parse(path)`: the row of an absolute path, as far as its name and folders tell it; None for a file that is not of
+  the corpus, and {} for a recording that its clips were cut from. Columns are the manifest's; the speaker is named as
+  in the corpus; the emotion is None if its label means none; `key`, if the file's stem alone is not unique, is the
+  clip's name;
 - `enrich(rows, tables)`, if it has `SIDE_TABLES`, names of files or patterns of how their paths end: add to rows, whose
   `stem` is their file's, what those tables say that are there, {name or pattern: paths, the least nested first}.
 """

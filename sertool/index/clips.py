@@ -11,6 +11,7 @@ from sertool.index import labelling, tables
 from sertool.index.labelling import Candidate, Labelling, Row
 from sertool.manifests import columns, intake, labels, manifest, merging
 from sertool.sound.folders import audio_under, unread
+from sertool.system import talk
 from sertool.system.paths import Unlisted, absolute, path_text
 
 
@@ -67,6 +68,7 @@ def rows(search: Found, how: Labelling, used_names: Iterable[str] = ()) -> tuple
     """Return a row for each clip, with an id that is not in use, and the mapping's labels that clips have."""
     clips = tables.listed_clips(search.clips, how.tables) if how.tables else search.clips
     labelling.by_path(clips, how, search.side)
+    clips = _without_uncut(clips)
     for clip in clips:
         _add_said(clip)
     applied = labelling.settle_emotions(clips, how.mapping)
@@ -81,6 +83,15 @@ def rows(search: Found, how: Labelling, used_names: Iterable[str] = ()) -> tuple
     _warn_of_namesakes(by_folder)
     _name(clips, used_names)
     return [clip.row for clip in clips], applied
+
+
+def _without_uncut(clips: list[Candidate]) -> list[Candidate]:
+    """Leave out recordings that a corpus has in clips, too, unless a table describes them or nothing else is there."""
+    kept = [clip for clip in clips if clip.said or not clip.is_uncut]
+    if not kept or len(kept) == len(clips):
+        return clips
+    talk.say(f"{talk.counted(len(clips) - len(kept), 'recording')} left out whose clips are files of their own")
+    return kept
 
 
 def _add_said(clip: Candidate) -> None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sertool import corpora
 from sertool.divisions import own_division, splits
 from sertool.errors import UsageError
 from sertool.index import clips, doctor
@@ -172,6 +173,11 @@ def _say_unlabelled(rows: Sequence[dict[str, Any]], how: Labelling) -> None:
 
 def _ways_to_label(bare: Sequence[dict[str, Any]], how: Labelling) -> Iterator[str]:
     """Suggest how to label clips; the options are index's, as featurize and augment do not have them."""
+    named = [row["corpus"] for row in bare if "odd-name" not in (row.get("notes") or ())]
+    if of_tables := [name for name in dict.fromkeys(named) if name in corpora.names()]:
+        tables = listed(corpora.load(of_tables[0]).SIDE_TABLES)
+        yield f"{of_tables[0]} has its labels in {tables}: index the folder that holds them, too"
+        return
     names = dict.fromkeys(Path(row["path"]).parent.name for row in bare)
     folders = [name for name in names if not labels.canonical(name, how.mapping)]
     if 1 < len(folders) <= MOST_FOLDERS:

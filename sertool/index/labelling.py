@@ -38,6 +38,7 @@ class Candidate:
     row: Row = field(default_factory=dict)
     key: str | None = None  # the file's name within its corpus
     said: Row = field(default_factory=dict)  # what a table says of it
+    is_uncut: bool = False  # a corpus has its clips as files of their own
     is_lost: bool = False  # a table lists it, but it does not exist: its path gives no label
 
     @cached_property
@@ -65,6 +66,7 @@ def _by_corpus(clips: Sequence[Candidate], only: str | None, side: Sequence[Path
         if match:
             clip.row = {"corpus": match[0], **match[1]}
             clip.key = clip.row.pop("key", clip.path.stem)
+            clip.is_uncut = not match[1]
             members[match[0]].append(clip)
     if only and not members and clips:
         raise UsageError(f"--corpus {only}: no file is named as in {only}; an example: {clips[0].path.name}")

@@ -1,0 +1,104 @@
+"""index reads corpora whose labels lie in tables, from small trees in their layout."""
+
+import pytest
+from indexing import by_clip, emotions, index
+from running import sertool
+
+# Each tree has a wrong name, a label that means no agreement, and what a careless reader would take for another label.
+
+IEMOCAP_TURNS = """% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]
+
+[6.2901 - 8.2357]\tSes01F_impro01_F000\tneu\t[2.5000, 2.5000, 2.5000]
+C-E2:\tNeutral;\t()
+C-E3:\tNeutral; Frustration;\t(Anger; she waits)
+C-E4:\tSadness;\t()
+C-F1:\tNeutral;\t(curious)
+A-E3:\tval 3; act 2; dom  2;\t()
+
+[10.0100 - 11.3925]\tSes01F_impro01_M000\texc\t[4.0000, 4.0000, 3.0000]
+C-E2:\tExcited;\t()
+C-E3:\tHappiness;\t()
+C-E4:\tExcited;\t()
+C-M1:\tAnger;\t()
+
+[14.8872 - 18.0175]\tSes01F_impro01_F001\txxx\t[2.5000, 3.0000, 2.5000]
+C-E2:\tOther;\t()
+C-E3:\tAnger;\t()
+C-E4:\tNeutral state;\t()
+"""
+IEMOCAP_WORDS = (
+    "Ses01F_impro01_F000 [006.2901-008.2357]: Excuse me.\nSes01F_impro01_MXX0 [8.2-8.3]: [LAUGHTER]\nM: a stray line\n"
+)
+
+
+@pytest.fixture
+def iemocap(make):
+    turns = ("impro01/Ses01F_impro01_F000", "impro01/Ses01F_impro01_M000", "impro01/Ses01F_impro01_F001")
+    session = "full/Session1/"
+    folder = make(
+        *(f"{session}sentences/wav/Ses01F_{turn}.wav" for turn in turns),
+        f"{session}sentences/wav/Ses01F_impro01/Ses01F_impro01_copy.wav",
+        f"{session}dialog/wav/Ses01F_impro01.wav",
+        "full/Session5/sentences/wav/Ses05M_script01_1b/Ses05M_script01_1b_M012.wav",
+    )
+    script = "[1.0 - 2.0]\tSes05M_script01_1b_M012\toth\t[1, 1, 1]\n"
+    places = {
+        "Session1/dialog/EmoEvaluation/Ses01F_impro01": IEMOCAP_TURNS,
+        "Session1/dialog/EmoEvaluation/Categorical/Ses01F_impro01_e2_cat": "Ses01F_impro01_F000 :Anger; ()\n",
+        "Session1/dialog/EmoEvaluation/._Ses01F_impro01": "\x00\x05\x16\x07",
+        "Session1/dialog/transcriptions/Ses01F_impro01": IEMOCAP_WORDS,
+        "Session5/dialog/EmoEvaluation/Ses05M_script01_1b": script,
+    }
+    for place, text in places.items():
+        path = folder / "full" / f"{place}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder / "full"
+
+
+def test_iemocap_is_read_with_evaluators_votes_and_the_words_said(iemocap):
+    held = by_clip(iemocap)
+    assert emotions(held) == {
+        "iemocap/Ses01F_impro01_F000": "neutral", "iemocap/Ses01F_impro01_M000": "excited",
+        "iemocap/Ses01F_impro01_F001": None, "iemocap/Ses05M_script01_1b_M012": None,
+        "iemocap/Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_copy": None,
+    }  # fmt: skip
+    first = held["iemocap/Ses01F_impro01_F000"]
+    assert (
+        first.items() >= {"speaker": "iemocap:Ses01F", "sex": "female", "style": "improvised", "label": "neu"}.items()
+    )
+    assert first["sentence"] == "Excuse me."
+    assert {name: count for name, count in first.items() if name.startswith("votes_") and count} == {
+        "votes_both_neutral": 2, "votes_both_frustrated": 1, "votes_both_sad": 1,
+    }  # fmt: skip
+    man = held["iemocap/Ses01F_impro01_M000"]  # the name's first F says whose face was filmed, not who speaks
+    assert man.items() >= {"speaker": "iemocap:Ses01M", "sex": "male", "votes_both_angry": 0}.items()
+    unsure = held["iemocap/Ses01F_impro01_F001"]
+    assert unsure.items() >= {"label": "xxx", "votes_both_other": 1, "votes_both_neutral": 1}.items()
+    script = held["iemocap/Ses05M_script01_1b_M012"]
+    assert script.items() >= {"speaker": "iemocap:Ses05M", "style": "scripted", "label": "oth"}.items()
+    assert held["iemocap/Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_copy"]["notes"] == ["odd-name"]
+
+
+def test_whole_dialogues_of_iemocap_are_left_out_unless_they_are_all_there_is(iemocap):
+    done = sertool("index", iemocap, "-f", "jsonl")
+    assert "1 recording left out whose clips are files of their own\n" in done.err
+    assert "labels of 2 of 5 clips mean no emotion: xxx (1), oth (1)\n" in done.err
+    assert [row["clip"] for row in index(iemocap / "Session1/dialog")] == ["iemocap/Ses01F_impro01"]
+    said = f"path,start,duration,emotion\n{iemocap}/Session1/dialog/wav/Ses01F_impro01.wav,0,0.1,sad\n"
+    (iemocap / "turns.csv").write_text(said)
+    assert [row["emotion"] for row in index(iemocap, "--table", iemocap / "turns.csv")] == ["sad"]
+
+
+def test_excited_of_iemocap_is_happy_only_if_it_is_mapped(iemocap):
+    four = ("--map", "exc=happy", "--emotions", "happy,neutral")
+    assert [row["emotion"] for row in index(iemocap, *four)] == ["neutral", "happy"]
+    held = index(iemocap, *four, "--protocol", "iemocap-sessions")
+    assert [(row["speaker"], row["fold"]) for row in held] == [("iemocap:Ses01F", 0), ("iemocap:Ses01M", 0)]
+
+
+def test_clips_whose_tables_are_elsewhere_are_warned_about(iemocap):
+    done = sertool("index", iemocap / "Session5/sentences", iemocap / "Session1/sentences", "-f", "jsonl")
+    where = "iemocap has its labels in EmoEvaluation/Ses*.txt, transcriptions/Ses*.txt"
+    assert f"{where}: index the folder that holds them, too\n" in done.err
+    assert sertool("index", iemocap / "Session5").err.count("EmoEvaluation") == 0
