@@ -102,3 +102,34 @@ def test_clips_whose_tables_are_elsewhere_are_warned_about(iemocap):
     where = "iemocap has its labels in EmoEvaluation/Ses*.txt, transcriptions/Ses*.txt"
     assert f"{where}: index the folder that holds them, too\n" in done.err
     assert sertool("index", iemocap / "Session5").err.count("EmoEvaluation") == 0
+
+
+IMPROV = """UTD-IMPROV-S01A-F01-P-FM01.avi; N; A:2.600000; V:3.200000; D:2.400000 ; N:3.000000;
+ann-p1; Neutral; Neutral,Happy; A:3.000000; V:3.000000; D:3.000000; N:3.000000;
+bob_2; Happy; Angry; A:2.000000; V:4.000000; D:NaN; N:NaN;
+bob_2; Happy; Angry; A:2.000000; V:4.000000; D:NaN; N:NaN;
+
+UTD-IMPROV-S01A-M01-T-FM01.avi; X; A:2.000000; V:2.000000; D:NaN ; N:NaN;
+ann-p1; Angry; Angry; A:2.000000; V:2.000000; D:2.000000; N:2.000000;
+cid; Other; Annoyed (a bit); A:2.000000; V:2.000000; D:2.000000; N:2.000000;
+"""
+
+
+def test_mspimprov_is_read_by_what_was_perceived_rather_than_intended(make):
+    session = "improv/session1/S01A"
+    names = ("P/MSP-IMPROV-S01A-F01-P-FM01", "T/MSP-IMPROV-S01A-M01-T-FM01", "T/MSP-IMPROV-S01A-M01-T-FM01 (1)")
+    folder = make(*(f"{session}/{name}.wav" for name in names)) / "improv"
+    (folder / "Evalution.txt").write_text(IMPROV)
+    held = by_clip(folder)
+    spoken = held["mspimprov/MSP-IMPROV-S01A-F01-P-FM01"]
+    assert spoken.items() >= {
+        "speaker": "mspimprov:F01", "sex": "female", "emotion": "neutral", "label": "N", "style": "natural",
+        "votes_both_neutral": 1, "votes_both_happy": 1, "votes_both_angry": 0, "votes_both_other": 0,
+    }.items()  # fmt: skip
+    assert "sentence" not in spoken
+    unsure = held["mspimprov/MSP-IMPROV-S01A-M01-T-FM01"]
+    assert unsure.items() >= {"sex": "male", "label": "X", "sentence": "S01", "votes_both_other": 1}.items()
+    assert "emotion" not in unsure
+    odd = held["mspimprov/session1/S01A/T/MSP-IMPROV-S01A-M01-T-FM01 (1)"]
+    assert odd["notes"] == ["odd-name"]
+    assert "label" not in odd
