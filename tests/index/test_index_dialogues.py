@@ -1,5 +1,7 @@
 """index reads corpora whose labels lie in tables, from small trees in their layout."""
 
+import json
+
 import pytest
 from indexing import by_clip, emotions, index
 from running import sertool
@@ -133,3 +135,78 @@ def test_mspimprov_is_read_by_what_was_perceived_rather_than_intended(make):
     odd = held["mspimprov/session1/S01A/T/MSP-IMPROV-S01A-M01-T-FM01 (1)"]
     assert odd["notes"] == ["odd-name"]
     assert "label" not in odd
+
+
+CONSENSUS = """FileName,EmoClass,EmoAct,EmoVal,EmoDom,SpkrID,Gender,Split_Set
+MSP-PODCAST_0001_0008.wav,N,2.2,4.0,2.6,127,Female,Train
+MSP-PODCAST_0002_0033_0001.wav,U,5.0,4.0,4.6,Unknown,Unknown,Development
+MSP-PODCAST_0003_0001.wav,X,5.0,4.0,4.6,8,Male,Test1
+MSP-PODCAST_0003_0002.wav,O,5.0,4.0,4.6,8,Male,Test2
+"""
+DETAILED = """FileName,WorkerID,EmoClass_Major,EmoClass_Second,EmoAct,EmoVal,EmoDom
+MSP-PODCAST_0001_0008.wav,WORKER1,Neutral,"Neutral,Sad",1,4,1
+MSP-PODCAST_0001_0008.wav,WORKER2,Other(calm; happy),Happy,1,4,1
+MSP-PODCAST_0001_0008.wav,WORKER3,Neutral,Neutral,1,4,1
+"""
+IN_TEXT = """FileName,EmoDetail
+MSP-PODCAST_0001_0008.wav,"WORKER1; Neutral; Neutral,Sad; A:1.0; V:4.0; D:1.0;"
+MSP-PODCAST_0001_0008.wav,"WORKER2; Other; Happy; A:1.0; V:4.0; D:1.0;"
+MSP-PODCAST_0001_0008.wav,"WORKER3; Neutral; Neutral; A:1.0; V:4.0; D:1.0;"
+"""
+
+
+@pytest.fixture
+def podcast(make):
+    names = ("0001_0008", "0002_0033_0001", "0003_0001", "0003_0002", "test3_0001", "0004_0001_x", "0009_0001")
+    folder = make(*(f"podcast/Audios/MSP-PODCAST_{name}.wav" for name in names)) / "podcast"
+    (folder / "Labels").mkdir()
+    (folder / "Labels" / "labels_consensus.csv").write_text(CONSENSUS)
+    (folder / "Labels" / "labels_detailed.csv").write_text(DETAILED)
+    old = folder / "Previous_releases" / "1.0" / "Labels"
+    old.mkdir(parents=True)
+    (old / "labels_concensus.csv").write_text(CONSENSUS.replace(",N,", ",A,"))
+    return folder
+
+
+def facts(held, *names):
+    """What a manifest says of MSP-Podcast's clips, by the numbers in their names."""
+    return {clip.partition("_")[2]: tuple(row.get(name) for name in names) for clip, row in held.items()}
+
+
+def test_msppodcast_is_read_with_unknown_speakers_and_published_parts(podcast):
+    assert facts(by_clip(podcast), "emotion", "label", "speaker", "sex", "published") == {
+        "0001_0008": ("neutral", "N", "msppodcast:127", "female", "train"),
+        "0002_0033_0001": ("surprise", "U", None, None, "dev"),
+        "0003_0001": (None, "X", "msppodcast:8", "male", "test1"),
+        "0003_0002": (None, "O", "msppodcast:8", "male", "test2"),
+        "test3_0001": (None, None, None, None, "test3"),
+        "0009_0001": (None, None, None, None, None),
+        "0004_0001_x": (None, None, None, None, None),
+    }
+
+
+@pytest.mark.parametrize("votes", [DETAILED, IN_TEXT])
+def test_msppodcast_votes_are_counted_in_the_tables_of_all_releases(podcast, votes):
+    (podcast / "Labels" / "labels_detailed.csv").write_text(votes)
+    counted = {name: n for name, n in by_clip(podcast)["msppodcast/MSP-PODCAST_0001_0008"].items() if "votes_" in name}
+    assert {name: n for name, n in counted.items() if n} == {"votes_voice_neutral": 2, "votes_voice_other": 1}
+    assert len(counted) == 9
+
+
+def test_msppodcast_labels_are_the_same_in_json_and_in_csv(podcast):
+    before, table = by_clip(podcast), podcast / "Labels" / "labels_consensus.csv"
+    head, *lines = (line.split(",") for line in table.read_text().splitlines())
+    table.with_suffix(".json").write_text(
+        json.dumps({name: dict(zip(head[1:], rest, strict=True)) for name, *rest in lines})
+    )
+    table.unlink()
+    (podcast / "Previous_releases/1.0/Labels/labels_concensus.csv").unlink()
+    assert by_clip(podcast) == before
+
+
+def test_msppodcast_is_divided_as_it_is_published(podcast):
+    held = facts(by_clip(podcast, "--protocol", "msppodcast-published"), "split")
+    assert [held[name][0] for name in ("0001_0008", "0002_0033_0001", "0003_0001", "0003_0002", "0009_0001")] == [
+        "train", "dev", "test", "test", None,
+    ]  # fmt: skip
+    assert len(index(podcast, "--where", "published=test1|test2")) == 2
