@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from indexing import by_clip, emotions, index
+from indexing import by_clip, emotions, index, refused
 from running import sertool
 
 # Each tree has a wrong name, a label that means no agreement, and what a careless reader would take for another label.
@@ -210,3 +210,72 @@ def test_msppodcast_is_divided_as_it_is_published(podcast):
         "train", "dev", "test", "test", None,
     ]  # fmt: skip
     assert len(index(podcast, "--where", "published=test1|test2")) == 2
+
+
+MELD = """Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime
+1,"Oh my God, he's lost it.",Phoebe,sadness,negative,0,0,4,7,"00:20:57,256","00:21:00,049"
+2,"Well, ""hello""!",The Interviewer ,{},negative,0,1,4,7,"00:21:01,927","00:21:03,261"
+8,Hey!,All,joy,positive,1,5,4,4,"0:12:44,074","0:12:45,189"
+9,No!,Ross and Joey,anger,negative,1,6,4,4,"0:12:44,074","0:12:45,189"
+"""
+
+
+@pytest.fixture
+def meld(make):
+    folders = {"train": "train/train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test_wav"}
+    clips = ("dia0_utt0", "dia0_utt1", "dia1_utt5", "dia1_utt6", "dia7_utt7")
+    folder = make(
+        *(f"MELD.Raw/{folder}/{clip}.wav" for folder in folders.values() for clip in clips),
+        f"MELD.Raw/{folders['test']}/final_videos_testdia0_utt0.wav",
+    )
+    for part, emotion in (("train", "surprise"), ("dev", "fear"), ("test", "disgust")):
+        (folder / "MELD.Raw" / f"{part}_sent_emo.csv").write_text(MELD.format(emotion))
+    return folder / "MELD.Raw"
+
+
+def test_meld_is_read_by_part_as_each_part_numbers_its_own_dialogues(meld):
+    held = by_clip(meld)
+    assert [held[f"meld/{part}/dia0_utt1"]["emotion"] for part in ("train", "dev", "test")] == [
+        "surprise", "fear", "disgust",
+    ]  # fmt: skip
+    first = held["meld/dev/dia0_utt0"]
+    assert first.items() >= {
+        "speaker": "meld:Phoebe", "sex": "female", "emotion": "sad", "label": "sadness", "published": "dev",
+        "sentence": "Oh my God, he's lost it.",
+    }.items()  # fmt: skip
+    other = held["meld/dev/dia0_utt1"]
+    assert (other["speaker"], other["sentence"]) == ("meld:The Interviewer", 'Well, "hello"!')
+    assert "sex" not in other
+    assert [held[f"meld/train/dia1_utt{n}"].get("speaker") for n in (5, 6)] == [None, None]
+    assert "emotion" not in held["meld/train/dia7_utt7"]
+    odd = held["meld/output_repeated_splits_test_wav/final_videos_testdia0_utt0"]
+    assert (odd["notes"], odd.get("emotion")) == (["odd-name"], None)
+
+
+def test_meld_is_divided_as_it_is_published_with_a_warning_of_shared_speakers(meld):
+    done = sertool("index", meld, "--protocol", "meld-published", "-f", "jsonl")
+    assert "meld-published puts clips of one speaker on both sides" in done.err
+    split = {row["clip"]: row.get("split") for row in map(json.loads, done.out.splitlines())}
+    assert [split[f"meld/{part}/dia0_utt0"] for part in ("train", "dev", "test")] == ["train", "dev", "test"]
+    assert {row["fold"] for row in index(meld, "--protocol", "loso", "--where", "speaker!=")} == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "name"),
+    [
+        ("Session1/dialog/EmoEvaluation/Ses01F_impro01.txt", "", "Ses01F_impro01.txt holds no evaluations of IEMOCAP"),
+        (
+            "Labels/labels_consensus.csv",
+            "FileName,EmoClass\na,N\n",
+            "labels_consensus.csv is not the whole table of MSP",
+        ),
+        ("Labels/labels_detailed.csv", "FileName,WorkerID\na,N\n", "labels_detailed.csv is not the whole table of MSP"),
+        ("dev_sent_emo.csv", "Emotion\njoy\n", "dev_sent_emo.csv is not the whole table of MELD"),
+    ],
+)
+def test_a_broken_table_of_a_dialogue_corpus_is_an_error_that_names_it(make, path, text, name):
+    clips = ("Ses01F_impro01_F000", "MSP-PODCAST_0001_0008", "dev/dia0_utt0")
+    folder = make(*(f"{n}/{clip}.wav" for n, clip in enumerate(clips)))
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    (folder / path).write_text(text)
+    refused(folder, says=name, code=1)
