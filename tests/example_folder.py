@@ -13,7 +13,7 @@ from sertool.sound import encoding, synth
 
 @pytest.fixture(scope="module")
 def example_folder(tmp_path_factory) -> Path:
-    """Make a folder with the files that the examples name: two corpora, files of one's own, manifests, a recording."""
+    """Make a folder with the files that the examples name: three corpora, files of one's own, manifests, a call."""
     folder = tmp_path_factory.mktemp("example_folder")
     said = dict(zip(("ANG", "SAD", "NEU", "HAP"), ("angry", "sad", "neutral", "happy"), strict=True))
     for actor in range(6):
@@ -24,6 +24,13 @@ def example_folder(tmp_path_factory) -> Path:
             name = f"03-01-{number:02d}-01-01-01-{actor + 1:02d}.wav"
             encoding.write(folder / "ravdess" / f"Actor_{actor + 1:02d}" / name, synth.voice(actor, emotion, 1), 16_000)
             encoding.write(folder / "mine" / f"s{actor}" / f"{emotion}_1.wav", synth.voice(actor, emotion, 2), 16_000)
+    labels = ""
+    for number, (code, emotion) in enumerate({"ang": "angry", "sad": "sad", "neu": "neutral", "exc": "happy"}.items()):
+        name = f"Ses01F_impro01_F{number:03d}"
+        encoding.write(folder / "iemocap" / "wav" / f"{name}.wav", synth.voice(0, emotion, 5), 16_000)
+        labels += f"[0.0 - 1.0]\t{name}\t{code}\t[3.0, 3.0, 3.0]\n"
+    (folder / "iemocap" / "EmoEvaluation").mkdir()
+    (folder / "iemocap" / "EmoEvaluation" / "Ses01F_impro01.txt").write_text(labels)
     shutil.copytree(folder / "cremad", folder / "corpora" / "cremad")
     shutil.copytree(folder / "ravdess", folder / "corpora" / "ravdess")
     encoding.write(folder / "calls" / "monday.wav", synth.voice(0, "angry", 3), 16_000)

@@ -20,6 +20,7 @@ Examples:
   sertool index cremad/ -o clips.parquet
   sertool index corpora/ --split speaker:70/15/15 -o clips.parquet
   sertool index ravdess/ --protocol ravdess-emobox | sertool featurize --mel
+  sertool index iemocap/ --map exc=happy --emotions angry,happy,neutral,sad -o four.parquet
   sertool index mine/ --pattern '{speaker}/{emotion}_{}.wav' -o mine.parquet
   sertool index mine/ --table labels.csv --map ps=surprise -f csv > mine.csv
   sertool index corpora/ --update clips.parquet -o clips.parquet
@@ -27,10 +28,11 @@ Examples:
   sertool index --audit clips.parquet
 
 Folders are searched for audio at any depth, but not hidden ones in them (.git); corpora that sertool knows are
-recognised by their layout, and a folder for each emotion (angry/, 05_sad/) labels its clips. Other audio needs
---pattern, whose words in braces are columns of the manifest, or --table, with a column of paths (path, file, filename,
-wav ...) beside them; columns that are not ours are kept, and what describes files (sample_rate, size, notes ...) is
-measured anew. Manifests (Parquet, CSV, TSV, JSON Lines) are merged. Input from a pipe is read to its end first.
+recognised by their layout, with the tables of labels that lie among their files, and a folder for each emotion
+(angry/, 05_sad/) labels its clips. Other audio needs --pattern, whose words in braces are columns of the manifest, or
+--table, with a column of paths (path, file, filename, wav ...) beside them; columns that are not ours are kept, and
+what describes files (sample_rate, size, notes ...) is measured anew. Manifests (Parquet, CSV, TSV, JSON Lines) are
+merged. Input from a pipe is read to its end first.
 """
 
 

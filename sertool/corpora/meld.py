@@ -25,6 +25,13 @@ CITATION = """@inproceedings{poria2019meld,
   year = {2019},
   doi = {10.18653/v1/P19-1050}
 }"""
+SOURCES = (
+    {
+        "kind": "ask", "home": "https://affective-meld.github.io/",
+        "who": "get the videos from https://affective-meld.github.io/, extract their sound with ffmpeg into folders of "
+               "the same names, and pack these with the tables, *_sent_emo.csv",
+    },
+)  # fmt: skip
 LANGUAGE = "en"
 SPEAKERS = 304
 CLIPS = 13706

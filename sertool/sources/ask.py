@@ -13,4 +13,4 @@ def plan(source: Source, _get: Callable[[Item], Path]) -> Plan:
 
 
 def words(source: Source) -> str:
-    return f"cannot be downloaded freely: {source['who']}; then give what you get with --from"
+    return f"cannot be downloaded by sertool: {source['who']}; then give what you get with --from"

@@ -68,7 +68,7 @@ def test_cached_corpus_is_used_even_if_only_available_on_request(server, offered
         assert Path("elsewhere").exists() == (not dry)
     capsys.readouterr()
     assert cli.run(["fetch", "emodb", "-o", "third", "--cache", "empty", "--dry-run"]) == 0
-    assert "cannot be downloaded freely" in one_line(capsys)
+    assert "cannot be downloaded by sertool" in one_line(capsys)
 
 
 def test_output_of_fetch_pipes_into_index(server, offered, capsys):
