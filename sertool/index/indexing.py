@@ -173,10 +173,9 @@ def _say_unlabelled(rows: Sequence[dict[str, Any]], how: Labelling) -> None:
 
 def _ways_to_label(bare: Sequence[dict[str, Any]], how: Labelling) -> Iterator[str]:
     """Suggest how to label clips; the options are index's, as featurize and augment do not have them."""
-    named = [row["corpus"] for row in bare if "odd-name" not in (row.get("notes") or ())]
-    if of_tables := [name for name in dict.fromkeys(named) if name in corpora.names()]:
-        tables = listed(corpora.load(of_tables[0]).SIDE_TABLES)
-        yield f"{of_tables[0]} has its labels in {tables}: index the folder that holds them, too"
+    if corpus := next((row["corpus"] for row in bare if _is_named_as_its_corpus(row)), None):
+        tables = listed(corpora.load(corpus).SIDE_TABLES)
+        yield f"{corpus} has its labels in {tables}: index the folder that holds them, too"
         return
     names = dict.fromkeys(Path(row["path"]).parent.name for row in bare)
     folders = [name for name in names if not labels.canonical(name, how.mapping)]
@@ -185,6 +184,11 @@ def _ways_to_label(bare: Sequence[dict[str, Any]], how: Labelling) -> Iterator[s
         yield f"if the folders {listed(folders, 8)} are emotions, say which with `sertool index --map {first}=EMOTION`"
     if not how.patterns:
         yield "name their layout with `sertool index --pattern`, or their labels with `--table`"
+
+
+def _is_named_as_its_corpus(row: dict[str, Any]) -> bool:
+    known = row["corpus"] in corpora.names()
+    return known and bool(corpora.load(row["corpus"]).parse(Path(path_of(row["path"]))))
 
 
 def _say_nameless(rows: Sequence[dict[str, Any]], how: Labelling) -> None:

@@ -106,6 +106,12 @@ def test_clips_whose_tables_are_elsewhere_are_warned_about(iemocap):
     assert sertool("index", iemocap / "Session5").err.count("EmoEvaluation") == 0
 
 
+@pytest.mark.parametrize("name", ["iemocap", "cremad", "tess"])
+def test_unlabelled_audio_in_a_folder_called_like_a_corpus_is_told_of_patterns(make, name):
+    folder = make(f"{name}/a/1.wav", f"{name}/a/2.wav") / name
+    assert "name their layout with `sertool index --pattern`" in sertool("index", folder).err
+
+
 IMPROV = """UTD-IMPROV-S01A-F01-P-FM01.avi; N; A:2.600000; V:3.200000; D:2.400000 ; N:3.000000;
 ann-p1; Neutral; Neutral,Happy; A:3.000000; V:3.000000; D:3.000000; N:3.000000;
 bob_2; Happy; Angry; A:2.000000; V:4.000000; D:NaN; N:NaN;
