@@ -97,7 +97,7 @@ def stretches(request: Request, options: PredictOptions, wave: Wave) -> Iterator
         yield from _read_forward(request, options, wave, length, look.issue)
     else:
         first, hop = 0, options.step
-        count, each = _count(length, options.window, hop), max(1, int(FIRST_STRETCH_SECONDS / hop))
+        count, each = max(1, _count(length, options.window, hop)), max(1, int(FIRST_STRETCH_SECONDS / hop))
         while first < count:
             yield Stretch(request, length, first, min(each, count - first))
             first, each = first + each, min(2 * each, max(1, int(STRETCH / hop)))
@@ -119,9 +119,9 @@ def _count(length: float, window: float, hop: float) -> int:
     """Return how many windows cover the length; a rest at the end that is too short to be judged gets none."""
     if length == math.inf:
         return sys.maxsize
-    covering = math.ceil((length - window) / hop - 1e-9) + 1
+    covering = max(0, math.ceil((length - window) / hop - 1e-9)) + 1
     long_enough = math.floor((length - levels.TOO_SHORT) / hop + 1e-9) + 1
-    return max(1, min(covering, long_enough))
+    return min(covering, long_enough)
 
 
 def _read_forward(
@@ -129,14 +129,14 @@ def _read_forward(
 ) -> Iterator[Stretch]:
     """Yield the stretches of a file that is read from its beginning.
 
-    If it is cut off, only its complete windows are yielded, and then a row that says where it ends.
+    If it is cut off, its windows up to there are yielded, and then a row that says where it ends.
     """
     row = request.row
     start, window, hop = row.get("start") or 0.0, options.window or 0.0, options.step
     reader = _ForwardReader(
         path_of(row["path"]), cut_of(row, options, wave), start, None if length == math.inf else length
     )
-    first, count = 0, _count(length, window, hop)
+    first, count = 0, max(1, _count(length, window, hop))
     while first < count and not reader.issue:
         each = min(max(1, int(FORWARD_STRETCH / hop)), count - first)
         wanted = min(length - first * hop, (each - 1) * hop + window)
@@ -148,13 +148,13 @@ def _read_forward(
         if issue and reader.over and reader.at < (length - levels.TOO_SHORT) * wave.rate:
             reader.issue = issue
         if reader.issue:
-            each = math.floor((sound.shape[1] / wave.rate - window) / hop + 1e-9) + 1
+            each = min(each, _count(reader.at / wave.rate, window, hop) - first)
         if each > 0:
             yield Stretch(request, length, first, each, sound)
-        first += each
+            first += each
     if reader.issue:
-        where = {"start": round(start + reader.at / wave.rate, 3)} if reader.at else {}
-        yield Stretch(request.with_columns(**where, issue=issue or reader.issue))
+        judged = reader.at / wave.rate if first else 0.0
+        yield Stretch(request.with_columns(start=round(start + judged, 3), issue=issue or reader.issue))
 
 
 class _ForwardReader:
