@@ -45,7 +45,8 @@ Examples:
 Columns:
   clip path start end   the clip by its name; its file (with -o relative to the table's folder where it
                         lies under it, else absolute); begin and end in seconds
-  issue                 why there is no answer (see `sertool index --list`)
+  issue                 why there is no answer or, with --summary, why only a part of the recording could be judged,
+                        such as truncated for a call that was cut off (see `sertool index --list`)
   predicted confidence  the most probable emotion and its probability
   p_EMOTION             the probability of every emotion
   channel               from 1, with --channel left, right or each, or as the manifest says
@@ -74,7 +75,7 @@ replaced.
 
 If a manifest points to shards with the features that the model takes, these are read in place of the audio, unless
 --window, --channel, --speeds or --trim needs sound; shards may be named themselves, too. --silence applies to audio
-only. --strict ignores silent windows.
+only. --strict ignores silent windows, and fails for a recording that is answered in part.
 """
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "audacity", "textgrid")
 ANSWERS_FOR_ADAPT_HINT = 10  # answers from which on to mention that the model can adapt

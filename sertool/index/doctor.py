@@ -128,11 +128,15 @@ def report(table: Table) -> None:
         talk.say(f"  {count:>6,} noted {kind:<8} {example}: usable; {columns.NOTES.get(kind, '')}")
 
 
-def strict_status(issues: Mapping[str, int], what: str, folders: int = 0) -> int | None:
-    """Return the status of --strict: 1, after saying why, if rows were set aside or folders lack readable audio."""
-    count = sum(issues.values())
-    kinds = listed((f"{kind} {number:,}" for kind, number in issues.items()), len(issues))
-    reasons = [f"{talk.counted(count, what)} set aside: {kinds}"] if count else []
+def strict_status(what: str, faults: Mapping[str, Mapping[str, int]], folders: int = 0) -> int | None:
+    """Return the status of --strict: 1, after saying why, if rows have faults or folders lack readable audio.
+
+    `faults` has the counts of issues by what became of the rows: `{"set aside": {"silent": 2}}`.
+    """
+    reasons = []
+    for fate, issues in faults.items():
+        kinds = listed((f"{kind} {number:,}" for kind, number in issues.items()), len(issues))
+        reasons += [f"{talk.counted(sum(issues.values()), what)} {fate}: {kinds}"] if issues else []
     reasons += [f"no audio that can be read in {talk.counted(folders, 'folder')}"] if folders else []
     if reasons:
         talk.fail(f"sertool: --strict: {'; '.join(reasons)}")

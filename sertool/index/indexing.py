@@ -77,7 +77,8 @@ def exit_status(table: Table, unseen: Sequence[Path], *, strict: bool) -> int | 
     """Return the exit code of a command that read a manifest: with `strict`, 1 if anything had to be left out."""
     if not strict:
         return None
-    return doctor.strict_status({kind: count for kind, count, _ in doctor.issues(table)}, "clip", len(unseen))
+    aside = {kind: count for kind, count, _ in doctor.issues(table)}
+    return doctor.strict_status("clip", {"set aside": aside}, len(unseen))
 
 
 def sort_sources(sources: Sequence[str], root: str | None, *, nul: bool = False) -> Sources:

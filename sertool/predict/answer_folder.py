@@ -66,7 +66,7 @@ def write(inputs: Inputs, answering: Answering, place: AnswerFolder) -> Count:
         left = record.left(asked)
         due = {each.file for each in left}
         for each in asked:
-            count.issues.update({} if each.file in due else record.issues(each))
+            count.add_faults({} if each.file in due else record.faults(each))
         if left:
             lock.require_writable()
         lacking = _write_each(left, inputs.tables, answering, record, count) if left else []
@@ -93,7 +93,7 @@ def _write_each(
         out = AnswerFile(str(path), answering.row_options.kind, tables, salvages=False)
         try:
             answer_files.write(counted.counted(own), answering.labels, answering.columns, out)
-            record.add(by_file[file], +counted.issues)
+            record.add(by_file[file], counted.faults)
         except NothingThereError:
             lacking.append(file)
         count.add(counted)

@@ -50,9 +50,9 @@ class Record:
     def _is_done(self, recording: Recording) -> bool:
         return self.entries.get(recording.answers, {}).get("made_of") == recording.made_of
 
-    def issues(self, recording: Recording) -> dict[str, int]:
-        """Return how many rows of a recording that is done have each issue."""
-        return self.entries[recording.answers]["issues"]
+    def faults(self, recording: Recording) -> dict[str, dict[str, int]]:
+        """Return how many rows of a recording that is done have each issue, by what became of them."""
+        return self.entries[recording.answers]["faults"]
 
     def begin(self, recordings: Iterable[Recording]) -> None:
         """Record that answers of these recordings are about to be written; refuse to replace what is not theirs."""
@@ -71,9 +71,9 @@ class Record:
         if entry["file"] != recording.file and os.path.exists(entry["file"]):
             raise UsageError(f"{path} is of {entry['file']}, and would be of {recording.file}: take another -o")
 
-    def add(self, recording: Recording, issues: Mapping[str, int]) -> None:
+    def add(self, recording: Recording, faults: Mapping[str, Mapping[str, int]]) -> None:
         """Record that a recording's answers are written."""
-        entry = {"answers": recording.answers, "file": recording.file, "made_of": recording.made_of, "issues": issues}
+        entry = {"answers": recording.answers, "file": recording.file, "made_of": recording.made_of, "faults": faults}
         try:
             with self.path.open("ab") as stream:
                 stream.write(_line(entry))

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -20,6 +20,7 @@ from sertool.system import talk
 
 LONG_CLIP_SECONDS = 30.0  # seconds: for longer clips, windows would say more
 CLIPS_BEFORE_COUNT = 4  # clips that are yielded before any are counted
+ASIDE, IN_PART = "set aside", "answered in part"  # what becomes of rows with faults
 
 
 @dataclass
@@ -81,7 +82,7 @@ def with_top(rows: Iterator[Row], labels: Sequence[str], top: int) -> Iterator[R
 
 
 class Count:
-    """Counts rows, rows without an answer, answers for long clips, and silent windows, which are no faults.
+    """Counts rows, those with faults, answers for long clips, and silent windows, which are no faults.
 
     `what` is said in place of the number of rows.
     """
@@ -89,7 +90,7 @@ class Count:
     def __init__(self, *, by_window: bool) -> None:
         self.by_window, self.what = by_window, ""
         self.rows, self.vanished, self.long, self.pauses = 0, 0, 0, 0
-        self.issues: Counter[str] = Counter()  # faults only
+        self.faults: dict[str, Counter[str]] = {ASIDE: Counter(), IN_PART: Counter()}  # by issue
 
     def counted(self, rows: Iterator[Row]) -> Iterator[Row]:
         return self._of_windows(rows) if self.by_window else self._of_clips(rows)
@@ -97,7 +98,11 @@ class Count:
     def add(self, other: "Count") -> None:
         for name in ("rows", "vanished", "long", "pauses"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.issues.update(other.issues)
+        self.add_faults(other.faults)
+
+    def add_faults(self, faults: Mapping[str, Mapping[str, int]]) -> None:
+        for fate, issues in faults.items():
+            self.faults[fate].update(issues)
 
     def _of_clips(self, rows: Iterator[Row]) -> Iterator[Row]:
         for row in rows:
@@ -116,14 +121,15 @@ class Count:
                 first = first if row["clip"] == first.get("clip") else row
                 if _is_pause(row, first):
                     self.pauses += 1
-                    self.issues[row["issue"]] -= 1
+                    self.faults[ASIDE][row["issue"]] -= 1
             yield row
         self._require_something()
 
     def _add(self, row: Row) -> None:
         self.rows += 1
         if issue := row.get("issue"):
-            self.issues[issue.partition(":")[0]] += 1
+            fate = ASIDE if row.get("confidence") is None else IN_PART
+            self.faults[fate][issue.partition(":")[0]] += 1
         self.vanished += row.get("issue") == "vanished"
 
     def _require_something(self) -> None:
@@ -131,14 +137,14 @@ class Count:
             raise NothingThereError("nothing of what was asked for is there")
 
     def said(self, *, strict: bool) -> int | None:
-        faults = self.issues.total()
-        aside = f", {faults:,} set aside (column issue)" if faults else ""
+        totals = {fate: issues.total() for fate, issues in self.faults.items()}
+        faults = [f", {total:,} {fate} (column issue)" for fate, total in totals.items() if total]
         pauses = f", {self.pauses:,} silent" if self.pauses else ""
-        talk.say(f"{self.what or talk.counted(self.rows, 'row')}{aside}{pauses}")
+        talk.say(f"{self.what or talk.counted(self.rows, 'row')}{''.join(faults)}{pauses}")
         if self.long:
             answers = "1 answer is" if self.long == 1 else f"{self.long:,} answers are"
             talk.say(f"{answers} for more than {LONG_CLIP_SECONDS:g} s of sound: --window 3 answers part by part")
-        return doctor.strict_status(+self.issues, "row") if strict else None
+        return doctor.strict_status("row", {fate: +issues for fate, issues in self.faults.items()}) if strict else None
 
 
 def _is_pause(row: Row, first: Row) -> bool:

@@ -87,12 +87,13 @@ def test_segments_before_a_cut_are_predicted_and_later_ones_are_truncated(
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("seconds", "window", "hop"), [
+@pytest.mark.parametrize("times", [
     (8.5, 3, 3), (8.5, 3, 1), (9, 3, 3), (9, 3, 1), (9.04, 3, 3), (8.04, 3, 1), (2, 3, 3), (2, 3, 0.5), (7, 2, 3),
 ])  # fmt: skip
 def test_windows_before_a_cut_are_those_of_a_file_that_ends_there(
-    run: Path, tmp_path: Path, long_talk: np.ndarray, seconds: float, window: float, hop: float, monkeypatch: Any
+    run: Path, tmp_path: Path, long_talk: np.ndarray, times: tuple[float, ...], monkeypatch: Any
 ) -> None:
+    seconds, window, hop = times
     monkeypatch.setattr(windows, "FORWARD_STRETCH", 4.0)
     samples = round(seconds * 16_000)
     soundfile.write(tmp_path / "ends.wav", long_talk[:samples], 16_000)

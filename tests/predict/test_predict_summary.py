@@ -65,6 +65,24 @@ def test_each_channel_has_a_summary_row_and_truncation_marks_all() -> None:
     ]  # fmt: skip
 
 
+def test_cut_off_call_is_answered_in_part_and_fails_strict_on_every_run(tree: Path, tmp_path: Path) -> None:
+    voices = np.concatenate([soundfile.read(path)[0] for path in sorted(tree.rglob("*.wav"))[:4]])
+    soundfile.write(tmp_path / "call.wav", np.stack([voices, voices[::-1]], axis=1), 16_000)
+    (tmp_path / "call.wav").write_bytes((tmp_path / "call.wav").read_bytes()[: 2 * 64_000 + 44])
+    (tmp_path / "bad.wav").write_bytes(b"no sound")
+    words = ("predict", "-m", "tiny", "--window", 1.5, "--channel", "each", "--summary", "--strict", tmp_path)
+    done = sertool(*words)
+    rows = [(row["start"], row["end"], row["channel"], row["issue"], bool(row["predicted"]))
+            for row in csv.DictReader(io.StringIO(done.out.decode()))]  # fmt: skip
+    assert rows[1:] == [("0", "2", "1", "truncated", True), ("0", "2", "2", "truncated", True)]
+    into = ("-o", f"{tmp_path / 'out'}/")
+    for what, place in {"3 rows": (), "(2 made now)": into, "(0 made now)": into}.items():
+        *_, counts, fault = (done := sertool(*words, *place)).err.splitlines()
+        assert counts.endswith(f"{what}, 1 set aside (column issue), 2 answered in part (column issue)")
+        assert fault == "sertool: --strict: 1 row set aside: unreadable 1; 2 rows answered in part: truncated 2"
+        assert done.code == 1
+
+
 def test_summary_row_without_an_answer_states_the_issue() -> None:
     rows = summed_up(silent(0, 1), silent(1, 2), {"clip": "b", "path": "b", "issue": "unreadable"})
     assert [(row["clip"], row["issue"], row["silent"]) for row in rows] == [("a", "silent", 2), ("b", "unreadable", 0)]
