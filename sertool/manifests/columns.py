@@ -65,7 +65,7 @@ ELSEWHERE = {
     "judged": "how many seconds predict --summary judged",
     "silent": "how many seconds it found too quiet to be judged",
     "share_angry": "an emotion's share of the judged seconds, such as that of angry",
-    "protocol": "how the held-out clips were chosen, after train",
+    "protocol": "how the clips were divided, after train and predict",
     "adapted": "how the model was adapted to the speaker: transductive, enrolled, or as one voice",
     "published": "the part that its corpus publishes for the clip: train, dev, test, or test1 to test3",
     "recognised": "percent of the listeners who named the emotion; of emodb",

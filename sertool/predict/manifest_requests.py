@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from sertool import effects
+from sertool.divisions import own_division
 from sertool.errors import UsageError
 from sertool.manifests import columns, manifest
 from sertool.manifests.manifest import Table
@@ -25,9 +26,9 @@ VOTES = "votes_voice_"  # listeners' votes, which eval scores
 def kept(table: Table, also: str | None, shelf: Shelf) -> Table:
     """Return the columns of a manifest that predictions need, and its clips whose audio or shard rows exist."""
     _require_columns(table, also)
-    table = _with_channels(table)
+    table = _with_protocol(_with_channels(table))
     places = () if "channel" in table.column_names else shelf.of_manifest(table)  # shards are of all channels
-    table = _answerable(table, places).select(_columns_kept(table, (*KEPT, "channel", also, *places)))
+    table = _answerable(table, places).select(_columns_kept(table, (*KEPT, "channel", "protocol", also, *places)))
     return table if any(manifest.column(table, "parent")) else manifest.without(table, "parent")
 
 
@@ -75,6 +76,15 @@ def _with_channels(table: Table) -> Table:
     if 0 in (numbers := [*map(int, words)]):
         raise UsageError("the column channel holds 0, and channels are counted from 1: count so, or leave it out")
     return manifest.with_column(table, "channel", [None if place < 0 else numbers[place] for place in named.index])
+
+
+def _with_protocol(table: Table) -> Table:
+    """Return the table with `protocol`: how the clips that have a part or a fold were divided, if that is known."""
+    name = own_division.protocol(table)
+    divided = ~np.all([manifest.lacking(table, column) for column in own_division.COLUMNS], axis=0)
+    if name is None or not divided.any():
+        return manifest.without(table, "protocol")
+    return manifest.with_column(table, "protocol", [name if has_part else None for has_part in divided])
 
 
 def requests_of(table: Table, models: Sequence[Models], shelf: Shelf) -> Iterator[Request]:

@@ -15,15 +15,26 @@ from sertool.modelfiles import modelfile
 from sertool.modelfiles.inference import Predictor
 
 
-def test_leaky_split_of_the_clips_is_reported_when_predictions_are_scored(run: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
+def test_leaky_split_of_the_clips_is_reported_when_predictions_are_scored(run: Path, tmp_path: Path, kind: str) -> None:
     done = sertool("index", run / "voices", "--pattern", PATTERN, "--split", "random-60-20-20")
     assert done.code == 0, done.err
     held = sertool("index", "-", "--where", "split=test", "-o", tmp_path / "test.parquet", stdin=done.out)
     assert held.code == 0, held.err
-    answered = sertool("predict", "-m", run / "model", tmp_path / "test.parquet", "-f", "parquet")
+    answered = sertool("predict", "-m", run / "model", tmp_path / "test.parquet", "-f", kind)
     scored = sertool("eval", stdin=answered.out)
     assert scored.code == 0, scored.err
     assert "LEAKY: random-60-20-20" in scored.out.decode()
+
+
+def test_only_clips_that_the_manifest_divides_get_a_protocol(run: Path, tmp_path: Path) -> None:
+    first, second, *_ = sorted((run / "voices").rglob("*.wav"))
+    head = "clip,path,split,protocol"
+    (tmp_path / "a.csv").write_text(f"{head}\na,{first},test,loso\nb,{second},,loso\n")
+    (tmp_path / "b.csv").write_text(f"{head}\nc,{first},,loso\n")
+    (tmp_path / "c.csv").write_text(f"{head}\nd,{first},test,one\ne,{second},test,two\n")
+    rows = rows_of(sertool("predict", "-m", run / "model", *(tmp_path / f"{name}.csv" for name in "abc")).out)
+    assert {row["clip"]: row["protocol"] for row in rows} == {"a": "loso", "b": "", "c": "", "d": "", "e": ""}
 
 
 @pytest.mark.slow

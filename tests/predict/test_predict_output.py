@@ -358,7 +358,7 @@ def test_predictions_keep_user_columns_beside_known_ones(run: Path, tmp_path: Pa
     assert "left out, for each cell holds more than a word or a number: tags\n" in done.err
     assert names[:2] == ["clip", "path"]
     after = names[names.index("_span") + 1 :]
-    assert after[:5] == ["start", "end", "issue", "predicted", "confidence"]
+    assert after[:6] == ["protocol", "start", "end", "issue", "predicted", "confidence"]
     assert all(float(row["end"]) for row in held)
     scored = sertool("eval", "--by", "condition", stdin=done.out)
     assert (scored.code, b"By condition" in scored.out) == (0, True), scored.err
