@@ -53,7 +53,7 @@ def check_split(split: np.ndarray, emotion: Codes, speaker: Codes, name: str) ->
         count = talk.counted(sum(tested[word] for word in strange), "held-out clip")
         talk.warn(
             f"{name}: {count} of {listed(strange)}, which train lacks: left out of the figures here, and wrong "
-            "in those of eval"
+            f"in those of eval; --where 'emotion!={'|'.join(strange)}', here or there, leaves them out of both"
         )
     if alone := _of_one_voice(emotion, speaker, split == TRAIN):
         are = "are each" if len(alone) > 1 else "is"

@@ -122,7 +122,8 @@ def _say(division: Division, request: Request) -> None:
     if len(filled) == 1:
         where = f"{'fold ' if division.split is None else ''}{parts.values[filled[0]]}"
         talk.warn(
-            f"{request} puts every clip in {where}, so nobody is held out: more speakers are needed, or another way"
+            f"{request} puts every clip in {where}, so nobody is held out: more speakers are needed, or "
+            "--split sentence or random-70-30, whose figures say nothing about new speakers"
         )
     if division.absent:
         talk.say_once(f"{request}: {len(division.absent)} of its speakers are not here: {listed(division.absent, 5)}")

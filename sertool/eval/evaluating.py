@@ -129,15 +129,18 @@ def _notes(run: Answers, units: Units) -> list[str]:
     there, answered = _occurring(run.truth, len(run.classes)), _occurring(run.predicted, len(run.classes))
     speakers = _speakers_of_each_class(run) if units.speakers >= metrics.ENOUGH_SPEAKERS else np.zeros(len(there))
     clauses = {
-        "{} of one speaker, who cannot tell how others do": speakers == 1,
-        "{} never predicted": there & ~answered & run.nameable,
-        "could not be predicted": there & ~answered & ~run.nameable,
-        "{} predicted and never true": answered & ~there,
+        "{0} of one speaker, who cannot tell how others do": speakers == 1,
+        "{0} never predicted": there & ~answered & run.nameable,
+        "could not be predicted: wrong, unless --where 'emotion!={1}' leaves it out, as train's summary does": there
+        & ~answered
+        & ~run.nameable,
+        "{0} predicted and never true": answered & ~there,
     }
     for clause, rows in clauses.items():
         if rows.any():
             verb = "is" if rows.sum() == 1 else "are"
-            notes.append(f"{listed(np.array(run.classes)[rows])} {clause.format(verb)}")
+            words = np.array(run.classes)[rows]
+            notes.append(f"{listed(words)} {clause.format(verb, '|'.join(words))}")
     if not units.speakers:
         notes.append(f"who speaks is not known, so intervals may be too narrow: a column {SPEAKER} would tell")
     alone = int((run.speaker < 0).sum())

@@ -83,7 +83,7 @@ def test_emotions_without_probabilities_skip_log_loss_and_count_as_wrong_elsewhe
     assert found.figures["brier"].value > rest.figures["brier"].value
     assert found.figures["ece"].value > rest.figures["ece"].value
     assert found.notes == (
-        "angry could not be predicted",
+        "angry could not be predicted: wrong, unless --where 'emotion!=angry' leaves it out, as train's summary does",
         f"without log loss: {lost} rows of angry, for which there are no probabilities",
     )
     assert f"log loss, of {240 - lost} rows" in say(path)[1]

@@ -29,7 +29,8 @@ def test_audit_counts_clips_without_a_speaker(tmp_path):
 def test_split_that_holds_no_speaker_out_is_warned_about(make):
     folder = make(*(f"x/ann/{word}.wav" for word in ("sad", "happy", "angry")))
     done = sertool("index", folder / "x", "--pattern", "{speaker}/{emotion}.wav", "--split", "speaker")
-    assert "warning: speaker puts every clip in train, so nobody is held out" in done.err
+    assert "warning: speaker puts every clip in train, so nobody is held out: more speakers are needed, or" in done.err
+    assert "or --split sentence or random-70-30, whose figures say nothing about new speakers\n" in done.err
 
 
 def test_speaker_split_separates_speakers_and_passes_the_audit(tree, tmp_path):

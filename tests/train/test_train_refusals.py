@@ -1,5 +1,6 @@
 """train refuses what cannot be trained, in one line."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -113,11 +114,19 @@ def test_emotion_missing_from_train_is_reported_and_never_predicted(mel: Path, t
     first = sorted(set(speakers))[0]
     split = ["test" if s == first else "train" for s in speakers]
     sad = ["sad" if s == first and e == "angry" else e for s, e in zip(speakers, emotions, strict=True)]
-    done = train(changed(mel, tmp_path / "sad.parquet", split=split, emotion=sad), *TINY, "-o", tmp_path / "run")
+    words = (changed(mel, tmp_path / "sad.parquet", split=split, emotion=sad), *TINY)
+    done = train(*words, "-o", tmp_path / "run")
     assert "2 held-out clips of sad, which train lacks: left out of the figures here" in done.err
     held = table(tmp_path / "run")
     assert "sad" in held["emotion"]
     assert "sad" not in held["predicted"]
+    without = ("--where", "emotion!=sad")
+    assert "--where 'emotion!=sad', here or there, leaves them out of both" in done.err
+    assert "which train lacks" not in train(*words, *without, "-o", tmp_path / "other").err
+    asked = ((tmp_path / "run", *without), (tmp_path / "other",))
+    there, here = (json.loads(sertool("eval", *each, "-f", "json").out)["runs"][0] for each in asked)
+    assert there["figures"]["uar"] == here["figures"]["uar"]
+    assert f"test {100 * here['figures']['uar']['value']:.1f} " in done.err
 
 
 def test_emotion_of_only_one_train_speaker_is_warned_about(mel: Path, tmp_path: Path) -> None:
