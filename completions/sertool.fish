@@ -677,7 +677,7 @@ complete -c sertool -n '__sertool_at train' -s f -l format -r -f -a 'parquet csv
 complete -c sertool -n '__sertool_at train' -l device -r -f -a 'auto cpu cuda mps' -d 'Where to compute. [default: auto]'
 complete -c sertool -n '__sertool_at train' -s j -l jobs -r -f -d 'Threads. [default: one for each core] [1 to 512]'
 complete -c sertool -n '__sertool_at train' -l seed -r -f -d 'Seed of all random choices, in the training and of who is held out; some protocols have their own. [default: 0; 0 or more]'
-complete -c sertool -n '__sertool_at train' -l pack -r -f -a 'half 8-bit' -d 'Put the features\' pretrained encoder into the model file, which then needs nothing else.'
+complete -c sertool -n '__sertool_at train' -l pack -r -f -a 'half 8-bit' -d 'Put the features\' pretrained encoder into the model file, which then needs nothing else; 8-bit rounds the model\'s own weights, too.'
 complete -c sertool -n '__sertool_at train' -l overwrite -d 'Replace a run that has other settings or data, or is damaged.'
 complete -c sertool -n '__sertool_at train' -l list -d 'Show the models and recipes, with -m the settings of one model, or with --recipe each value of one recipe and whether it is ours, where a publication leaves it open; and stop.'
 complete -c sertool -n '__sertool_at train' -l dry-run -d 'Say what would be done, and do nothing.'

@@ -52,6 +52,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (("--recipe", "cnn-a", "--steady", 0.5), "blocks of an encoder"),
     (("--recipe", "whisper-steady", "--steady", 1, "--teacher", "base"), "--steady 1 learns no emotion"),
     (("--recipe", "cnn-a", "--pack", "half"), "these features have none"),
+    (("--recipe", "cnn-a", "--pack", "8-bit"), "these features have none"),
     (("--recipe", "densenet161-d",), "no ImageNet weights"),
     (("--recipe", "cnn-a", "--where", "emotion=sad"), "two emotions are needed"),
     (("-m", "cnn"), "has no features: run `sertool featurize --mel` on it"),

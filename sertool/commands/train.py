@@ -148,7 +148,8 @@ def _run_options() -> Any:
         options.stdout_format,
         options.device, options.jobs, options.seed_of_training,
         option("--pack", type=click.Choice(["half", "8-bit"]),
-               help="Put the features' pretrained encoder into the model file, which then needs nothing else."),
+               help="Put the features' pretrained encoder into the model file, which then needs nothing else; 8-bit "
+                    "rounds the model's own weights, too."),
         option("--overwrite", is_flag=True, help="Replace a run that has other settings or data, or is damaged."),
         option("--list", "show_list", is_flag=True,
                help="Show the models and recipes, with -m the settings of one model, or with --recipe each value of "

@@ -49,9 +49,10 @@ def refuse(table: Table, design: Design, records: Records, width: int | None) ->
 def _refuse_features(design: Design, records: Records) -> None:
     """Refuse features that a model file could not describe, or --pack without an encoder."""
     extraction = inference.extraction_of(dict(records))
-    if design.pack == "half" and not records.keys() & {*catalogue.names("encoders")}:
-        raise UsageError("--pack half takes the encoder into the model file, and these features have none")
     if design.pack:
+        if not records.keys() & {*catalogue.names("encoders")}:
+            what = f"--pack {design.pack} takes the encoder into the model file"
+            raise UsageError(f"{what}, and these features have none: leave it out")
         packing.require(extraction)
 
 
