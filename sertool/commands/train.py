@@ -128,7 +128,8 @@ def _division_options() -> Any:
                     "learn from the dev of folds anyway."),
         option("--seeds", type=options.Number(int, 1, options.SEEDS), default=1, show_default=True, metavar="N",
                group=group,
-               help="Train with N seeds, from --seed on. All share the split or the folds that are drawn with --seed."),
+               help="Train with N seeds, from --seed on; with one, if the model draws nothing. All share the split or "
+                    "the folds that are drawn with --seed."),
         option("--gap", is_flag=True, group=group,
                help="Train twice, under a leaky protocol and on disjoint speakers, and say the difference in UAR and "
                     "in accuracy. The split you name is one of the two; the other is chosen to match. Both use the "

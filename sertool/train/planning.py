@@ -62,7 +62,7 @@ def plan(inputs: Inputs, options: DesignOptions, held_out: HeldOutOptions, out: 
     table = heldout.without_forced_parts(preparing.read(inputs), held_out)
     designing.refuse_for_classical(table, options)
     design = designing.design(table, options)
-    refusals.refuse_idle_seeds(design.model, held_out.seeds)
+    held_out = replace(held_out, seeds=refusals.useful_seeds(design.model, held_out.seeds))
     ways = heldout.ways(table, held_out, options.published.get("protocol"))
     folder = Path(out) if out else _folder(options, held_out)
     return TrainingPlan(table, design, options, held_out, ways, folder, answers)

@@ -112,10 +112,12 @@ def _over_time(table: Table, feature: str, record: Mapping[str, Any]) -> bool:
     return not record["stats"]
 
 
-def refuse_idle_seeds(model: str, seeds: int) -> None:
-    """Refuse several seeds for a model that draws nothing, as every training would be the same."""
-    if seeds > 1 and not getattr(models.load(model), "DRAWS", True):
-        raise UsageError(f"--seeds {seeds}: {model} draws nothing, so that every seed fits the same: leave it out")
+def useful_seeds(model: str, seeds: int) -> int:
+    """Return how many seeds to train with: one, with a warning, if the model draws nothing."""
+    if seeds == 1 or getattr(models.load(model), "DRAWS", True):
+        return seeds
+    talk.warn(f"--seeds {seeds}: {model} draws nothing, so that every seed fits the same: trained with one")
+    return 1
 
 
 def require_dev(training: Mapping[str, Any], has_dev: Mapping[str, Sequence[bool]]) -> None:
