@@ -62,10 +62,11 @@ what is leaky. On a terminal a line shows the emotion, its probability, start, e
 the input, each as soon as it is known. A file that cannot be read, or a folder without audio, gets a row with its
 issue, and the work goes on; if nothing that was named exists, the exit code is 1, and -o writes no file.
 
-A run's models answer together, but for the one of `train --final`, which -m run/final names. For a clip of a manifest
-those answer that held the clip out. Clips that all of them were trained on, and new clips of speakers they were trained
-on, have split train in the output, whatever the manifest says, so that eval leaves them out. A single model file (base,
-tiny) goes by the published split that it was trained on.
+A run's models answer together, but for the one of `train --final`, which -m run/final names; those of folds whose train
+lacks an emotion give it no probability. For a clip of a manifest those answer that held the clip out. Clips that all of
+them were trained on, and new clips of speakers they were trained on, have split train in the output, whatever the
+manifest says, so that eval leaves them out. A single model file (base, tiny) goes by the published split that it was
+trained on.
 
 With a folder for -o, calls/2024/a.wav of `predict calls/` is answered in FOLDER/2024/a.csv, or a.wav.csv if there is an
 a.flac beside it; recordings that lists and manifests name keep the path that they have below the working folder, or

@@ -20,10 +20,13 @@ from sertool.modelfiles.inference import Finished, Predictor
 from sertool.modelfiles.row_scaling import Scaling
 from sertool.networks import weights
 from sertool.sound import ratios, shaping, stretching
+from sertool.system import talk
+from sertool.system.files import listed
 
 Waveforms = list[Tensor]  # a clip's `[channels, samples]` for each speed and extraction
 ClipFeatures = list[Finished]  # a clip's rows for each speed and extraction
 AS_IT_IS = Fraction(1)
+SHOWN = 3  # models in a message
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,27 @@ def load(
     weights.use_file(encoder)
     if encoder and not any(packing.lacks_encoder(modelfile.read(path)) for path in models):
         raise UsageError(f"--weights {encoder}: the model file holds all that its features need: leave it out")
-    return Ensemble([Predictor.load(path, device, trim) for path in models], [*map(len, runs)], fractions)
+    ensemble = Ensemble([Predictor.load(path, device, trim) for path in models], [*map(len, runs)], fractions)
+    _say_unknown(models, ensemble)
+    return ensemble
+
+
+def _say_unknown(paths: Sequence[Path], ensemble: "Ensemble") -> None:
+    """Say which models do not know which emotions of the others."""
+    without: dict[str, list[Path]] = {}
+    for path, member in zip(paths, ensemble.members, strict=True):
+        if unknown := listed(word for word in ensemble.labels if word not in member.labels):
+            without.setdefault(unknown, []).append(path.parent)
+    for unknown, folders in without.items():
+        count = f"{len(folders)} of {talk.counted(len(paths), 'model')}"
+        talk.say(f"{count} learnt without {unknown}, and count that as impossible: {listed(folders, SHOWN)}")
+
+
+def among(words: Sequence[str], probabilities: Tensor, own: Sequence[str]) -> Tensor:
+    """Return probabilities of `words`, `[clips, words]`, from those of a model's `own`, `[clips, own]`; else 0."""
+    found = torch.zeros(len(probabilities), len(words))
+    found[:, [words.index(word) for word in own]] = probabilities
+    return found
 
 
 def _speed(speed: float) -> Fraction:
@@ -63,20 +86,21 @@ def _speed(speed: float) -> Fraction:
 
 
 class Ensemble:
-    """One or several models with the same emotions, whose probabilities are averaged.
+    """One or several models whose probabilities are averaged.
 
-    Members are averaged within each run, of which `sizes` says how many it has, and then runs with equal weight. A clip
-    is played at each of `speeds`, as from a tape, and its answers are averaged.
+    Members are averaged within each run, of which `sizes` says how many it has, and then runs with equal weight. Runs
+    must have the same emotions. A member that does not know all of them, as a fold's training clips may lack some,
+    gives the others no probability. A clip is played at each of `speeds`, as from a tape, and its answers are averaged.
     """
 
     def __init__(
         self, members: Sequence[Predictor], sizes: Sequence[int] = (), speeds: Sequence[Fraction] = (AS_IT_IS,)
     ) -> None:
-        self.members, self.labels, self.speeds = members, members[0].labels, speeds
+        self.members, self.speeds = members, speeds
+        self.labels = [*dict.fromkeys(word for member in members for word in member.labels)]
         ends = np.cumsum(sizes or [len(members)]).tolist()
         self.runs = [range(*ends_of) for ends_of in pairwise([0, *ends])]
-        if any(member.labels != self.labels for member in members):
-            raise UsageError("the models know different emotions: ask one, or train them alike")
+        self._refuse_other_emotions()
         self.extractions: list[Extraction] = []
         for member in members:
             if member.extraction not in self.extractions:
@@ -85,6 +109,14 @@ class Ensemble:
         self._making = Lock()
         if len({(extraction.wave.rate, extraction.wave.channels) for extraction in self.extractions}) > 1:
             raise UsageError("the models take audio of different rates or channels: ask one, or train them alike")
+
+    def _refuse_other_emotions(self) -> None:
+        """Refuse runs with different emotions."""
+        known = [{word for place in run for word in self.members[place].labels} for run in self.runs]
+        if partly := [word for word in self.labels if not all(word in words for words in known)]:
+            raise UsageError(
+                f"the models know different emotions (not all know {listed(partly)}): ask one, or train them alike"
+            )
 
     @property
     def engines(self) -> list[Engine]:
@@ -158,14 +190,14 @@ class Ensemble:
     def _answers_of(
         self, place: int, features: Sequence[ClipFeatures], known: KnownSpeakers | None, who: Sequence[str]
     ) -> Tensor:
-        """Return one member's probabilities, `[clips, classes]`, averaged over speeds."""
+        """Return one member's probabilities, `[clips, classes]`, averaged over speeds; 0 for what it does not know."""
         member, scalings = self.members[place], None if known is None else known.scalings[place]
         group = None if known is None or scalings is None else known.places(who, member.device)
         answers = []
         for turn, clips in enumerate(self._rows_of(member, features)):
             own = None if scalings is None or group is None else (scalings[turn], group)
             answers.append(member.of_clips(clips, own))
-        return torch.stack(answers).mean(dim=0)
+        return among(self.labels, torch.stack(answers).mean(dim=0), member.labels)
 
     @cached_property
     def adapting(self) -> Predictor | None:

@@ -21,7 +21,7 @@ from sertool.modelfiles import batches, modelfile
 from sertool.modelfiles.batches import Store
 from sertool.modelfiles.inference import Predictor
 from sertool.modelfiles.named_models import models_in
-from sertool.predict import model_knowledge
+from sertool.predict import ensemble, model_knowledge
 from sertool.predict.ensemble import Ensemble
 from sertool.predict.predicting import Piece, PredictOptions, Session
 from sertool.predict.request import Request
@@ -95,8 +95,9 @@ def _key(paths: Sequence[Path], table: Table) -> str:
 def _answers(table: Table, paths: Sequence[Path], device: str, jobs: int) -> Table:
     """Return a row for each model and each clip that it could answer for."""
     models = [Predictor.load(path, device) for path in paths]
-    if any(model.labels != models[0].labels for model in models):
-        raise SertoolError("--teacher: its models know different emotions: name one of them")
+    known = {word for model in models for word in model.labels}
+    if partly := sorted(word for word in known if not all(word in model.labels for model in models)):
+        raise SertoolError(f"--teacher: not all of its models know {listed(partly)}: name one of them")
     store = _frames(table, models, device)
     answers = _of_frames(table, models, store) if store is not None else _of_audio(table, models, jobs)
     if not answers:
@@ -123,16 +124,16 @@ def _of_frames(table: Table, models: Sequence[Predictor], store: Store) -> list[
     for places in talk.progress(list(batches.in_order(store.lengths)), None, "the teacher answers", "batch"):
         rows, lengths = store.take(places)
         for number, model in enumerate(models):
-            probabilities = model.probabilities(rows, lengths).numpy()
-            answers += [(clips[place], number, shares) for place, shares in zip(places, probabilities, strict=True)]
+            made = ensemble.among(models[0].labels, model.probabilities(rows, lengths), model.labels).numpy()
+            answers += [(clips[place], number, shares) for place, shares in zip(places, made, strict=True)]
     return answers
 
 
 def _of_audio(table: Table, models: Sequence[Predictor], jobs: int) -> list[Answer]:
     """Return answers from the audio, without copies, which get their parents' answers."""
-    ensemble = Ensemble(models)
-    extracted = Session(ensemble, EVERYTHING, jobs).extracted(_requests(table))
-    return [piece for pieces in extracted for piece in _of_pieces(ensemble, pieces)]
+    together = Ensemble(models)
+    extracted = Session(together, EVERYTHING, jobs).extracted(_requests(table))
+    return [piece for pieces in extracted for piece in _of_pieces(together, pieces)]
 
 
 def _requests(table: Table) -> Iterator[Request]:
@@ -143,10 +144,10 @@ def _requests(table: Table) -> Iterator[Request]:
     yield from talk.progress(requests, len(requests), "the teacher listens", "clip")
 
 
-def _of_pieces(ensemble: Ensemble, pieces: Sequence[Piece]) -> Iterator[Answer]:
+def _of_pieces(together: Ensemble, pieces: Sequence[Piece]) -> Iterator[Answer]:
     answerable = [(piece, piece.features) for piece in pieces if piece.features is not None]
     if answerable:
-        for number, probabilities in enumerate(ensemble.by_member([features for _, features in answerable])):
+        for number, probabilities in enumerate(together.by_member([features for _, features in answerable])):
             for (piece, _), shares in zip(answerable, probabilities.numpy(), strict=True):
                 yield str(piece.request.row["clip"]), number, shares
 

@@ -90,13 +90,34 @@ def test_hostile_model_file_is_refused_in_one_line(run: Path, tmp_path: Path, ch
     assert done.line.startswith("sertool: ")
 
 
-def test_combining_models_of_different_emotions_is_refused(run: Path, tmp_path: Path) -> None:
-    shutil.copytree(run / "model", tmp_path / "model")
-    path = tmp_path / "model" / "seed-1" / "model.safetensors"
+def _renamed(run: Path, copy: Path, **words: str) -> Path:
+    """A copy of a run whose last model knows some emotions by other words."""
+    shutil.copytree(run / "model", copy)
+    path = copy / "seed-1" / "model.safetensors"
     held = modelfile.read(path)
-    held.labels = held.labels[::-1]
+    held.labels = [words.get(word, word) for word in held.labels]
     modelfile.write(path, held)
-    assert "different emotions" in sertool("predict", "-m", tmp_path / "model", "x.wav").line
+    return copy
+
+
+def test_runs_of_different_emotions_are_refused_by_the_names_of_these(run: Path, tmp_path: Path) -> None:
+    other = _renamed(run, tmp_path / "other", happy="calm", sad="fear")
+    done = sertool("predict", "-m", run / "model", "-m", other, "x.wav")
+    assert (done.code, "(not all know calm, fear): ask one" in done.line) == (2, True)
+
+
+def test_model_gives_no_probability_to_an_emotion_that_only_others_of_its_run_know(run: Path, tmp_path: Path) -> None:
+    clip = next((run / "voices").rglob("*.wav"))
+    odd = _renamed(run, tmp_path / "odd", happy="fear", sad="happy")
+    done = sertool("predict", "-m", odd, clip)
+    (row,), (first,), (second,) = (
+        rows_of(out) for out in (done.out, *(sertool("predict", "-m", odd / f"seed-{k}", clip).out for k in (0, 1)))
+    )
+    for name in (each for each in row if each.startswith("p_")):
+        mean = np.mean([float(own.get(name) or 0) for own in (first, second)])
+        assert float(row[name]) == pytest.approx(mean, abs=1e-5)
+    assert f"1 of 2 models learnt without fear, and count that as impossible: {odd}/seed-0\n" in done.err
+    assert f"1 of 2 models learnt without sad, and count that as impossible: {odd}/seed-1\n" in done.err
 
 
 def test_model_card_lists_every_command_from_audio_to_model(run: Path) -> None:
