@@ -6,6 +6,7 @@ from sertool.divisions import protocols
 from sertool.errors import SertoolError
 from sertool.modelfiles.modelfile import ModelFile
 from sertool.system import talk
+from sertool.system.files import listed
 
 
 def about(model: ModelFile) -> str:
@@ -62,7 +63,8 @@ def expected(figures: dict[str, Any]) -> str:
     who = talk.counted(figures["speakers"], "speaker") if figures["speakers"] else "unknown speakers"
     clips, protocol = talk.counted(figures["clips"], "clip"), figures["protocol"]
     division = f"LEAKY: {protocol}" if protocols.named(protocol).is_leaky else protocol
-    return f"about UAR {figure}, as on {clips} of {who} held out, {division}"
+    unlearnt = f", without {listed(words)} where its training lacked that" if (words := figures.get("unlearnt")) else ""
+    return f"about UAR {figure}, as on {clips} of {who} held out{unlearnt}, {division}"
 
 
 def _feature(item: tuple[str, Any]) -> str:

@@ -83,22 +83,36 @@ def _temperatures(answered: Answered, run: Path, words: Sequence[str], *, adapts
 
 def _logits(rows: Table, words: Sequence[str], temperature: float) -> tuple[Tensor, np.ndarray]:
     """Return the logits behind a training's probabilities, `[clips, words]`, and the truth, of emotions it learnt."""
-    learnt = {*manifest.family(rows, "p_")}
-    rows = manifest.keep(rows, np.array([word in learnt for word in manifest.column(rows, "emotion")], bool))
+    rows = _of_learnt(rows)
     shares = np.array([manifest.column(rows, f"p_{word}", 0.0) for word in words]).T
     truth = np.array([words.index(word) for word in manifest.column(rows, "emotion")], np.int64)
     return torch.from_numpy(shares).clamp(min=LEAST).log() * temperature, truth
 
 
+def _of_learnt(rows: Table) -> Table:
+    """Return a training's predictions of clips whose emotion it learnt, as the final model learns all of them."""
+    return manifest.only(rows, "emotion", manifest.family(rows, "p_"))
+
+
 def _expected(answered: Answered) -> dict[str, Any]:
-    """Return the figure of the trainings on the clips that they held out."""
-    table, protocol = merging.stacked([rows for _, rows in answered]), answered[0][0].protocol
-    emotions = sorted({word for word, _ in manifest.counts(table, "emotion")})
+    """Return the figure of the trainings on the clips that they held out, but those of emotions they had not learnt."""
+    table, protocol = merging.stacked([_of_learnt(rows) for _, rows in answered]), answered[0][0].protocol
+    emotions = _emotions(table)
     result = optimism.result(protocol or "", table, emotions)
     return {
         "uar": result.uar.value, "interval": result.uar.interval, "clips": result.clips, "speakers": result.speakers,
         "protocol": protocol, "trainings": len(answered),
+        "unlearnt": sorted({word for _, rows in answered for word in _unlearnt(rows)}),
     }  # fmt: skip
+
+
+def _emotions(table: Table) -> list[str]:
+    return sorted(word for word, _ in manifest.counts(table, "emotion"))
+
+
+def _unlearnt(rows: Table) -> set[str]:
+    """Return the emotions of held-out clips that their training had not learnt."""
+    return {*_emotions(rows)} - {*manifest.family(rows, "p_")}
 
 
 def _say(path: Path) -> None:

@@ -206,6 +206,21 @@ def test_final_model_card_states_the_expected_score_from_held_out_clips(run: Pat
     assert "as on 48 clips of 8 speakers held out, 3 folds\n" in card
 
 
+def test_expected_score_leaves_out_clips_whose_emotion_their_training_lacked(statistics: Path, tmp_path: Path) -> None:
+    speakers = sorted({*column(statistics, "speaker")})
+    fold = [speakers.index(who) // 3 for who in column(statistics, "speaker")]
+    words = zip(column(statistics, "emotion"), fold, strict=True)
+    fear = ["fear" if word == "angry" and place == 0 else word for word, place in words]
+    folds = changed(statistics, tmp_path / "folds.parquet", fold=fold, emotion=fear)
+    done = train(folds, "-m", "lda", "--final", "-o", tmp_path / "run")
+    expected, trained = model(tmp_path / "run" / "final").scores["expected"], len(fear) - fear.count("fear")
+    assert "fear" in model(tmp_path / "run" / "final").labels
+    assert (expected["clips"], expected["unlearnt"]) == (trained, ["fear"])
+    (figures,) = json.loads(sertool("eval", tmp_path / "run", "--where", "emotion!=fear", "-f", "json").out)["runs"]
+    assert expected["uar"] == pytest.approx(100 * figures["figures"]["uar"]["value"])
+    assert f"as on {trained} clips of 8 speakers held out, without fear where its training lacked that, " in done.err
+
+
 def test_leak_is_named_beside_the_expected_score_of_the_final_model(mel: Path, tmp_path: Path) -> None:
     done = train(mel, *NET, "--epochs", 1, "--split", "random-80-20", "--final", "-o", tmp_path)
     assert done.err.splitlines()[-1].endswith("held out, LEAKY: random-80-20")
