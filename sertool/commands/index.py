@@ -119,7 +119,9 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     kind = manifest_io.format_for(values["out"], values["kind"])
     given = options.inputs(paths, "a folder of audio or a manifest", nul=values["null"]) if reads_sources else ()
     sources = indexing.sort_sources(given, values["root"], nul=values["null"])
-    index_options = indexing.IndexOptions(values["check"], values["jobs"] or workers.cores(), _labelling(values), old)
+    index_options = indexing.IndexOptions(
+        values["check"], values["jobs"] or workers.cores(), _labelling(values), old, values["labels"] != "intended"
+    )
     if values["dry_run"]:
         return _say_plan(sources, values["tables"])
     read, unseen = indexing.read(sources, index_options)

@@ -34,6 +34,7 @@ class IndexOptions:
     jobs: int = 1
     labelling: Labelling = field(default_factory=Labelling)
     update: Table | None = None
+    from_votes: bool = False  # whether emotions follow from listeners' votes, after all is read
 
 
 class Indexed(NamedTuple):
@@ -130,7 +131,7 @@ def _build(sources: Sources, options: IndexOptions) -> tuple[Indexed, set[str]]:
         talk.say(f"kept as they were, as nobody could look where they lie: {talk.counted(len(kept_rows), 'row')}")
         rows += kept_rows
     doctor.compare(rows)
-    _say_unlabelled(rows, options.labelling)
+    _say_unlabelled(rows, options)
     _say_nameless(rows, options.labelling)
     _say_of_one_voice(rows, options.labelling)
     return Indexed(manifest.from_columns(_columns(rows)), unseen), applied
@@ -159,8 +160,9 @@ def _is_of_a_clip(name: str, beside: Sequence[str]) -> bool:
     return name in own or name.startswith("votes_") or columns.kind_of(name, beside) is None
 
 
-def _say_unlabelled(rows: Sequence[dict[str, Any]], how: Labelling) -> None:
-    bare = [row for row in rows if not row.get("emotion")]
+def _say_unlabelled(rows: Sequence[dict[str, Any]], options: IndexOptions) -> None:
+    how = options.labelling
+    bare = [row for row in rows if not row.get("emotion") and not (options.from_votes and _has_votes(row))]
     if no_emotion := Counter(row["label"] for row in bare if row.get("label")):
         labels_met = listed((f"{label} ({count:,})" for label, count in no_emotion.most_common()), 8)
         talk.say(f"labels of {no_emotion.total():,} of {talk.counted(len(rows), 'clip')} mean no emotion: {labels_met}")
@@ -170,6 +172,10 @@ def _say_unlabelled(rows: Sequence[dict[str, Any]], how: Labelling) -> None:
         ways = tuple(_columns_to_name(rows, "emotion") if how.tables else _ways_to_label(bare, how))
         end = f": {', or '.join(ways)}" if ways else ""
         talk.warn(f"no emotion is known of {count}, such as {bare[0]['clip']}{end}")
+
+
+def _has_votes(row: Row) -> bool:
+    return any(row[name] for name in row if name.startswith("votes_"))
 
 
 def _ways_to_label(bare: Sequence[dict[str, Any]], how: Labelling) -> Iterator[str]:
