@@ -359,7 +359,7 @@ complete -c sertool -n '__sertool_at index' -l corpus -r -f -a 'asvpesd cafe cre
 complete -c sertool -n '__sertool_at index' -l pattern -r -f -d 'How paths end, such as \'{speaker}_{sentence}_{emotion}.wav\'; {} is anything. Of several, the first that a file matches reads it.'
 complete -c sertool -n '__sertool_at index' -l table -r -f -d 'Labels by path: CSV, TSV, JSON Lines or Parquet; PART is train, dev or test.'
 complete -c sertool -n '__sertool_at index' -l group -r -f -a parent-folder -d 'Speakers are the folders that the files lie in, or those above a folder for each emotion.'
-complete -c sertool -n '__sertool_at index' -l map -r -f -d 'What labels or folders mean: ps=surprise,Wut=angry; furious=furious keeps a word of your own.'
+complete -c sertool -n '__sertool_at index' -l map -r -f -d 'What labels or folders mean: ps=surprise,Wut=angry; furious=furious keeps a word of your own, and X= means no emotion.'
 complete -c sertool -n '__sertool_at index' -l labels -r -f -a 'intended perceived soft' -d 'Emotions as acted, as most listeners heard them, or their votes\' shares as well. [default: intended]'
 complete -c sertool -n '__sertool_at index' -l votes -r -f -a 'voice face both' -d 'With --labels, what the listeners had: the voice alone, the face, or both. [default: voice]'
 complete -c sertool -n '__sertool_at index' -l emotions -r -f -a '(__sertool_many neutral calm happy sad angry fear disgust surprise contempt boredom sleepy amused anxious apologetic assertive concerned encouraging excited frustrated pain pleasure disappointed)' -d 'Keep only these emotions.'

@@ -49,7 +49,8 @@ def _input_options() -> Any:
         option("--group", type=click.Choice(["parent-folder"]), group=group,
                help="Speakers are the folders that the files lie in, or those above a folder for each emotion."),
         option("--map", "mapping", multiple=True, metavar="FROM=TO,..", group=group,
-               help="What labels or folders mean: ps=surprise,Wut=angry; furious=furious keeps a word of your own."),
+               help="What labels or folders mean: ps=surprise,Wut=angry; furious=furious keeps a word of your own, and "
+                    "X= means no emotion."),
         option("--labels", type=click.Choice(["intended", "perceived", "soft"]), default="intended", show_default=True,
                group=group, help="Emotions as acted, as most listeners heard them, or their votes' shares as well."),
         option("--votes", type=click.Choice(["voice", "face", "both"]), group=group,
@@ -243,7 +244,7 @@ def _labelling(values: dict[str, Any]) -> Any:
 
         if alike := get_close_matches(name.lower(), corpora, cutoff=0.75):
             raise UsageError(f"--corpus {name}: perhaps {alike[0]}? Those that are known are {', '.join(corpora)}")
-    mapping = labels.parse_mapping(values["mapping"])
+    mapping = labels.parse_mapping(values["mapping"], can_be_none=True)
     return Labelling(name, values["patterns"], values["tables"], values["group"], mapping)
 
 

@@ -162,11 +162,11 @@ def _is_of_a_clip(name: str, beside: Sequence[str]) -> bool:
 
 def _say_unlabelled(rows: Sequence[dict[str, Any]], options: IndexOptions) -> None:
     how = options.labelling
-    bare = [row for row in rows if not row.get("emotion") and not (options.from_votes and _has_votes(row))]
-    if no_emotion := Counter(row["label"] for row in bare if row.get("label")):
+    without = [row for row in rows if not row.get("emotion") and not (options.from_votes and _has_votes(row))]
+    if no_emotion := Counter(row["label"] for row in without if row.get("label")):
         labels_met = listed((f"{label} ({count:,})" for label, count in no_emotion.most_common()), 8)
         talk.say(f"labels of {no_emotion.total():,} of {talk.counted(len(rows), 'clip')} mean no emotion: {labels_met}")
-    bare = [row for row in bare if not row.get("label")]
+    bare = [row for row in without if not row.get("label")]
     if bare and (len(rows) > 1 or how.tables):  # a single file may be indexed just to look at it
         count = f"{len(bare):,} of {talk.counted(len(rows), 'clip')}"
         ways = tuple(_columns_to_name(rows, "emotion") if how.tables else _ways_to_label(bare, how))
@@ -233,16 +233,18 @@ def _mapped(table: Table, mapping: dict[str, str]) -> tuple[Table, set[str]]:
     The user's mapping comes before the known synonyms: one manifest may have Anger where another has angry. Unknown
     words stay.
     """
+    keep = -2  # for -1 means no emotion
     applied: set[str] = set()
     for name, knows in (("emotion", labels.canonical), ("label", labels.mapped)):
         coded, emotions = manifest.codes(table, name), manifest.codes(table, "emotion")
         applied.update(mapping.keys() & map(labels.plain, coded.values))
         emotion_of_word = [knows(word, mapping) for word in coded.values]
-        if not any(emotion_of_word) or (name == "emotion" and emotion_of_word == [*coded.values]):
+        if not {*emotion_of_word} - {None} or (name == "emotion" and emotion_of_word == [*coded.values]):
             continue
-        words = [*emotions.values, *dict.fromkeys(word for word in emotion_of_word if word)]
-        place = look_up([-1 if word is None else words.index(word) for word in emotion_of_word], coded)
-        index = np.where(place >= 0, place, emotions.index)
+        words = [*dict.fromkeys([*emotions.values, *filter(None, emotion_of_word)])]
+        places = {word: place for place, word in enumerate(words)} | {"": -1}
+        place = look_up([keep if word is None else places[word] for word in emotion_of_word], coded, keep)
+        index = np.where(place == keep, emotions.index, place)
         table = manifest.with_column(table, "emotion", manifest.from_codes(index, words))
     return table, applied
 

@@ -134,10 +134,10 @@ def word_of_folder(name: str, mapping: dict[str, str]) -> str | None:
 
     None if there is none, or if there are several emotions.
     """
-    if labels.canonical(name, mapping):
+    if labels.canonical(name, mapping) is not None:
         return name
     words = {word: labels.canonical(word, mapping) for word in re.split(r"[\W_]+", name) if word}
-    emotional = [word for word, emotion in words.items() if emotion]
+    emotional = [word for word, emotion in words.items() if emotion is not None]
     return emotional[0] if len({words[word] for word in emotional}) == 1 else None
 
 
@@ -225,9 +225,9 @@ def settle_emotions(clips: Sequence[Candidate], mapping: dict[str, str]) -> set[
         applied.update(mapping.keys() & map(labels.plain, words))
         meanings = [mapping.get(labels.plain(word)) for word in words]
         meanings += [word if word in mapping.values() else labels.canonical(word) for word in reversed(words)]
-        emotion = next((meaning for meaning in meanings if meaning), None)
-        if emotion:
-            clip.row.update(emotion=emotion, label=words[0])
+        emotion = next((meaning for meaning in meanings if meaning is not None), None)
+        if emotion is not None:
+            clip.row.update(emotion=emotion or None, label=words[0])
         elif words and clip.row.get("emotion", words) is not None:  # None: the corpus knows that its label means none
             unknown.setdefault(words[-1], clip)
     if unknown:
@@ -236,7 +236,7 @@ def settle_emotions(clips: Sequence[Candidate], mapping: dict[str, str]) -> set[
         plain = labels.plain(word)
         raise UsageError(
             f"unknown emotion {word!r} of {'/'.join(clip.path.parts[-2:])}{more}: say what it means "
-            f"with {labels.to_map(plain, 'EMOTION')} ({listed(labels.EMOTIONS, 8)}), or keep it with "
-            f"{labels.to_map(plain, plain)}"
+            f"with {labels.to_map(plain, 'EMOTION')} ({listed(labels.EMOTIONS, 8)}), keep it with "
+            f"{labels.to_map(plain, plain)}, or leave its clips without an emotion with {labels.to_map(plain, '')}"
         )
     return applied

@@ -42,10 +42,13 @@ def plain(word: str) -> str:
 
 
 def canonical(word: str, mapping: dict[str, str] | None = None) -> str | None:
-    """Return the canonical emotion for a word, by the user's mapping first; None if it is unknown."""
+    """Return the canonical emotion for a word, by the user's mapping first; None if it is unknown.
+
+    "" is the meaning of a word that the mapping gives none, as that of "no agreement".
+    """
     key = plain(word)
-    if mapping and (target := mapping.get(key)):
-        return target
+    if mapping and key in mapping:
+        return mapping[key]
     return key if key in EMOTIONS else SYNONYMS.get(key)
 
 
@@ -65,13 +68,16 @@ def part_named(word: str) -> str:
     return PARTS.get(word.strip().lower(), word.strip())
 
 
-def parse_mapping(pairs: tuple[str, ...]) -> dict[str, str]:
-    """Parse `("ps=surprise", "calm=neutral,joy=fun")`, by plain label; a target need not be a canonical emotion."""
+def parse_mapping(pairs: tuple[str, ...], *, can_be_none: bool = False) -> dict[str, str]:
+    """Parse `("ps=surprise", "calm=neutral,joy=fun")`, by plain label; a target need not be a canonical emotion.
+
+    With `can_be_none`, `X=` is a label that means no emotion.
+    """
     mapping = {}
     for pair in (pair for text in pairs for pair in _apart(text)):
-        left, _, right = pair.partition("=")
+        left, equals, right = pair.partition("=")
         source, target = composed(left).strip(), composed(right).strip()
-        if not (source and target) or "=" in target:
+        if not source or not (target or (equals and can_be_none)) or "=" in target:
             raise UsageError(f"--map takes FROM=TO, such as ps=surprise, or several joined by commas, not {pair!r}")
         mapping[plain(source)] = canonical(target) or target
     return mapping

@@ -1,7 +1,7 @@
 """index reads tables that others made."""
 
 import pytest
-from indexing import table
+from indexing import index, refused, rows, table
 from running import sertool
 
 
@@ -16,3 +16,25 @@ def test_no_emotion_is_missed_where_listeners_votes_say_it(make, labels):
     a = table(folder, "a.csv", f"{text}3.wav,0,0\n")
     done = sertool("index", folder / "x", "--table", a, "--labels", labels, "-f", "jsonl")
     assert "no emotion is known of 1 of 3 clips, such as x/3" in done.err
+
+
+def test_label_that_means_no_emotion_is_kept_without_one(make):
+    folder = make("x/1.wav", "x/2.wav", "x/3.wav")
+    a = table(folder, "a.csv", "path,emotion\n1.wav,sad\n2.wav,X\n3.wav,no agreement\n")
+    refused(folder / "x", "--table", a, says="or leave its clips without an emotion with --map x=")
+    done = sertool("index", folder / "x", "--table", a, "--map", "X=,no agreement=", "-f", "jsonl")
+    assert [(row.get("emotion"), row["label"]) for row in rows(done)] == [
+        ("sad", "sad"), (None, "X"), (None, "no agreement"),
+    ]  # fmt: skip
+    assert "no emotion is known" not in done.err
+    again = table(folder, "b.jsonl", done.out.decode())
+    assert index(again, "--map", "x=,no_agreement=", "-q") == rows(done)
+    assert [row.get("emotion") for row in index(again, "--map", "sad=", "-q")] == [None, None, None]
+
+
+def test_folder_of_clips_without_agreement_is_no_speaker(make):
+    folder = make("x/anna/xxx/1.wav", "x/anna/sad/2.wav")
+    words = (folder / "x", "--group", "parent-folder", "--map", "xxx=", "-q")
+    assert [(row["speaker"], row["label"], row.get("emotion")) for row in index(*words)] == [
+        ("x:anna", "sad", "sad"), ("x:anna", "xxx", None),
+    ]  # fmt: skip
