@@ -14,7 +14,7 @@ from sertool.errors import SertoolError, UsageError
 from sertool.options import option
 from sertool.system import talk
 
-READING = ("corpus", "patterns", "tables", "group", "mapping", "labels", "votes", "emotions", "where")
+READING = ("corpus", "patterns", "tables", "group", "mapping", "parts", "labels", "votes", "emotions", "where")
 EPILOG = """\b
 Examples:
   sertool index cremad/ -o clips.parquet
@@ -23,6 +23,7 @@ Examples:
   sertool index iemocap/ --map exc=happy --emotions angry,happy,neutral,sad -o four.parquet
   sertool index mine/ --pattern '{speaker}/{emotion}_{}.wav' -o mine.parquet
   sertool index mine/ --table labels.csv --map ps=surprise -f csv > mine.csv
+  sertool index mine/ --table labels.csv --parts Test1=test,Test2=test -o mine.parquet
   sertool index corpora/ --update clips.parquet -o clips.parquet
   sertool index a.parquet b.parquet --where 'corpus=cremad|tess' -o both.parquet
   sertool index --audit clips.parquet
@@ -30,9 +31,9 @@ Examples:
 Folders are searched for audio at any depth, but not hidden ones in them (.git); corpora that sertool knows are
 recognised by their layout, with the tables of labels that lie among their files, and a folder for each emotion
 (angry/, 05_sad/) labels its clips. Other audio needs --pattern, whose words in braces are columns of the manifest, or
---table, with a column of paths (path, file, filename, wav ...) beside them; columns that are not ours are kept, and
-what describes files (sample_rate, size, notes ...) is measured anew. Manifests (Parquet, CSV, TSV, JSON Lines) are
-merged. Input from a pipe is read to its end first.
+--table, with a column of paths (path, file, filename, wav ...) beside them; a split may also be called partition,
+subset, set or split_set. Columns that are not ours are kept, and what describes files (sample_rate, size, notes ...) is
+measured anew. Manifests (Parquet, CSV, TSV, JSON Lines) are merged. Input from a pipe is read to its end first.
 """
 
 
@@ -51,6 +52,9 @@ def _input_options() -> Any:
         option("--map", "mapping", multiple=True, metavar="FROM=TO,..", group=group,
                help="What labels or folders mean: ps=surprise,Wut=angry; furious=furious keeps a word of your own, and "
                     "X= means no emotion."),
+        option("--parts", multiple=True, metavar="NAME=PART,..", group=group,
+               help="What a split's names mean: Test1=test,Test2=dev; PART is train, dev or test. Clips of other names "
+                    "are in no part."),
         option("--labels", type=click.Choice(["intended", "perceived", "soft"]), default="intended", show_default=True,
                group=group, help="Emotions as acted, as most listeners heard them, or their votes' shares as well."),
         option("--votes", type=click.Choice(["voice", "face", "both"]), group=group,
@@ -109,7 +113,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         return _show_list()
     from sertool.divisions import auditing, own_division, splitting
     from sertool.index import indexing
-    from sertool.manifests import duplicates, manifest, manifest_io, provenance, speakers
+    from sertool.manifests import duplicates, labels, manifest, manifest_io, provenance, speakers
     from sertool.system import files, workers
 
     request = splitting.requested_division(values["split"], values["folds"], values["protocol"])
@@ -121,7 +125,12 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     given = options.inputs(paths, "a folder of audio or a manifest", nul=values["null"]) if reads_sources else ()
     sources = indexing.sort_sources(given, values["root"], nul=values["null"])
     index_options = indexing.IndexOptions(
-        values["check"], values["jobs"] or workers.cores(), _labelling(values), old, values["labels"] != "intended"
+        values["check"],
+        values["jobs"] or workers.cores(),
+        _labelling(values),
+        old,
+        values["labels"] != "intended",
+        labels.parse_parts(values["parts"]),
     )
     if values["dry_run"]:
         return _say_plan(sources, values["tables"])

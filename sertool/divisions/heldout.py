@@ -248,7 +248,8 @@ def _fold_splits(table: Table, way: Way, seed: int) -> list[FoldSplit]:
 
 def _coded_split(table: Table) -> np.ndarray:
     if unknown := own_division.strange_parts(table):
-        raise SertoolError(f"split {unknown[0]!r} is none of {', '.join(PARTS)}: name the parts so")
+        remedy = f"say which with `sertool index {own_division.to_name(unknown)}`"
+        raise SertoolError(f"split {unknown[0]!r} is none of {', '.join(PARTS)}: {remedy}")
     coded = manifest.codes(table, "split")
     return look_up(np.array([PARTS.index(word) for word in coded.values], np.int8), coded)
 

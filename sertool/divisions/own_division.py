@@ -2,15 +2,17 @@
 
 import shlex
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from sertool.divisions.splits import PARTS
-from sertool.manifests import manifest, provenance
+from sertool.manifests import labels, manifest, provenance
 from sertool.manifests.manifest import Table
-from sertool.numeric.codes import Codes
+from sertool.numeric.codes import Codes, look_up
+from sertool.system import talk
+from sertool.system.files import listed
 
 COLUMNS = ("split", "fold")  # where a manifest has both, the split decides
 OPTIONS = ("--protocol", "--split", "--folds")
@@ -50,6 +52,39 @@ def without_empty_columns(table: Table) -> Table:
 def strange_parts(table: Table) -> list[str]:
     """Return the values of `split` that name no part."""
     return [word for word in manifest.codes(table, "split").values if word not in PARTS]
+
+
+def with_parts_named(table: Table, meant: Mapping[str, str]) -> tuple[Table, set[str]]:
+    """Return the table with the user's names of parts translated, and those of them that occur in it.
+
+    Where the user translates any, clips of other names are in no part.
+    """
+    coded = manifest.codes(table, "split")
+    names = [labels.plain(word) for word in coded.values]
+    usual = dict(zip(PARTS, PARTS, strict=True)) | ({} if "test" in names else labels.EVALUATION)
+    part_of = usual | {**meant}
+    parts = [part_of.get(name, "" if meant else word) for name, word in zip(names, coded.values, strict=True)]
+    if parts == [*coded.values]:
+        return table, set()
+    words = [*dict.fromkeys(filter(None, parts))]
+    index = look_up([words.index(part) if part else -1 for part in parts], coded)
+    if without := int(((index < 0) & (coded.index >= 0)).sum()):
+        others = listed(word for word, part in zip(coded.values, parts, strict=True) if not part)
+        talk.say(f"split {others}: not in --parts, so no part for {talk.counted(without, 'clip')}")
+    return manifest.with_column(table, "split", manifest.from_codes(index, words)), meant.keys() & {*names}
+
+
+def holds_parts(table: Table, name: str) -> bool:
+    """Whether most cells of a column are names of parts, so that it looks like a split."""
+    if not manifest.is_of_words(table, name) or "string" not in str(table.schema.field(name).type):
+        return False
+    counts = manifest.counts(table, name)
+    return 2 * sum(count for word, count in counts if labels.is_part(word)) > sum(count for _, count in counts)
+
+
+def to_name(names: Sequence[str]) -> str:
+    """Return the option that says what names of parts mean."""
+    return f"--parts {shlex.quote(f'{names[0]}=PART')}"
 
 
 def places_of_speakers(speakers: Iterable[str | None], places: Iterable[Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +35,7 @@ class IndexOptions:
     labelling: Labelling = field(default_factory=Labelling)
     update: Table | None = None
     from_votes: bool = False  # whether emotions follow from listeners' votes, after all is read
+    parts: Mapping[str, str] = field(default_factory=dict)  # what names of parts mean
 
 
 class Indexed(NamedTuple):
@@ -69,8 +70,13 @@ def read(sources: Sources, options: IndexOptions) -> Indexed:
             "--corpus, --pattern, --table, --group and --update are for audio, and here are manifests only"
         )
     mapped_tables, labels_met = zip(*(_mapped(table, mapping) for table in tables), strict=True)
-    table = merging.merged(mapped_tables)
+    named_tables, parts_met = zip(
+        *(own_division.with_parts_named(table, options.parts) for table in mapped_tables), strict=True
+    )
+    table = merging.merged(named_tables)
     labels.warn_of_unmet(mapping, applied.union(*labels_met))
+    for name in options.parts.keys() - set().union(*parts_met):
+        talk.warn(f"--parts {name}={options.parts[name]} changes nothing: no clip is in a part {name!r}")
     return Indexed(table, unseen)
 
 
@@ -274,8 +280,22 @@ def summary(table: Table) -> None:
             counts = sorted(counts, key=_place) if head else counts
             talk.say(f"  {head}" + listed((f"{word} {count:,}" for word, count in counts), 30))
     if strange := own_division.strange_parts(table):
-        talk.warn(f"split {listed(strange)}: none of {', '.join(splits.PARTS)}, so train refuses it")
+        talk.warn(
+            f"split {listed(strange)}: none of {', '.join(splits.PARTS)}, so train refuses it: say which with "
+            f"{own_division.to_name(strange)}"
+        )
+    _say_of_likely_split(table)
     doctor.report(table)
+
+
+def _say_of_likely_split(table: Table) -> None:
+    """Warn where no split is known, but a column of unknown meaning looks like one."""
+    if {*own_division.COLUMNS} & {*table.column_names}:
+        return
+    for name in table.column_names:
+        if columns.kind_of(name) is None and own_division.holds_parts(table, name):
+            parts = listed(f"{word} {count:,}" for word, count in manifest.counts(table, name))
+            talk.warn(f"no split is known, but column {name} looks like one ({parts}): name it split")
 
 
 def _place(counted: tuple[str, int]) -> tuple[int, str]:

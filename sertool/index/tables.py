@@ -2,14 +2,15 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from sertool.divisions import splits
+from sertool.divisions import own_division, splits
 from sertool.errors import SertoolError, UsageError
 from sertool.index.labelling import Candidate, Row
 from sertool.manifests import columns, intake, labels, manifest_io
 from sertool.manifests.labels import composed
+from sertool.manifests.manifest import Table
 from sertool.sound.audio import EXTENSIONS
 from sertool.system import talk
 from sertool.system.files import listed
@@ -73,7 +74,10 @@ def _rows(name: str) -> Iterator[tuple[str, Row]]:
         raise UsageError(
             f"--table {name}: no column with paths ({listed(columns.PATH_NAMES, 4)}); it has {listed(names)}"
         )
-    table = table.rename_columns(list(_our_names(table.column_names, path_column)))
+    found = {path_column: "path"}
+    if split_column := _split_column(table, names):
+        found[split_column] = "split"
+    table = table.rename_columns(list(_our_names(table.column_names, found)))
     intake.refuse_repeated(table.column_names, name)
     if measured := [column for column in table.column_names if column in columns.FILE]:
         tell = talk.say if {*measured} & {*IN_WORDS} else talk.detail
@@ -86,14 +90,23 @@ def _rows(name: str) -> Iterator[tuple[str, Row]]:
             yield path_of(path), {key: value for key, value in row.items() if value is not None}
 
 
-def _our_names(names: Sequence[str], path_column: str) -> Iterator[str]:
-    """Yield our name for each column, or its own if ours is taken or it means nothing to us."""
+def _split_column(table: Table, names: Mapping[str, str]) -> str | None:
+    """Return the column with a usual name that holds a split, unless one is called so; `names` are by lower case."""
+    usual = [names[word] for word in columns.SPLIT_NAMES if word in names and "split" not in names]
+    return next((name for name in usual if own_division.holds_parts(table, name)), None)
+
+
+def _our_names(names: Sequence[str], found: Mapping[str, str]) -> Iterator[str]:
+    """Yield our name for each column, or its own if ours is taken or it means nothing to us.
+
+    `found` are those that were found already.
+    """
     given = {name.strip().lower() for name in names}
     for name in names:
         word = name.strip().lower()
         ours = columns.ours(name)
-        if name == path_column:
-            yield "path"
+        if name in found:
+            yield found[name]
         elif ours != "path" and (ours in columns.MEANINGS or ours == "end") and (ours == word or ours not in given):
             given.add(ours)
             yield ours

@@ -94,6 +94,7 @@ FAMILIES = {
 PATH_NAMES = (
     "path", "file", "filename", "file_name", "filepath", "file_path", "wav", "wav_path", "audio", "audio_path",
 )  # fmt: skip
+SPLIT_NAMES = ("partition", "subset", "set", "split_set", "data_split", "part")  # of splits, if they hold parts
 OTHER_NAMES = {
     "emotion": ("emo", "class"),
     "speaker": ("speaker_id", "spk", "actor", "subject"),

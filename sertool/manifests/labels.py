@@ -3,6 +3,7 @@
 import re
 import shlex
 import unicodedata
+from collections.abc import Iterator
 
 from sertool.errors import UsageError
 from sertool.system import talk
@@ -25,9 +26,10 @@ SYNONYMS = {
 TAKEN_BY_SHELLS = re.compile(r"[\s|&;<>()$`'\"*?]")
 
 PARTS = {
-    "train": "train", "training": "train", "dev": "dev", "development": "dev", "devel": "dev", "validation": "dev",
-    "valid": "dev", "val": "dev", "test": "test", "testing": "test",
+    "train": "train", "training": "train", "trn": "train", "dev": "dev", "development": "dev", "devel": "dev",
+    "validation": "dev", "valid": "dev", "val": "dev", "test": "test", "testing": "test", "tst": "test",
 }  # fmt: skip
+EVALUATION = {"eval": "test", "evaluation": "test"}  # but where a test stands beside it, perhaps dev
 SEXES = {"f": "female", "w": "female", "woman": "female", "m": "male", "man": "male"}
 
 
@@ -68,19 +70,39 @@ def part_named(word: str) -> str:
     return PARTS.get(word.strip().lower(), word.strip())
 
 
+def is_part(word: str) -> bool:
+    """Whether a word is a name of a part, ours or another."""
+    return part_named(word) in PARTS.values() or plain(word) in EVALUATION
+
+
 def parse_mapping(pairs: tuple[str, ...], *, can_be_none: bool = False) -> dict[str, str]:
     """Parse `("ps=surprise", "calm=neutral,joy=fun")`, by plain label; a target need not be a canonical emotion.
 
     With `can_be_none`, `X=` is a label that means no emotion.
     """
     mapping = {}
-    for pair in (pair for text in pairs for pair in _apart(text)):
-        left, equals, right = pair.partition("=")
-        source, target = composed(left).strip(), composed(right).strip()
-        if not source or not (target or (equals and can_be_none)) or "=" in target:
+    for pair, source, target in _sides(pairs):
+        if not source or not (target or (can_be_none and pair.endswith("="))) or "=" in target:
             raise UsageError(f"--map takes FROM=TO, such as ps=surprise, or several joined by commas, not {pair!r}")
         mapping[plain(source)] = canonical(target) or target
     return mapping
+
+
+def parse_parts(pairs: tuple[str, ...]) -> dict[str, str]:
+    """Parse `("Test1=test,Rest=train",)`, by plain name; a name that is one of ours already stands for that."""
+    parts = {}
+    for pair, source, target in _sides(pairs):
+        if not source or part_named(target) not in PARTS.values():
+            raise UsageError(f"--parts takes NAME=PART, such as Test1=test; PART is train, dev or test, not {pair!r}")
+        parts[plain(part_named(source))] = part_named(target)
+    return parts
+
+
+def _sides(pairs: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
+    """Yield each pair, as it is and taken apart."""
+    for pair in (pair for text in pairs for pair in _apart(text)):
+        left, _, right = pair.partition("=")
+        yield pair, composed(left).strip(), composed(right).strip()
 
 
 def to_map(source: str, target: str) -> str:

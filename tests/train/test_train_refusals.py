@@ -81,7 +81,7 @@ def test_untrainable_input_is_refused_with_a_one_line_reason(
         (mel, *TINY, "--epochs", 1, "--batch", 48, "--lr", 1e30): "what the trained model answers is not finite",
         (happy, *TINY): "the training clips have happy: two emotions are needed",
         (empty, *TINY): "leaves no clip to hold out (train 48, dev 0, test 0)",
-        (odd, *TINY): "split 'trial' is none of train, dev, test",
+        (odd, *TINY): "split 'trial' is none of train, dev, test: say which with `sertool index --parts trial=PART`",
         (one, *TINY): "leaves no clip to train",
         (mel, *TINY, "--where", "emotion=sad"): "in 48 rows, emotion is angry, happy, neutral",
         (mel, "-m", "svm"): "svm takes one row for each clip",
