@@ -172,3 +172,32 @@ def test_date_outside_the_calendar_becomes_null(kind):
 def test_nan_in_a_foreign_column_becomes_null():
     held = intake.check(pa.table({"path": ["a", "b"], "snr": [float("nan"), 3.0]}), "here")
     assert manifest.column(held, "snr") == [None, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("times", "seconds"),
+    [
+        (["0 days 00:00:01.500000", "1 day 00:00:00", "2 days 01:01:01.1"], [1.5, 86_400, 176_461.1]),
+        (["00:00:00", "01:02:03.004", " 100:00:00,25 "], [0, 3723.004, 360_000.25]),
+        (["00:00:02", "NaT", ""], [2, None, None]), (["00:00:02", None, "1.5"], [2, None, 1.5]),
+        (pa.array([1500, None, 0], pa.duration("ms")), [1.5, None, 0]),
+        (pa.array([1_000_000_001, None, 0], pa.duration("ns")), [1.000000001, None, 0]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["start", "duration"])
+def test_times_of_the_clock_are_read_as_seconds(name, times, seconds):
+    held = intake.check(pa.table({"clip": ["a", "b", "c"], name: times, "mine": times}), "here")
+    assert manifest.column(held, name) == seconds
+    assert manifest.column(held, "mine") != seconds
+
+
+def test_segments_may_end_at_times_of_the_clock():
+    starts, ends = ["0 days 00:00:00", "0 days 00:00:01.500000"], ["0 days 00:00:01.250000", "NaT"]
+    held = intake.check(pa.table({"path": ["/a", "/a"], "start": starts, "end": ends}), "here")
+    assert [(row["start"], row["duration"]) for row in held.to_pylist()] == [(0, 1.25), (1.5, None)]
+
+
+@pytest.mark.parametrize("word", ["00:61", "1:2:3", "00:00", "soon"])
+def test_other_times_are_refused(word):
+    with pytest.raises(SertoolError, match=f"column start holds '{word}' in row 2"):
+        intake.check(pa.table({"path": ["/a", "/b"], "start": ["00:00:01", word]}), "here")

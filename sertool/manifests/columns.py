@@ -10,7 +10,7 @@ CLIP = {
     "clip": ("string", "unique, stable name: corpus/stem; a copy is parent#k"),
     "path": ("string", "the audio file"),
     "start": ("double", "where the clip starts in the file, in seconds"),
-    "duration": ("double", "how long it is, in seconds; a table may say start and end instead"),
+    "duration": ("double", "how long it is, in seconds; tables may say start and end, also as HH:MM:SS.fff"),
 }
 SPEAKER_COLUMNS = {
     "corpus": ("string", "the corpus it belongs to"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,9 @@ IN_NANOSECONDS = {
 CALENDAR = (-719_162, 2_932_896)  # days from 1970 to the first of the year 1, and to the last of 9999
 PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 BAND = r"^\s*([<>≤≥]=?\s*\d+|\d+\s*(\+|[-–—]\s*\d+))\s*$"  # ages such as 20-29, 65+ or <18
+TIMES = ("start", "end", "duration")
+CLOCK = r"^\s*(?:NaT|(?:(?P<days>\d+) days? )?(?P<hours>\d+):(?P<minutes>\d\d):(?P<seconds>\d\d(?:[.,]\d+)?))\s*$"
+IN_SECONDS = {"days": 86_400, "hours": 3600, "minutes": 60, "seconds": 1}
 BLANK_ENDS = r"^[\s\p{Z}]|[\s\p{Z}]$"  # tested first: trimming holds a column twice
 
 
@@ -60,7 +64,7 @@ def typed(table: Table, where: str, *, exact: bool = False) -> Table:
 
     With `exact`, numbers keep double precision where our type is single.
     """
-    table = manifest.as_ours(_spelt_out(with_bands_named(table, where)), f"{where}: ", exact=exact)
+    table = manifest.as_ours(_spelt_out(_in_seconds(with_bands_named(table, where))), f"{where}: ", exact=exact)
     return _without_point_zero(_without_blanks(_with_our_words(_composed(_with_known_ends(table)))))
 
 
@@ -197,6 +201,37 @@ def _all_match(pattern: str, column: pa.ChunkedArray) -> bool:
 
 
 # Times.
+
+
+def _in_seconds(table: Table) -> Table:
+    """Convert times of the clock, such as `00:01:30.5` and pandas' `0 days 00:01:30.5`, and durations, to seconds."""
+    for index, field in enumerate(table.schema):
+        if field.name in TIMES:
+            column = table.column(index)
+            if pa.types.is_duration(field.type):
+                table = table.set_column(index, field.name, _of_durations(column))
+            elif str(field.type) in ("string", "large_string"):
+                is_clock = pc.match_substring_regex(column, CLOCK)
+                if pc.any(is_clock).as_py():
+                    column = pc.if_else(is_clock, _of_clock(column), column.cast(pa.string()))
+                    table = table.set_column(index, field.name, column)
+    return table
+
+
+def _of_durations(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.divide(column.cast(pa.int64()).cast(pa.float64()), PER_DAY[column.type.unit] / PER_DAY["s"])
+
+
+def _of_clock(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return times that match CLOCK as seconds in text; others, and pandas' NaT, are null."""
+    found = pc.extract_regex(pc.replace_substring(column.cast(pa.string()), ",", "."), CLOCK)
+    total: Any = 0.0
+    for unit, seconds in IN_SECONDS.items():
+        text = pc.struct_field(found, unit)
+        nothing = pa.scalar("0" if unit == "days" else None, pa.string())
+        number = pc.if_else(pc.equal(text, ""), nothing, text).cast(pa.float64())
+        total = pc.add(total, pc.multiply(number, float(seconds)))
+    return pc.round(total, 9).cast(pa.string())
 
 
 def with_durations(table: Table, where: str) -> Table:
