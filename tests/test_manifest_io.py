@@ -155,9 +155,11 @@ def test_json_lines_can_have_different_fields():
     "text",
     [
         '[{"path": "/a", "emotion": "sad"}, {"path": "/b", "x": 1}]',
-        '{\n  "one": {"path": "/a", "emotion": "sad"},\n  "two": {"path": "/b", "x": 1}\n}',
-        '\n{"one": {"path": "/a", "emotion": "sad"}, "two": {"path": "/b", "x": 1}}',
-        '{"one": {"path": "/a", "emotion": "sad"},\n "two": {"path": "/b", "x": 1}}\n\n',
+        '{\n  "0": {"path": "/a", "emotion": "sad"},\n  "1": {"path": "/b", "x": 1}\n}',
+        '\n{"/a": {"path": "/a", "emotion": "sad"}, "/b": {"path": "/b", "x": 1}}',
+        '{"0": {"path": "/a", "emotion": "sad"},\n "1": {"path": "/b", "x": 1}}\n\n',
+        '{"labels": {"sad": 0}, "meta_data": [{"path": "/a", "emotion": "sad"}, {"path": "/b", "x": 1}]}',
+        '{"schema": {"fields": []}, "data": [\n{"path": "/a", "emotion": "sad"},\n {"path": "/b", "x": 1}]}',
     ],
 )
 def test_json_document_is_read_like_the_equivalent_json_lines(text):
@@ -169,7 +171,7 @@ def test_json_document_is_read_like_the_equivalent_json_lines(text):
 def test_keys_of_a_json_document_become_clip_ids_unless_entries_name_their_own(indent):
     held = {"a": {"emotion": "sad"}, "b": {"emotion": "happy", "clip": "mine"}, "c": {"file": "c.wav"}}
     table = manifest_io.parse(pa.py_buffer(json.dumps(held, indent=indent).encode()), "it")
-    assert table.column("clip").to_pylist() == ["a", "mine", None]
+    assert table.column("clip").to_pylist() == ["a", "mine", "c"]
 
 
 @pytest.mark.parametrize("text", ['{"path": "/a", "x": {"y": 1}}', '{\n "path": "/a",\n "x": {"y": 1}\n}\n'])

@@ -113,7 +113,10 @@ def _as_cell(value: Any) -> str:
 
 
 def _document(text: bytes) -> list[dict[str, Any]] | None:
-    """Return the objects of a JSON document: a list, a dictionary by clip, or a single row; None for JSON Lines."""
+    """Return the rows of a JSON document: a list, a dictionary by clip, or a single row; None for JSON Lines.
+
+    A list may stand beside other things, as `meta_data` does beside `labels` in s3prl's files.
+    """
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
@@ -121,11 +124,25 @@ def _document(text: bytes) -> list[dict[str, Any]] | None:
             return None
         raise
     if isinstance(document, dict) and all(isinstance(row, dict) for row in document.values()):
-        return [row if row.keys() & NAMES else {"clip": name, **row} for name, row in document.items()]
-    rows = document if isinstance(document, list) else [document]
+        return _by_clip(document)
+    rows = _rows_of(document)
     if not all(isinstance(row, dict) for row in rows):
         raise ValueError("the document holds something else than objects of names and values")
     return rows
+
+
+def _by_clip(document: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows named after their keys; keys that merely count rows, as pandas writes them, name none with a path."""
+    counts = [*document] == [*map(str, range(len(document)))]
+    return [row if counts and row.keys() & NAMES else {"clip": name, **row} for name, row in document.items()]
+
+
+def _rows_of(document: Any) -> list[Any]:
+    """Return the rows in a document: the only list of objects in one that is no row itself, or all of it."""
+    if not isinstance(document, dict) or document.keys() & NAMES:
+        return document if isinstance(document, list) else [document]
+    lists = [rows for rows in document.values() if isinstance(rows, list) and rows and isinstance(rows[0], dict)]
+    return lists[0] if len(lists) == 1 else [document]
 
 
 def _object(line: bytes, number: int) -> dict[str, Any]:

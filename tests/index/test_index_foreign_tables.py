@@ -38,3 +38,23 @@ def test_folder_of_clips_without_agreement_is_no_speaker(make):
     assert [(row["speaker"], row["label"], row.get("emotion")) for row in index(*words)] == [
         ("x:anna", "sad", "sad"), ("x:anna", "xxx", None),
     ]  # fmt: skip
+
+
+def test_keys_of_a_json_document_name_clips_wherever_their_files_are(make):
+    folder = make("x/1.wav", "x/2.wav")
+    text = '{"utt1": {"wav": "{data_root}/1.wav", "emo": "sad"}, "utt2": {"wav": "/old/2.wav", "emo": "joy"}}'
+    held = index(folder / "x", "--table", table(folder, "a.json", text), "-q")
+    assert [(row["clip"], row["path"], row["emotion"]) for row in held] == [
+        ("utt1", str(folder / "x/1.wav"), "sad"), ("utt2", str(folder / "x/2.wav"), "happy"),
+    ]  # fmt: skip
+
+
+def test_json_list_beside_its_labels_is_read_as_a_table(make):
+    folder = make("x/1.wav", "x/2.wav")
+    text = """{"labels": {"neu": 0, "ang": 1}, "meta_data": [
+        {"path": "x/1.wav", "label": "neu", "speaker": "Session1"},
+        {"path": "x/2.wav", "label": "ang", "speaker": "Session1"}]}"""
+    held = index(folder / "x", "--table", table(folder, "a.json", text), "-q")
+    assert [(row["clip"], row["emotion"], row["speaker"]) for row in held] == [
+        ("x/1", "neutral", "x:Session1"), ("x/2", "angry", "x:Session1"),
+    ]  # fmt: skip
