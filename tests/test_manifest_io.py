@@ -336,6 +336,17 @@ def test_unquoted_na_is_null_and_quoted_na_is_text():
     assert held.column("age").to_pylist() == [None, None, 3]
 
 
+def test_unquoted_na_in_a_column_of_names_is_said_to_be_unknown(capsys):
+    manifest_io.decode(pa.py_buffer(b'path,Speaker,spk,room\n/a,NA,nan,NA\n/b,"NA",,\n/c,NA,x,\n/d,,y,\n'), "-")
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "stdin: NA in column Speaker is read as unknown, in 2 rows: put it in quotes if it is a name",
+        "stdin: nan in column spk is read as unknown, in 1 row: put it in quotes if it is a name",
+    ]
+    manifest_io.decode(pa.py_buffer(b'path,speaker\n/a,"NA"\n/b,\n'), "-")
+    assert not capsys.readouterr().err
+
+
 @pytest.mark.parametrize("separator", [",", "\t", ";"])
 def test_integers_that_pandas_wrote_as_floats_are_read_as_integers(separator):
     text = f"""clip,path,sample_rate,age,modified,samples

@@ -4,7 +4,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -24,6 +24,12 @@ FIRST_LINE = re.compile(rb"(?:" + BOM + rb")?[\r\n]*([^\r\n]*)")  # old Macintos
 IN_TEXT = {"list": "string", "float": "double"}  # how text is read first; callers convert it
 SEPARATOR_LINE = re.compile(rb"(?:" + BOM + rb")?sep=.[\r\n]+", re.IGNORECASE)  # a spreadsheet's note of its separator
 COMMA, POINT = (re.compile(rb'(?m)(?:^|[;"])[-+]?\d*' + mark + rb'\d+(?=[;"\s]|$)') for mark in (b",", rb"\."))
+# What R, pandas and others write for an unknown value, without quotes: a text in quotes is never one of these.
+UNKNOWN = (
+    "", "NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "NULL", "null", "NaN", "nan", "-NaN", "-nan", "1.#IND",
+    "-1.#IND", "1.#QNAN", "-1.#QNAN",
+)  # fmt: skip
+OF_NAMES = ("clip", "speaker", "sentence")  # columns in which a word such as NA may be a name
 DIGITS = "(?:0|[1-9][0-9]{0,14})"  # as many as a double keeps; 007 is a name
 WHOLE = r"^ *(?:0|-?[1-9][0-9]{0,18}) *$"
 FRACTION = rf"^ *-?(?:{DIGITS}(?:[eE][-+][0-9]+)?|{DIGITS}?\.[0-9]+(?:[eE][-+]?[0-9]+)?) *$"
@@ -70,7 +76,25 @@ def header_of(data: Any) -> Header:
 def read(data: pa.Buffer, kind: str, where: str, loose: Collection[str]) -> Table:
     """Parse delimited text of a known kind; `loose` are columns of ours that may hold anything."""
     header = header_of(data)
-    return _table(_without_more_headers(data, header, where), kind, header.names(kind), loose)
+    data = _without_more_headers(data, header, where)
+    table = _table(data, kind, header.names(kind), loose)
+    _say_of_unknown_names(data, kind, where, table)
+    return table
+
+
+def _say_of_unknown_names(data: pa.Buffer, kind: str, where: str, table: Table) -> None:
+    """Say which columns of names hold a word that means unknown, as people may have such initials."""
+    for raw in header_of(data).names(kind):
+        name = raw.strip()
+        if columns.ours(name) not in OF_NAMES or table.column_names.count(name) != 1:
+            continue
+        if (column := table.column(name)).null_count:
+            written = _columns_of(data, kind, {raw: pa.string()}, unknown=[""], only=[raw]).column(0)
+            words = written.filter(column.is_null()).drop_null()
+            if len(words):
+                count = talk.counted(len(words), "row")
+                says = f"{words[0]} in column {name} is read as unknown, in {count}: put it in quotes if it is a name"
+                talk.say(f"{where}: {says}")
 
 
 def _without_more_headers(data: pa.Buffer, header: Header, where: str) -> pa.Buffer:
@@ -251,11 +275,16 @@ def _refuse_open_quotes(data: pa.Buffer, kind: str) -> None:
                 raise ValueError(f'{says}: close it, or double a quote that belongs to the text ("")') from None
 
 
-def _columns_of(data: pa.Buffer, kind: str, types: dict[str, pa.DataType], point: str) -> Table:
+def _columns_of(
+    data: pa.Buffer, kind: str, types: dict[str, pa.DataType], point: str = ".", *,
+    unknown: Sequence[str] = UNKNOWN, only: Sequence[str] = (),
+) -> Table:  # fmt: skip
+    """Parse the columns in `only`, or all of them; unquoted cells that hold a word in `unknown` are null."""
     from pyarrow import csv as arrow_csv
 
     parsing = arrow_csv.ParseOptions(delimiter=SEPARATORS[kind], newlines_in_values=True)
     converting = arrow_csv.ConvertOptions(
-        column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False, decimal_point=point
-    )
+        column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False, decimal_point=point,
+        null_values=unknown, include_columns=only,
+    )  # fmt: skip
     return arrow_csv.read_csv(pa.BufferReader(data), parse_options=parsing, convert_options=converting)

@@ -1,7 +1,5 @@
 """Write prediction rows as they come: CSV, TSV, JSON Lines, text for people, and annotation formats."""
 
-import csv
-import io
 import json
 import math
 import re
@@ -14,10 +12,12 @@ import numpy as np
 
 from sertool.errors import NothingThereError
 from sertool.manifests.columns import Row
+from sertool.manifests.delimited import UNKNOWN
 from sertool.system.talk import clean
 
 ALWAYS = ("clip", "path", "start", "end", "issue", "predicted", "confidence")
 MEASURED = ("start", "duration", "end", "confidence", "judged", "silent")  # rounded on output, as probabilities are
+WORDS_FOR_UNKNOWN = {*UNKNOWN} - {""}
 PART = re.compile(r"@\d+(\.\d+)?(:\d+)?$")  # the suffix of a part's clip id: its start, and its channel
 
 
@@ -41,14 +41,19 @@ def delimited(rows: Iterable[Row], labels: Sequence[str], extra: Sequence[str], 
 
 
 def line(cells: Sequence[object], separator: str) -> str:
-    """Format a row of cells so that readers recover it whatever the cells hold."""
-    stream = io.StringIO()
-    csv.writer(stream, delimiter=separator, lineterminator="\r\n").writerow(cells)  # quotes cells with CR or LF
-    return stream.getvalue()[:-2] + "\n"
+    """Format a row of cells so that readers recover it whatever the cells hold, such as a speaker called NA."""
+    texts = ["" if cell is None else str(cell) for cell in cells]
+    return separator.join(_quoted(text) if _needs_quotes(text, separator) else text for text in texts) + "\n"
+
+
+def _needs_quotes(text: str, separator: str) -> bool:
+    return text in WORDS_FOR_UNKNOWN or any(mark in text for mark in (separator, '"', "\r", "\n"))
 
 
 def _cell(value: object) -> object:
-    return repr(value).removesuffix(".0") if isinstance(value, float) else value
+    if not isinstance(value, float):
+        return value
+    return None if math.isnan(value) else repr(value).removesuffix(".0")
 
 
 def json_lines(rows: Iterable[Row], *_: object) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -272,6 +273,19 @@ def test_delimited_rows_survive_special_characters_in_cells(separator: str) -> N
     held = manifest_io.decode(pa.py_buffer("".join(lines).encode()), "-")
     assert [row["own"], *manifest.column(held, "own")] == [own, own]
     assert lines[0].endswith("p_sad\n")
+
+
+@pytest.mark.parametrize("separator", [",", "\t"])
+@pytest.mark.parametrize("name", ["NA", "nan", "null", "N/A", "Na"])
+def test_names_that_read_like_unknown_values_survive_delimited_rows(name: str, separator: str) -> None:
+    rows = [{"clip": name, "path": name, "speaker": name, "own": name, "cost": 1.5},
+            {"clip": "b", "path": "b", "speaker": None, "cost": math.nan}]  # fmt: skip
+    text = "".join(streams.delimited(rows, ["sad"], [], separator))
+    held = manifest_io.decode(pa.py_buffer(text.encode()), "-")
+    assert manifest.column(held, "cost") == [1.5, None]
+    assert [manifest.column(held, column) for column in ("clip", "speaker", "own")] == [
+        [name, "b"], [name, None], [name, None],
+    ]  # fmt: skip
 
 
 def test_user_numbers_are_kept_exactly_and_answers_rounded_in_all_formats() -> None:
