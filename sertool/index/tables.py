@@ -32,6 +32,8 @@ def listed_clips(clips: Sequence[Candidate], tables: Iterable[str]) -> list[Cand
             clip = Candidate(root, whole, said=row | ({"split": part} if part else {}), is_lost=is_lost)
             before = clip_of_row.setdefault((whole, row.get("start")), clip)
             _agree(before, clip, spec)
+    if not clip_of_row:
+        raise SertoolError(f"--table {listed(tables)}: no rows with a path")
     if clips and not files.found:
         raise UsageError(f"--table {listed(tables)}: none of its paths is among the {len(clips):,} files found")
     if len(files.found) < len(clips):

@@ -58,3 +58,11 @@ def test_json_list_beside_its_labels_is_read_as_a_table(make):
     assert [(row["clip"], row["emotion"], row["speaker"]) for row in held] == [
         ("x/1", "neutral", "x:Session1"), ("x/2", "angry", "x:Session1"),
     ]  # fmt: skip
+
+
+def test_table_without_rows_is_refused(make):
+    folder = make("x/1.wav")
+    for text in ("path,emotion\n", "path,emotion\n,sad\n"):
+        a = table(folder, "a.csv", text)
+        for words in ((), (folder / "x",)):
+            refused(*words, "--table", a, code=1, says=f"--table {a}: no rows with a path")
