@@ -240,7 +240,8 @@ def _mapped(table: Table, mapping: dict[str, str]) -> tuple[Table, set[str]]:
     words stay.
     """
     keep = -2  # for -1 means no emotion
-    applied: set[str] = set()
+    votes = (name.partition("_")[2] for name in manifest.family(table, "votes_"))
+    applied = mapping.keys() & map(labels.plain, votes)
     for name, knows in (("emotion", labels.canonical), ("label", labels.mapped)):
         coded, emotions = manifest.codes(table, name), manifest.codes(table, "emotion")
         applied.update(mapping.keys() & map(labels.plain, coded.values))

@@ -66,3 +66,15 @@ def test_table_without_rows_is_refused(make):
         a = table(folder, "a.csv", text)
         for words in ((), (folder / "x",)):
             refused(*words, "--table", a, code=1, says=f"--table {a}: no rows with a path")
+
+
+def test_votes_for_no_emotion_leave_a_clip_without_one_if_most_are(tmp_path):
+    head = "path,emotion,votes_voice_sad,votes_voice_angry,votes_voice_Other"
+    a = table(tmp_path, "a.csv", f"{head}\na.wav,sad,1,0,2\nb.wav,sad,1,3,2\nc.wav,sad,0,0,3\n")
+    done = sertool("index", a, "--labels", "perceived", "--map", "other=", "-f", "jsonl")
+    assert [row.get("emotion") for row in rows(done)] == [None, "angry", None]
+    assert "2 clips without an emotion that most listeners chose" in done.err
+    assert "changes nothing" not in done.err
+    soft = index(a, "--labels", "soft", "--map", "other=", "-q")
+    assert [(row.get("soft_sad"), row.get("soft_angry")) for row in soft] == [(1, 0), (0.25, 0.75), (None, None)]
+    assert not any(name.startswith("soft_") for row in soft for name in row.keys() - {"soft_sad", "soft_angry"})
