@@ -8,6 +8,7 @@ import numpy as np
 from sertool.manifests import manifest
 from sertool.manifests.manifest import Table
 from sertool.numeric import metrics
+from sertool.numeric.metrics import Tally
 from sertool.system import talk
 from sertool.system.files import listed
 
@@ -72,30 +73,19 @@ def say(names: Sequence[str], tables: Sequence[Table]) -> None:
 def result(title: str, table: Table, emotions: Sequence[str]) -> HeldOutResult:
     """Return the figures on some emotions, all trainings together, resampled as eval does."""
     table = manifest.only(table, "emotion", emotions)
-    truth = np.array([emotions.index(word) for word in manifest.column(table, "emotion")])
-    right = np.array(manifest.column(table, "predicted")) == np.array(manifest.column(table, "emotion"))
+    answers = manifest.column(table, "predicted")
+    words = [*emotions, *sorted({*answers} - {*emotions})]
+    columns = (manifest.column(table, "emotion"), answers)
+    truth, predicted = (np.array([words.index(word) for word in column]) for column in columns)
     _, first, clip = np.unique(manifest.codes(table, "clip").index, return_index=True, return_inverse=True)
     units = metrics.units_of(manifest.codes(table, "speaker").index[first])
     of_rows = units._replace(of_clip=units.of_clip[clip])  # a clip's rows, one per seed, are drawn together
-    credits = (right.astype(float), np.ones(len(right)))
-    sums = np.stack([metrics.class_sums(of_rows, truth, credit, len(emotions)) for credit in credits], 1)
+    sums = metrics.tally_sums(of_rows, truth, predicted, len(words))
     drawn = metrics.resample(sums.reshape(len(sums), -1), units.stratum, RESAMPLES, 0).reshape(-1, *sums.shape[1:])
-    whole = sums.sum(0)
-    uar = Resampled(float(_uar(whole, whole)), _uar(drawn, whole))
-    accuracy = Resampled(float(_accuracy(whole)), _accuracy(drawn))
+    whole, resampled = (Tally(*np.moveaxis(each, -2, 0)) for each in (sums.sum(0), drawn))
+    uar = Resampled(100 * float(metrics.uar(whole)), 100 * metrics.uar(resampled, whole))
+    accuracy = Resampled(100 * float(metrics.accuracy(whole)), 100 * metrics.accuracy(resampled))
     return HeldOutResult(title, len(first), units.speakers, uar, accuracy)
-
-
-def _uar(sums: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Return UAR in per cent from right answers and clips, `[..., 2, emotions]`, averaged over those of the whole."""
-    recalls, all_recalls = (metrics.ratio(one[..., 0, :], one[..., 1, :]) for one in (sums, whole))
-    return 100 * metrics.average(recalls, sums[..., 1, :], all_recalls)
-
-
-def _accuracy(sums: np.ndarray) -> np.ndarray:
-    """Return accuracy in per cent from right answers and clips, `[..., 2, emotions]`."""
-    right, clips = np.moveaxis(sums.sum(axis=-1), -1, 0)
-    return 100 * metrics.ratio(right, clips)
 
 
 def _is_of_several(table: Table) -> bool:
