@@ -141,12 +141,12 @@ def _fit_at_once(model: Any, data: Data, design: Design, seed: int, origin: np.n
     A model that adapts gets each clip twice: scaled by its speaker and, with the weight `strangers`, without
     adaptation.
     """
-    rows, truth = targets.statistics(data, data.train, f"{design.model} takes"), data.truth[data.train]
+    rows, truth = data.single_rows(data.train), data.truth[data.train]
     balance = design.training.balance
     weights: np.ndarray | None = None if balance == "none" else len(truth) / data.crowd(balance)
     if data.group is not None:
         share, strange = design.training.strangers, torch.ones(len(truth), dtype=torch.bool, device=data.store.device)
-        rows = np.concatenate([rows, data.rows(data.train, strange)[0][:, 0].cpu().numpy()])
+        rows = np.concatenate([rows, data.single_rows(data.train, strange)])
         once = np.ones(len(truth)) if weights is None else weights
         twice = np.concatenate([(1 - share) * once, share * once])
         both = rows, np.tile(truth, 2), twice, np.tile(origin, 2)

@@ -15,7 +15,7 @@ from sertool.modelfiles import batches, row_scaling, speaker_scaling
 from sertool.modelfiles.batches import Store
 from sertool.system import talk
 from sertool.train import consistency, label_sets, selection, teacher_answers
-from sertool.train.design import ONE_ROW, Design, Member
+from sertool.train.design import Design, Member
 from sertool.train.teacher_answers import Imitated, Taught, TeacherPredictions
 from sertool.train.training_data import Data
 
@@ -134,7 +134,7 @@ def _with_fewer_columns(data: Data, design: Design, table: Table) -> Data:
     """Return the data after `--select` and `--reduce`, both fitted to training rows only."""
     for how in (design.select, design.reduce):
         if how is not None:
-            x, y = statistics(data, data.train, "--select and --reduce take"), data.truth[data.train]
+            x, y = data.single_rows(data.train), data.truth[data.train]
             data = data.mapped(*_projection(how, x, y, manifest.codes(table, "speaker").index[data.train]))
     return data
 
@@ -145,10 +145,3 @@ def _projection(how: str | int, x: np.ndarray, y: np.ndarray, groups: np.ndarray
     else:
         choice = selection.picked(selection.select(x, y, groups, most=how), x.shape[1])
     return choice.offset, choice.matrix
-
-
-def statistics(data: Data, clips: np.ndarray, who: str) -> np.ndarray:
-    """Return the rows of clips with one row each, `[clips, columns]`."""
-    if data.store.lengths.max() > 1:
-        raise UsageError(f"{who} {ONE_ROW}")
-    return data.rows(clips)[0][:, 0].cpu().numpy()

@@ -78,6 +78,10 @@ class Data:
             group = group.masked_fill(strange, 0)
         return self.scaling.apply(rows, lengths, group), lengths
 
+    def single_rows(self, clips: np.ndarray, strange: Tensor | None = None) -> np.ndarray:
+        """Return the scaled rows of clips with one row each, as `refusals` requires, `[clips, columns]`."""
+        return self.rows(clips, strange)[0][:, 0].cpu().numpy()
+
 
 def logits(model: nn.Module, data: Data, clips: np.ndarray, precision: str = "float32") -> Tensor:
     """Return the network's logits, `[clips, classes]`, on the CPU, adapted to speakers by these clips alone."""
