@@ -1,7 +1,6 @@
 """Reduce the columns for the classical models by selection or projection, learnt from train rows only."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,8 +12,7 @@ RIDGE = 1e-3  # share of the variances added to them, so that redundant columns 
 FINE = 32  # up to here every number of columns is tried, then fewer and fewer
 
 
-@dataclass(frozen=True)
-class Projection:
+class Projection(NamedTuple):
     """A linear map: `(rows - offset) @ matrix`, `[clips, columns]` to `[clips, fewer]`."""
 
     offset: np.ndarray

@@ -132,16 +132,11 @@ def _taught(targets: Tensor, taught: Taught, words: list[str], shares: np.ndarra
 
 def _with_fewer_columns(data: Data, design: Design, table: Table) -> Data:
     """Return the data after `--select` and `--reduce`, both fitted to training rows only."""
-    for how in (design.select, design.reduce):
-        if how is not None:
-            x, y = data.single_rows(data.train), data.truth[data.train]
-            data = data.mapped(*_projection(how, x, y, manifest.codes(table, "speaker").index[data.train]))
+    truth = data.truth[data.train]
+    if design.select is not None:
+        speakers = manifest.codes(table, "speaker").index[data.train]
+        columns = selection.select(data.single_rows(data.train), truth, speakers, most=design.select)
+        data = data.mapped(*selection.picked(columns, data.columns))
+    if design.reduce is not None:
+        data = data.mapped(*selection.reduce(design.reduce, data.single_rows(data.train), truth))
     return data
-
-
-def _projection(how: str | int, x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if isinstance(how, str):
-        choice = selection.reduce(how, x, y)
-    else:
-        choice = selection.picked(selection.select(x, y, groups, most=how), x.shape[1])
-    return choice.offset, choice.matrix
