@@ -8,6 +8,7 @@ from invented import coded, crema, emobox_like, fold_column, needing, table, tes
 
 from sertool.divisions import leak_guard, splits
 from sertool.divisions.protocols import PROTOCOLS
+from sertool.divisions.splits import PARTS
 from sertool.numeric.codes import Codes
 
 
@@ -21,7 +22,7 @@ def test_folds_that_share_speakers_are_caught():
     assert len(found.examples) == 3
     assert str(found).startswith("speaker: 91 in more than one part, 7,442 rows: cremad:1")
     assert not leak_guard.audit(
-        splits.fold_codes(fold_column(table(emobox_like(0)))), {"speaker": table(crema())["speaker"]}
+        splits.Division("fold", fold_column(table(emobox_like(0)))).parts, {"speaker": table(crema())["speaker"]}
     )
 
 
@@ -59,7 +60,7 @@ def test_audit_agrees_with_a_naive_reference_implementation(seed):
 
 def test_identical_audio_in_two_parts_is_a_leak():
     columns = table([{"digest": "d1"}, {"digest": "d1"}, {"digest": "d2"}, {"digest": None}, {"digest": None}])
-    parts = splits.split_codes(np.array([0, 2, 1, 0, 2], dtype=np.int8))
+    parts = Codes(np.array([0, 2, 1, 0, 2], dtype=np.int8), PARTS)
     (found,) = leak_guard.audit(parts, {"digest": columns["digest"]})
     assert (found.examples, found.leak) == ((("d1", {"train": 1, "test": 1}),), True)
 
@@ -85,7 +86,7 @@ def test_copies_separated_from_their_parent_or_each_other_are_a_leak(shared):
             Codes(np.array([values.index(w) if w else -1 for w in words(c)]), values) for c in (clip, parent)
         )
     place = np.array([0, 2, 0, 0, 0, 1, 0, 0, 2, 2, -1], dtype=np.int8)
-    (found,) = leak_guard.audit(splits.split_codes(place), {"clip": clip, "parent": parent})
+    (found,) = leak_guard.audit(Codes(place, PARTS), {"clip": clip, "parent": parent})
     assert (found.kind, found.groups, found.rows, found.leak) == ("parent", 3, 7, True)
     assert dict(found.examples) == {
         "c": {"train": 2, "test": 1}, "a": {"train": 1, "test": 1}, "gone": {"train": 1, "dev": 1},
@@ -108,11 +109,9 @@ def test_finding_lists_parts_in_canonical_order_whatever_the_row_order():
 
 def test_rows_without_a_part_produce_no_findings():
     columns = table(tess())
-    parts = splits.split_codes(np.full(240, -1, dtype=np.int8))
+    parts = Codes(np.full(240, -1, dtype=np.int8), PARTS)
     assert leak_guard.audit(parts, {"speaker": columns["speaker"], "sentence": columns["sentence"]}) == []
-    assert (
-        leak_guard.audit(splits.split_codes(np.zeros(0, np.int8)), {"speaker": Codes(np.zeros(0, np.int32), ())}) == []
-    )
+    assert leak_guard.audit(Codes(np.zeros(0, np.int8), PARTS), {"speaker": Codes(np.zeros(0, np.int32), ())}) == []
     assert leak_guard.audit(parts, {}) == []
 
 
@@ -135,6 +134,6 @@ def test_audit_reads_only_the_group_names_it_reports():
             return super().__getitem__(place)
 
     group = Codes(np.arange(20_000, dtype=np.int32) % 5000, Counted(f"speaker {n}" for n in range(5000)))
-    (found,) = leak_guard.audit(splits.split_codes((np.arange(20_000) // 10_000).astype(np.int8)), {"speaker": group})
+    (found,) = leak_guard.audit(Codes((np.arange(20_000) // 10_000).astype(np.int8), PARTS), {"speaker": group})
     assert found.groups == 5000
     assert group.values.reads == 3

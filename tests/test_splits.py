@@ -97,23 +97,23 @@ def worst_shares(columns: Columns, place: np.ndarray, shares: Sequence[float]) -
 def test_speakers_never_cross_splits(seed):
     columns = table(anything(seed))
     for asked in ("speaker", "speaker:80/20", "speaker:train=40/dev=60", "speaker+sentence"):
-        assert disjoint(columns, "speaker", splits.divide(asked, columns, seed).split)
+        assert disjoint(columns, "speaker", splits.divide(asked, columns, seed).places)
     for division in (splits.folds(5, columns, seed), splits.divide("loso", columns)):
-        assert disjoint(columns, "speaker", division.fold)
+        assert disjoint(columns, "speaker", division.places)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_sentences_never_cross_splits_that_hold_them_out(seed):
     columns = table(anything(seed))
     for asked in ("sentence", "sentence:80/20", "speaker+sentence:60/20/20"):
-        assert disjoint(columns, "sentence", splits.divide(asked, columns, seed).split)
+        assert disjoint(columns, "sentence", splits.divide(asked, columns, seed).places)
 
 
 @pytest.mark.parametrize(("text", "shares"), [("70/15/15", (0.7, 0.15, 0.15)), ("80/20", (0.8, 0, 0.2))])
 def test_split_shares_and_emotions_are_accurate_on_crema_d_like_data(text, shares):
     columns = table(crema())
     for seed in range(20):
-        assert max(worst_shares(columns, splits.divide(f"speaker:{text}", columns, seed).split, shares)) < 1
+        assert max(worst_shares(columns, splits.divide(f"speaker:{text}", columns, seed).places, shares)) < 1
 
 
 def test_split_shares_and_emotions_are_accurate_with_uneven_speakers():
@@ -121,7 +121,7 @@ def test_split_shares_and_emotions_are_accurate_with_uneven_speakers():
     rows = [row for row in crema() if rng.random() < 0.2 + 0.8 * (int(row["speaker"][-2:]) % 7) / 6]
     columns = table(rows)
     for seed in range(20):
-        place = splits.divide("speaker", columns, seed).split
+        place = splits.divide("speaker", columns, seed).places
         assert max(worst_shares(columns, place, (0.7, 0.15, 0.15))) < 2
 
 
@@ -134,7 +134,7 @@ def test_clip_counts_weigh_as_much_as_all_emotions_in_splits():
         who = np.repeat(np.arange(30), sizes)
         emotion = np.where(rng.random(len(who)) < 0.7, favourite[who], rng.integers(0, 12, len(who)))
         columns = table([{"speaker": f"x:{a}", "emotion": f"{b}"} for a, b in zip(who, emotion, strict=True)])
-        split = splits.divide("speaker", columns, seed).split
+        split = splits.divide("speaker", columns, seed).places
         off.append(max(abs((split == place).mean() - share) for place, share in enumerate((0.7, 0.15, 0.15))))
     assert np.mean(off) < 0.05
 
@@ -142,7 +142,7 @@ def test_clip_counts_weigh_as_much_as_all_emotions_in_splits():
 def test_folds_have_similar_sizes_and_emotions():
     columns = table(crema())
     for seed in range(5):
-        assert max(worst_shares(columns, splits.folds(5, columns, seed).fold, [0.2] * 5)) < 2
+        assert max(worst_shares(columns, splits.folds(5, columns, seed).places, [0.2] * 5)) < 2
 
 
 def test_emotions_stay_balanced_when_each_speaker_has_only_one():
@@ -153,7 +153,7 @@ def test_emotions_stay_balanced_when_each_speaker_has_only_one():
     ]
     columns = table(rows)
     for seed in range(5):
-        size, mix = worst_shares(columns, splits.divide("speaker", columns, seed).split, (0.7, 0.15, 0.15))
+        size, mix = worst_shares(columns, splits.divide("speaker", columns, seed).places, (0.7, 0.15, 0.15))
         assert size < 2
         assert mix < 5
 
@@ -164,23 +164,23 @@ def test_every_part_gets_a_speaker_if_enough_exist():
             [{"speaker": f"x:{who}", "emotion": "sad"} for who, size in enumerate(sizes) for _ in range(size)]
         )
         for asked, parts in (("speaker:98/1/1", {0, 1, 2}), ("speaker:99/1", {0, 2})):
-            assert set(splits.divide(asked, columns, 0).split) == parts
-        assert set(splits.folds(3, columns).fold) == {0, 1, 2}
+            assert set(splits.divide(asked, columns, 0).places) == parts
+        assert set(splits.folds(3, columns).places) == {0, 1, 2}
 
 
 def test_two_speakers_fill_train_and_test_and_one_fills_train():
-    assert set(splits.divide("speaker", table(tess())).split) == {TRAIN, TEST}
-    assert set(splits.divide("speaker", table(tess(["OAF"]))).split) == {TRAIN}
+    assert set(splits.divide("speaker", table(tess())).places) == {TRAIN, TEST}
+    assert set(splits.divide("speaker", table(tess(["OAF"]))).places) == {TRAIN}
 
 
 def test_speakers_are_placed_only_in_parts_that_have_sentences():
     """RAVDESS has two sentences: a third of the speakers would be lost to a part that no sentence fills."""
     columns = table(ravdess())
     division = splits.divide("speaker+sentence", columns)
-    assert set(division.split) == {-1, TRAIN, TEST}
-    assert division.bridging == (division.split < 0).sum()
-    assert set(map(len, parts_by(columns, "speaker", division.split).values())) == {1}
-    assert len(parts_by(columns, "speaker", division.split)) == 24
+    assert set(division.places) == {-1, TRAIN, TEST}
+    assert division.bridging == (division.places < 0).sum()
+    assert set(map(len, parts_by(columns, "speaker", division.places).values())) == {1}
+    assert len(parts_by(columns, "speaker", division.places)) == 24
 
 
 def test_clips_bridging_two_parts_are_left_out_and_counted():
@@ -188,25 +188,25 @@ def test_clips_bridging_two_parts_are_left_out_and_counted():
     rows[5] = rows[5] | {"sentence": None}
     columns = table(rows)
     division = splits.divide("speaker+sentence", columns, 3)
-    assert disjoint(columns, "speaker", division.split)
-    assert disjoint(columns, "sentence", division.split)
-    assert set(division.split) == {-1, TRAIN, DEV, TEST}
+    assert disjoint(columns, "speaker", division.places)
+    assert disjoint(columns, "sentence", division.places)
+    assert set(division.places) == {-1, TRAIN, DEV, TEST}
     assert division.outside == 1
-    assert division.bridging + 1 == (division.split < 0).sum()
-    assert (division.split >= 0).mean() > 0.45
+    assert division.bridging + 1 == (division.places < 0).sum()
+    assert (division.places >= 0).mean() > 0.45
 
 
 def test_clip_without_a_sentence_is_left_out_of_sentence_splits():
     rows = [*crema(), {"speaker": "cremad:1001", "emotion": "sad"}]
     division = splits.divide("sentence", table(rows))
-    assert division.split[-1] == -1
+    assert division.places[-1] == -1
     assert division.outside == 1
 
 
 def test_speakers_stay_whole_when_assigned_in_bundles(monkeypatch):
     monkeypatch.setattr(dealing, "BUNDLES", 32)
     columns = table(crema())
-    place = splits.divide("speaker", columns, 1).split
+    place = splits.divide("speaker", columns, 1).places
     assert disjoint(columns, "speaker", place)
     assert max(worst_shares(columns, place, (0.7, 0.15, 0.15))) < 3
 
@@ -228,31 +228,31 @@ def test_a_split_does_not_depend_on_row_order(name, seed):
 def test_folds_do_not_depend_on_row_order(seed):
     columns = table(with_copies(anything(seed + 100)) if seed % 2 else anything(seed))
     other, rows = shuffled(columns, seed)
-    one, two = splits.folds(4, columns, seed).fold, splits.folds(4, other, seed).fold
+    one, two = splits.folds(4, columns, seed).places, splits.folds(4, other, seed).places
     np.testing.assert_array_equal(one[rows], two)
     for k in range(4):
-        dev = splits.dev_of_fold(one, columns["speaker"], k, seed)
-        np.testing.assert_array_equal(dev[rows], splits.dev_of_fold(two, other["speaker"], k, seed))
+        dev = splits.dev_of_fold(one, columns["speaker"], k, seed, labelled=True)
+        np.testing.assert_array_equal(dev[rows], splits.dev_of_fold(two, other["speaker"], k, seed, labelled=True))
 
 
 @pytest.mark.parametrize("name", SEEDED)
 def test_seed_determines_the_split(name):
     columns = table(needing(name))
-    one, again, other = (splits.divide(name, columns, seed).split for seed in (5, 5, 6))
+    one, again, other = (splits.divide(name, columns, seed).places for seed in (5, 5, 6))
     np.testing.assert_array_equal(one, again)
     assert (one != other).any()
 
 
 def test_protocol_with_its_own_seed_uses_it_by_default():
     columns = table(crema())
-    own, told = (splits.divide("random-70-30", columns, seed).split for seed in (None, 42))
+    own, told = (splits.divide("random-70-30", columns, seed).places for seed in (None, 42))
     np.testing.assert_array_equal(own, told)
-    assert (own != splits.divide("random-70-30", columns, 0).split).any()
+    assert (own != splits.divide("random-70-30", columns, 0).places).any()
 
 
 def test_split_assignments_are_stable_across_versions():
     columns = table(ravdess())
-    place = splits.divide("speaker", columns, 0).split
+    place = splits.divide("speaker", columns, 0).places
     held = {part: sorted(who[8:] for who, parts in parts_by(columns, "speaker", place).items() if parts == {part})
             for part in (DEV, TEST)}  # fmt: skip
     assert held == {DEV: PINNED_DEV, TEST: PINNED_TEST}
@@ -268,10 +268,10 @@ PINNED_TEST = ["02", "07", "17"]
 @pytest.mark.parametrize("seed", range(10))
 def test_known_speakers_keep_their_part_when_others_are_added(seed):
     before = table(crema(range(1001, 1073)))
-    first = splits.divide("speaker", before, seed).split
-    keep = splits.places_to_keep(before["speaker"], splits.split_codes(first))
+    first = splits.divide("speaker", before, seed).places
+    keep = splits.places_to_keep(before["speaker"], Codes(first, PARTS))
     after = table(crema())
-    second = splits.divide("speaker", after, seed + 1, {"speaker": keep}).split
+    second = splits.divide("speaker", after, seed + 1, {"speaker": keep}).places
     assert {who: {PARTS.index(part)} for who, part in keep.items()}.items() <= parts_by(
         after, "speaker", second
     ).items()
@@ -282,10 +282,10 @@ def test_known_speakers_keep_their_folds_and_known_sentences_their_parts():
     before, after = table(crema(range(1001, 1041))), table(crema())
     first = splits.folds(5, before, 1)
     keep = splits.places_to_keep(before["speaker"], first.parts)
-    held = parts_by(after, "speaker", splits.folds(5, after, 2, {"speaker": keep}).fold)
+    held = parts_by(after, "speaker", splits.folds(5, after, 2, {"speaker": keep}).places)
     assert all(held[who] == {int(fold)} for who, fold in keep.items())
     sentences = splits.places_to_keep(before["sentence"], splits.divide("sentence", before, 1).parts)
-    held = parts_by(after, "sentence", splits.divide("sentence", after, 9, {"sentence": sentences}).split)
+    held = parts_by(after, "sentence", splits.divide("sentence", after, 9, {"sentence": sentences}).places)
     assert {name: {PARTS.index(part)} for name, part in sentences.items()} == held
 
 
@@ -293,7 +293,7 @@ def test_kept_split_is_unchanged_without_new_speakers():
     columns = table(crema())
     first = splits.divide("speaker", columns, 1)
     keep = {"speaker": splits.places_to_keep(columns["speaker"], first.parts)}
-    np.testing.assert_array_equal(first.split, splits.divide("speaker", columns, 2, keep).split)
+    np.testing.assert_array_equal(first.places, splits.divide("speaker", columns, 2, keep).places)
 
 
 def test_assignments_that_cannot_be_kept_are_refused():
@@ -338,20 +338,20 @@ def test_published_protocols_hold_out_the_published_speakers(name):
 def test_cremad_nk_trains_on_all_remaining_speakers():
     columns = table(crema())
     sizes = Counter(
-        next(iter(p)) for p in parts_by(columns, "speaker", splits.divide("cremad-nk", columns).split).values()
+        next(iter(p)) for p in parts_by(columns, "speaker", splits.divide("cremad-nk", columns).places).values()
     )
     assert sizes == {TRAIN: 57, DEV: 15, TEST: 19}
 
 
 def test_cremad_blocks_consist_of_consecutive_speakers():
     columns = table(crema())
-    for who, folds in parts_by(columns, "speaker", splits.divide("cremad-blocks", columns).fold).items():
+    for who, folds in parts_by(columns, "speaker", splits.divide("cremad-blocks", columns).places).items():
         assert folds == {min((int(who[7:]) - 1001) // 18, 4)}
 
 
 def test_tess_cross_tests_on_each_speaker_in_turn():
     columns = table(tess())
-    fold = splits.divide("tess-cross", columns).fold
+    fold = splits.divide("tess-cross", columns).places
     assert parts_by(columns, "speaker", fold) == {"tess:OAF": {0}, "tess:YAF": {1}}
     for k in (0, 1):
         split = splits.split_of_fold(fold, columns, k)
@@ -386,7 +386,7 @@ def test_published_parts_of_clips_are_taken_over_and_numbered_tests_are_test(nam
 
 def test_loso_makes_one_fold_per_speaker_in_name_order():
     columns = table(ravdess())
-    assert parts_by(columns, "speaker", splits.divide("loso", columns).fold) == {
+    assert parts_by(columns, "speaker", splits.divide("loso", columns).places) == {
         f"ravdess:{actor:02}": {actor - 1} for actor in range(1, 25)
     }
     with pytest.raises(UsageError, match="here are 1"):
@@ -402,8 +402,8 @@ def test_missing_speakers_of_a_protocol_are_named():
 def test_clips_of_other_corpora_are_left_out_of_a_protocol():
     rows = ravdess() + tess() + [{"emotion": "sad"}]
     division = splits.divide("ravdess-luna", table(rows))
-    assert (division.fold[: len(ravdess())] >= 0).all()
-    assert (division.fold[len(ravdess()) :] == -1).all()
+    assert (division.places[: len(ravdess())] >= 0).all()
+    assert (division.places[len(ravdess()) :] == -1).all()
     assert division.outside == len(tess()) + 1
 
 
@@ -433,8 +433,8 @@ def test_clips_without_a_speaker_are_refused_with_a_suggested_fix(asked):
 
 def test_clips_without_speakers_can_be_split_at_random_or_by_sentence():
     columns = table([{"emotion": "sad", "sentence": f"w{n % 7}"} for n in range(100)])
-    assert (splits.divide("random-80-20", columns).split >= 0).all()
-    assert disjoint(columns, "sentence", splits.divide("sentence", columns).split)
+    assert (splits.divide("random-80-20", columns).places >= 0).all()
+    assert disjoint(columns, "sentence", splits.divide("sentence", columns).places)
     with pytest.raises(UsageError, match="none of 2 rows has a sentence"):
         splits.divide("sentence", table([{"speaker": "x:1"}, {"speaker": "x:2"}]))
 
@@ -454,7 +454,7 @@ def test_clips_without_speakers_can_be_split_at_random_or_by_sentence():
 )
 def test_random_splits_keep_their_shares_within_every_emotion(name, shares):
     columns = table(crema())
-    place = splits.divide(name, columns, 3).split
+    place = splits.divide(name, columns, 3).places
     for emotion, part in product(range(6), range(3)):
         rows = columns["emotion"].index == emotion
         assert abs((place[rows] == part).sum() - shares[part] * rows.sum()) <= 2
@@ -475,30 +475,30 @@ def test_only_the_random_splits_and_the_parts_of_meld_are_leaky():
 def test_copies_train_only_if_their_parents_train(name):
     rows = needing(name)
     columns, bare = table(rows), table([row for row in rows if "parent" not in row])
-    place = splits.divide(name, columns, 2).split
+    place = splits.divide(name, columns, 2).places
     half = len(rows) // 2
-    np.testing.assert_array_equal(place[:half], splits.divide(name, bare, 2).split)
+    np.testing.assert_array_equal(place[:half], splits.divide(name, bare, 2).places)
     np.testing.assert_array_equal(place[half:], np.where(place[:half] == TRAIN, TRAIN, -1))
 
 
 def test_only_the_leaky_copies_protocol_puts_copies_in_test():
     columns = table(needing("random-92-8-leaky-copies"))
-    place = splits.divide("random-92-8-leaky-copies", columns).split
+    place = splits.divide("random-92-8-leaky-copies", columns).places
     assert (place[columns["parent"].index >= 0] == TEST).any()
-    kinds = {finding.kind for finding in leak_guard.audit(splits.split_codes(place), columns)}
+    kinds = {finding.kind for finding in leak_guard.audit(Codes(place, PARTS), columns)}
     assert {"speaker", "parent"} <= kinds
 
 
 @pytest.mark.parametrize("name", [name for name, entry in PROTOCOLS.items() if entry.folds])
 def test_copies_share_the_fold_of_their_parents_but_only_train(name):
     columns = table(needing(name))
-    fold = splits.divide(name, columns).fold
+    fold = splits.divide(name, columns).places
     half, last = len(fold) // 2, int(fold.max())
     np.testing.assert_array_equal(fold[:half], fold[half:])
     for k in {0, last // 2, last}:
         split = splits.split_of_fold(fold, columns, k)
         np.testing.assert_array_equal(split[half:], np.where(split[:half] == TRAIN, TRAIN, -1))
-        assert not [f for f in leak_guard.audit(splits.split_codes(split), columns) if f.leak]
+        assert not [f for f in leak_guard.audit(Codes(split, PARTS), columns) if f.leak]
 
 
 @pytest.mark.parametrize("name", ["speaker", "random-80-20"])
@@ -506,7 +506,7 @@ def test_copies_of_copies_follow_the_original_clip(name):
     rows = crema(range(1001, 1011))
     chain = [row | {"clip": f"{row['clip']}#1", "parent": row["clip"]} for row in rows]
     chain += [row | {"clip": f"{row['clip']}#1", "parent": row["clip"]} for row in chain]
-    place = splits.divide(name, table(rows + chain)).split.reshape(3, -1)
+    place = splits.divide(name, table(rows + chain)).places.reshape(3, -1)
     np.testing.assert_array_equal(place[1], np.where(place[0] == TRAIN, TRAIN, -1))
     np.testing.assert_array_equal(place[2], place[1])
 
@@ -515,20 +515,20 @@ def test_copies_without_their_parents_train_or_are_left_out():
     rows = with_copies(crema(range(1001, 1011)))
     gone = [row for place, row in enumerate(rows) if place % 7 or "parent" in row]
     columns = table(gone)
-    place = splits.divide("speaker", columns).split
-    assert not leak_guard.audit(splits.split_codes(place), {"speaker": columns["speaker"]})
+    place = splits.divide("speaker", columns).places
+    assert not leak_guard.audit(Codes(place, PARTS), {"speaker": columns["speaker"]})
     copies = columns["parent"].index >= 0
     assert set(place[copies]) == {-1, TRAIN}
     clips = set(words(columns["clip"]))
     orphans = np.array([parent is not None and parent not in clips for parent in words(columns["parent"])])
     assert set(place[orphans]) == {-1, TRAIN}
-    assert set(splits.divide("random-80-20", columns).split[orphans]) == {-1}
+    assert set(splits.divide("random-80-20", columns).places[orphans]) == {-1}
 
 
 def test_table_of_copies_alone_is_left_without_parts():
     columns = table([row for row in with_copies(crema([1001, 1002])) if "parent" in row])
     for name in ("speaker", "speaker:80/20", "random-80-20"):
-        assert set(splits.divide(name, columns).split) == {-1}
+        assert set(splits.divide(name, columns).places) == {-1}
 
 
 # Folds.
@@ -537,22 +537,24 @@ def test_table_of_copies_alone_is_left_without_parts():
 @pytest.mark.parametrize("seed", range(10))
 def test_dev_of_a_fold_is_an_eighth_of_the_other_speakers(seed):
     columns = table(crema(range(1001, 1041)))
-    fold = splits.folds(5, columns, seed).fold
+    fold = splits.folds(5, columns, seed).places
     for k in range(5):
-        dev = splits.dev_of_fold(fold, columns["speaker"], k, seed)
+        dev = splits.dev_of_fold(fold, columns["speaker"], k, seed, labelled=True)
         who = {name for name, row in zip(words(columns["speaker"]), dev, strict=True) if row}
         others = {name for name, row in zip(words(columns["speaker"]), fold != k, strict=True) if row}
         assert len(who) == round(len(others) / 8)
         assert who < others
         assert disjoint(columns, "speaker", splits.split_of_fold(fold, columns, k, seed))
-    choices = {splits.dev_of_fold(fold, columns["speaker"], k, s).tobytes() for k in range(5) for s in range(4)}
+    choices = {
+        splits.dev_of_fold(fold, columns["speaker"], k, s, labelled=True).tobytes() for k in range(5) for s in range(4)
+    }
     assert len(choices) > 15
 
 
 def test_dev_of_a_fold_leaves_at_least_one_speaker_to_train():
     for speakers, size in ((2, 0), (3, 1), (4, 1), (12, 1), (13, 2)):
         columns = table([{"speaker": f"x:{who}"} for who in range(speakers) for _ in range(3)])
-        fold = splits.divide("loso", columns).fold
+        fold = splits.divide("loso", columns).places
         split = splits.split_of_fold(fold, columns, 0)
         assert (split == DEV).sum() == 3 * size
         assert (split == TRAIN).any()
@@ -569,7 +571,7 @@ def test_fold_dev_shares_no_speaker_with_test_even_in_leaky_folds():
     columns = table(emobox_like(100))
     fold = fold_column(columns)
     for k in range(5):
-        dev = splits.dev_of_fold(fold, columns["speaker"], k)
+        dev = splits.dev_of_fold(fold, columns["speaker"], k, 0, labelled=True)
         assert not set(columns["speaker"].index[dev]) & set(columns["speaker"].index[fold == k])
 
 
@@ -578,7 +580,7 @@ def test_invalid_number_of_folds_is_refused():
     for count in (0, 1, 25):
         with pytest.raises(UsageError, match=f"--folds {count}: at least 2, .* 24"):
             splits.folds(count, columns)
-    assert set(splits.folds(24, columns).fold) == set(range(24))
+    assert set(splits.folds(24, columns).places) == set(range(24))
 
 
 # Expressions.

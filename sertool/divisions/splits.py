@@ -16,7 +16,7 @@ import numpy as np
 
 from sertool.divisions import protocols
 from sertool.divisions.dealing import assigned
-from sertool.divisions.protocols import PROTOCOLS, Protocol, Shares, SplitPlan
+from sertool.divisions.protocols import PROTOCOLS, Protocol, Shares
 from sertool.errors import UsageError
 from sertool.numeric.codes import Codes, counts, families, find, hashes, look_up
 
@@ -30,31 +30,19 @@ Kept = Mapping[str, Mapping[str, str]]  # earlier parts of groups, by column: {"
 
 @dataclass(frozen=True)
 class Division:
-    """The part of every row, as `split` (an index into PARTS) or else as `fold` (from 0); -1 for none."""
+    """The place of every row: in the `split` its part, an index into PARTS, or its `fold`, from 0; -1 for none."""
 
-    split: np.ndarray | None = None  # int8
-    fold: np.ndarray | None = None  # int16
+    column: str  # split or fold
+    places: np.ndarray  # int8 `[rows]`, or int16 of folds
     absent: tuple[str, ...] = ()  # speakers that the protocol names and the table lacks
     bridging: int = 0  # originals left out because their speaker and their sentence are in different parts
     outside: int = 0  # originals without a part: no sentence, or not a corpus or speaker of the protocol
 
     @property
     def parts(self) -> Codes:
-        """The part of every row by name, as a column."""
-        if self.split is not None:
-            return split_codes(self.split)
-        assert self.fold is not None
-        return fold_codes(self.fold)
-
-
-def split_codes(split: np.ndarray) -> Codes:
-    """Return a split as a column."""
-    return Codes(split, PARTS)
-
-
-def fold_codes(fold: np.ndarray) -> Codes:
-    """Return fold numbers as a column."""
-    return Codes(fold, [str(number) for number in range(int(fold.max(initial=-1)) + 1)])
+        """The part or fold of every row by name, as a column."""
+        folds = [str(number) for number in range(int(self.places.max(initial=-1)) + 1)]
+        return Codes(self.places, PARTS if self.column == "split" else folds)
 
 
 # Splits and folds of a table. Columns are given by name: clip, speaker, sentence, emotion, parent, corpus, published. A
@@ -62,9 +50,9 @@ def fold_codes(fold: np.ndarray) -> Codes:
 # copies repeatedly may also pass `family`, which is otherwise computed from clip and parent.
 
 
-def divide(plan: SplitPlan | str, columns: Columns, seed: int | None = None, keep: Kept | None = None) -> Division:
+def divide(plan: str, columns: Columns, seed: int | None = None, keep: Kept | None = None) -> Division:
     """Return the split or the folds that a --split expression asks for."""
-    name, shares = protocols.parse(plan) if isinstance(plan, str) else plan
+    name, shares = protocols.parse(plan)
     protocol = PROTOCOLS[name]
     seed = (protocol.seed or 0) if seed is None else seed
     if protocol.speakers:
@@ -86,7 +74,7 @@ def folds(count: int, columns: Columns, seed: int = 0, keep: Kept | None = None)
         raise UsageError(f"--folds {count}: at least 2, and at most as many as there are speakers, {speakers_found:,}")
     kept_places = _numbers((keep or {}).get("speaker", {}), [str(number) for number in range(count)])
     place = assigned(speaker, _emotions(columns), is_original, [1 / count] * count, seed, kept_places)
-    return Division(fold=_follow(look_up(place, speaker), columns, drop=False).astype(np.int16))
+    return Division("fold", _follow(look_up(place, speaker), columns, drop=False).astype(np.int16))
 
 
 def places_to_keep(column: Codes, parts: Codes) -> dict[str, str]:
@@ -104,9 +92,7 @@ def places_to_keep(column: Codes, parts: Codes) -> dict[str, str]:
     return {str(column.values[group]): parts.values[int(place[group])] for group in placed}
 
 
-def dev_of_fold(
-    fold: np.ndarray, speaker: Codes, k: int, seed: int = 0, labelled: np.ndarray | bool = True
-) -> np.ndarray:
+def dev_of_fold(fold: np.ndarray, speaker: Codes, k: int, seed: int, labelled: np.ndarray | bool) -> np.ndarray:
     """Return which rows are for development when fold k is the test fold, bool `[rows]`.
 
     They are those of a seeded eighth of the speakers outside fold k with labelled rows: at least one speaker, unless
@@ -143,7 +129,8 @@ def _groupwise(by: Sequence[str], columns: Columns, shares: Sequence[float], see
     outside = is_original & ((first < 0) | (last < 0))
     bridging = is_original & ~outside & (first != last)
     split = np.where(first == last, first, -1).astype(np.int8)
-    return Division(_follow(split, columns, drop=True), bridging=int(bridging.sum()), outside=int(outside.sum()))
+    split = _follow(split, columns, drop=True)
+    return Division("split", split, bridging=int(bridging.sum()), outside=int(outside.sum()))
 
 
 def _leave_one_out(columns: Columns) -> Division:
@@ -154,7 +141,7 @@ def _leave_one_out(columns: Columns) -> Division:
         raise UsageError(f"--split loso: it takes 2 to {MOST_FOLDS:,} speakers, and here are {len(present):,}")
     place = np.full(len(speaker.values), -1, dtype=np.int16)
     place[sorted(present, key=lambda value: str(speaker.values[value]))] = np.arange(len(present))
-    return Division(fold=_follow(look_up(place, speaker), columns, drop=False))
+    return Division("fold", _follow(look_up(place, speaker), columns, drop=False))
 
 
 def _published(name: str, protocol: Protocol, columns: Columns) -> Division:
@@ -172,8 +159,8 @@ def _published(name: str, protocol: Protocol, columns: Columns) -> Division:
     part = look_up(place, speaker)
     outside = int((is_original & (part < 0)).sum())
     if protocol.folds:
-        return Division(fold=_follow(part, columns, drop=False), absent=absent, outside=outside)
-    return Division(_follow(part.astype(np.int8), columns, drop=True), absent=absent, outside=outside)
+        return Division("fold", _follow(part, columns, drop=False), absent, outside=outside)
+    return Division("split", _follow(part.astype(np.int8), columns, drop=True), absent, outside=outside)
 
 
 def _published_by_clip(name: str, protocol: Protocol, columns: Columns) -> Division:
@@ -202,7 +189,7 @@ def _clipwise(columns: Columns, shares: Shares, seed: int, *, copies: bool) -> D
         chosen = np.diff(np.floor(np.arange(len(rest) + 1) * (shares[part] / left) + 0.5)) > 0
         split[rest[chosen]] = part
         rest, left = rest[~chosen], left - shares[part]
-    return Division(split if copies else _follow(split, columns, drop=True))
+    return Division("split", split if copies else _follow(split, columns, drop=True))
 
 
 # Columns in the form that the divisions need.

@@ -86,11 +86,10 @@ def _kept_speakers(old: Table | None) -> dict[str, str]:
 
 def _with_division(table: Table, division: Division, rows: np.ndarray) -> Table:
     """Return the table with a division of these rows; the others get no part."""
-    places = np.full(len(rows), -1, division.parts.index.dtype)
-    places[rows] = division.parts.index
-    if division.split is not None:
-        return own_division.replaced(table, "split", manifest.from_codes(places, PARTS))
-    return own_division.replaced(table, "fold", manifest.whole_numbers(places))
+    places = np.full(len(rows), -1, division.places.dtype)
+    places[rows] = division.places
+    values = manifest.from_codes(places, PARTS) if division.column == "split" else manifest.whole_numbers(places)
+    return own_division.replaced(table, division.column, values)
 
 
 def _old_places(table: Table, old: Table, name: str) -> list[str | int | None]:
@@ -120,7 +119,7 @@ def _say(division: Division, request: Request) -> None:
         everybody = "as everybody stays in the fold of the older manifest"
         talk.warn(f"--folds {request}: only {len(filled)} have clips, {everybody}")
     if len(filled) == 1:
-        where = f"{'fold ' if division.split is None else ''}{parts.values[filled[0]]}"
+        where = f"{'fold ' if division.column == 'fold' else ''}{parts.values[filled[0]]}"
         talk.warn(
             f"{request} puts every clip in {where}, so nobody is held out: more speakers are needed, or "
             "--split sentence or random-70-30, whose figures say nothing about new speakers"
