@@ -37,6 +37,13 @@ def test_speaker_ids_that_pandas_wrote_as_floats_become_integer_text(given, ours
     assert manifest.column(held, "path") == ["1.0", "2.0", "3.0"]
 
 
+def test_ids_after_many_rows_without_one_become_integer_text_too():
+    rows = 2000
+    ids = [*[None] * (rows - 1), "7.0"]
+    held = intake.check(pa.table({"path": [f"/{row}" for row in range(rows)], "speaker": ids}), "here")
+    assert manifest.column(held, "speaker")[-1] == "7"
+
+
 def test_non_finite_start_or_duration_becomes_null():
     times = [0.5, float("nan"), None, float("inf")]
     held = intake.check(pa.table({"path": [*"abcd"], "start": times, "duration": times, "mine": times}), "here")

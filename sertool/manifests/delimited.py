@@ -199,10 +199,10 @@ def _numbers(column: pa.ChunkedArray, point: str, name: str) -> pa.ChunkedArray 
     """
     if column.null_count == len(column):
         return pa.nulls(len(column))
-    text = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)  # as with every cell quoted
+    text = manifest.nulled(column, pc.equal(column, ""))  # as with every cell quoted
     text = pc.replace_substring(text, ",", ".") if point == "," else text
     for written, kind in ((WHOLE, pa.int64()), (FRACTION, pa.float64())):
-        if all(_all_are(written, piece) for piece in (text.slice(0, 1024), text)):  # the first rule out most columns
+        if manifest.all_match(written, text):
             with suppress(pa.ArrowInvalid):
                 numbers = (text := pc.utf8_trim_whitespace(text)).cast(kind)
                 if pc.all(pc.is_finite(numbers)).as_py() and (_holds_numbers(name) or _are_written_once(numbers, text)):
@@ -224,10 +224,6 @@ def _are_written_once(numbers: pa.ChunkedArray, text: pa.ChunkedArray) -> bool:
     order = np.argsort(bits)
     repeats = np.flatnonzero(np.diff(bits[order]) == 0)
     return pc.all(pc.equal(text.take(order[repeats]), text.take(order[repeats + 1]))).as_py() is not False
-
-
-def _all_are(written: str, column: pa.ChunkedArray) -> bool:
-    return pc.all(pc.match_substring_regex(column, written)).as_py() is not False
 
 
 def _with_text(table: Table) -> Table:

@@ -75,7 +75,7 @@ def with_bands_named(table: Table, where: str) -> Table:
         return table
     column = _in_plain_types(table.column("age")).drop_null()
     is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-    if not len(column) or not is_text or not _all_match(BAND, column):
+    if not len(column) or not is_text or not manifest.all_match(BAND, column):
         return table
     talk.say(f"{where}: column age holds bands, such as {column[0].as_py()!r}: it is called age_band here")
     return table.rename_columns(["age_band" if name == "age" else name for name in names])
@@ -86,7 +86,7 @@ def _spelt_out(table: Table) -> Table:
     for index, field in enumerate(table.schema):
         original = table.column(index)
         column = _in_plain_types(original)
-        column = _without_nan(column) if pa.types.is_floating(column.type) else column
+        column = manifest.nulled(column, pc.is_nan(column)) if pa.types.is_floating(column.type) else column
         column = _of_the_calendar(column) if str(column.type).partition("[")[0] in ("timestamp", "date32") else column
         if column is not original:
             table = table.set_column(index, field.name, column)
@@ -132,18 +132,13 @@ def _plain_within(kind: pa.DataType, times: str | None) -> pa.DataType:
     return pa.list_(value_field, kind.list_size) if pa.types.is_fixed_size_list(kind) else pa.list_(value_field)
 
 
-def _without_nan(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    odd = pc.is_nan(column)
-    return pc.if_else(odd, pa.scalar(None, column.type), column) if pc.any(odd).as_py() else column
-
-
 def _of_the_calendar(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Set to null the dates and times outside Python's calendar, such as DuckDB's infinity."""
     whole = pa.types.is_date32(column.type)
     numbers = (column.cast(pa.int32()) if whole else column).cast(pa.int64())
     a_day = 1 if whole else PER_DAY[column.type.unit]
     odd = pc.or_(pc.less(numbers, CALENDAR[0] * a_day), pc.greater_equal(numbers, CALENDAR[1] * a_day))
-    return pc.if_else(odd, pa.scalar(None, column.type), column) if pc.any(odd).as_py() else column
+    return manifest.nulled(column, odd)
 
 
 def _composed(table: Table) -> Table:
@@ -170,13 +165,13 @@ def _without_blanks(table: Table) -> Table:
     """Set empty strings in our text columns to null, as in CSV, and trim blanks around speakers."""
     names = table.column_names  # looked up once: each lookup takes time in proportion to their number
     for index, field in enumerate(table.schema):
-        if field.name == "speaker" and pc.any(pc.match_substring_regex(table.column(index), BLANK_ENDS)).as_py():
-            table = table.set_column(index, field.name, pc.utf8_trim_whitespace(table.column(index)))
+        column = original = table.column(index)
+        if field.name == "speaker" and pc.any(pc.match_substring_regex(column, BLANK_ENDS)).as_py():
+            column = pc.utf8_trim_whitespace(column)
         if columns.kind_of(field.name, names) == "string":
-            blank = pc.equal(table.column(index), "")
-            if pc.any(blank).as_py():
-                nothing = pa.scalar(None, pa.string())
-                table = table.set_column(index, field.name, pc.if_else(blank, nothing, table.column(index)))
+            column = manifest.nulled(column, pc.equal(column, ""))
+        if column is not original:
+            table = table.set_column(index, field.name, column)
     return table
 
 
@@ -189,15 +184,9 @@ def _without_point_zero(table: Table) -> Table:
     for index, field in enumerate(table.schema):
         if field.name in columns.SPEAKER_COLUMNS | columns.SPEECH_COLUMNS and manifest.kind(field.name) == pa.string():
             column = table.column(index)
-            if _all_match(POINT_ZERO, column):
+            if manifest.all_match(POINT_ZERO, column):
                 table = table.set_column(index, field.name, pc.replace_substring_regex(column, r"[.,]0$", ""))
     return table
-
-
-def _all_match(pattern: str, column: pa.ChunkedArray) -> bool:
-    """Whether every word matches; the first rows are tested first, as most columns fail on them."""
-    pieces = (column.slice(0, 1024), column)
-    return all(pc.all(pc.match_substring_regex(piece, pattern)).as_py() for piece in pieces)
 
 
 # Times.
@@ -292,12 +281,10 @@ def _with_known_ends(table: Table) -> Table:
     """Set `start` and `duration` to null where they are not finite: the clip then begins or ends with its file."""
     for index, field in enumerate(table.schema):
         if field.name in ("start", "duration"):
-            values = _finite_or_null(table.column(index))
-            if values.null_count > table.column(index).null_count:
-                table = table.set_column(index, field.name, values)
+            table = table.set_column(index, field.name, _finite_or_null(table.column(index)))
     return table
 
 
 def _finite_or_null(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Set numbers that are not finite to null."""
-    return pc.if_else(pc.is_finite(column), column, pa.scalar(None, column.type))
+    return manifest.nulled(column, pc.invert(pc.is_finite(column)))

@@ -19,6 +19,7 @@ from sertool.manifests import columns, labels
 from sertool.numeric.codes import Codes, hashes
 
 FOR_A_WORD = re.compile(r"p_|soft_|votes_([^_]+_)?")
+FIRST_ROWS = 1024  # tested before a whole column
 ROUNDING = 1e-6  # by how much a probability may be below 0 or above 1
 TYPES = {
     "string": pa.string(), "double": pa.float64(), "float": pa.float32(), "int16": pa.int16(), "int32": pa.int32(),
@@ -99,14 +100,25 @@ def _can_be(column: pa.ChunkedArray, dtype: pa.DataType) -> bool:
 
 def _cast(column: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray:
     if pa.types.is_floating(column.type) and not pa.types.is_floating(dtype):  # NaN is null, not the text "nan"
-        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+        column = nulled(column, pc.is_nan(column))
     if column.null_count == len(column):  # the type says nothing: pandas makes an empty column double
         return pa.chunked_array([pa.nulls(len(column), dtype)])
     if pa.types.is_string(dtype) or not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return column.cast(dtype)
     text = pc.utf8_trim_whitespace(column.cast(pa.string()))
-    text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)  # as in a CSV with every cell quoted
+    text = nulled(text, pc.equal(text, ""))  # as in a CSV with every cell quoted
     return pc.split_pattern(text, ";") if pa.types.is_list(dtype) else _number(text, dtype)
+
+
+def nulled(column: pa.ChunkedArray, odd: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the column with the `odd` values set to null; the same column if there are none."""
+    return pc.if_else(odd, pa.scalar(None, column.type), column) if pc.any(odd).as_py() else column
+
+
+def all_match(pattern: str, column: pa.ChunkedArray) -> bool:
+    """Whether every word matches; the first rows are tested first, as most columns fail on them."""
+    pieces = (column.slice(0, FIRST_ROWS), column)
+    return all(pc.all(pc.match_substring_regex(piece, pattern)).as_py() is not False for piece in pieces)
 
 
 def _number(text: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray:
