@@ -102,8 +102,8 @@ def protocol(table: Table) -> str | None:
         name = str(step.get("protocol") or "") or _protocol_of(str(step.get("command", "")))
         if name:
             return name
-    names = manifest.counts(table, "protocol")
-    return str(names[0][0]) if len(names) == 1 else None
+    names = manifest.present(table, "protocol")
+    return names[0] if len(names) == 1 else None
 
 
 def _protocol_of(command: str) -> str | None:

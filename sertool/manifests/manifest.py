@@ -370,6 +370,11 @@ def counts(table: Table, name: str) -> list[tuple[str, int]]:
     return [(str(coded.values[i]), int(totals[i])) for i in np.argsort(-totals, kind="stable") if totals[i]]
 
 
+def present(table: Table, name: str) -> list[str]:
+    """Return the different values of a column, most frequent first, without null."""
+    return [value for value, _ in counts(table, name)]
+
+
 def total(table: Table, name: str) -> float:
     return (pc.sum(table.column(name)).as_py() or 0) if name in table.column_names else 0
 

@@ -24,7 +24,7 @@ def warn_of_several_in_one(table: Table) -> None:
 def warn_of_like_names(table: Table) -> None:
     """Warn of names that differ only by case: one speaker may then be in several parts."""
     alike = defaultdict(list)
-    for name, _ in manifest.counts(table, "speaker"):
+    for name in manifest.present(table, "speaker"):
         alike[name.casefold()].append(name)
     if both := [" and ".join(sorted(names)) for names in alike.values() if len(names) > 1]:
         talk.warn(f"speakers whose names differ only by case are taken for different people: {listed(sorted(both), 3)}")

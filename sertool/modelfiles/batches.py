@@ -102,7 +102,7 @@ def load(table: Table, features: Sequence[str], device: str) -> Store:
 def _heads(table: Table, feature: str) -> list[Shard]:
     """Return the headers of a feature's shards."""
     require_features([feature], featured(table))
-    paths = sorted(path for path, _ in manifest.counts(table, f"{feature}_shard"))
+    paths = sorted(manifest.present(table, f"{feature}_shard"))
     if not paths:
         raise SertoolError(f"no clip has {feature}: run featurize on this manifest again")
     return [shards.head_of(Path(path_of(path))) for path in paths]

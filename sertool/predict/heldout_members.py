@@ -102,7 +102,7 @@ def _by_clip(known: Sequence[Sequence[Knowledge]], of_runs: np.ndarray, part: np
 
 def _warn_of_doubtful(table: Table, doubtful: np.ndarray) -> None:
     if doubtful.any():
-        shared = [name for name, _ in manifest.counts(manifest.keep(table, doubtful), "corpus")]
+        shared = manifest.present(manifest.keep(table, doubtful), "corpus")
         talk.warn(
             f"the model learnt from clips of {listed(sorted(shared))}, and which ones is not known here: "
             "figures on them say nothing of other speakers"

@@ -43,7 +43,7 @@ class Shelf:
     def _is_made(self, table: Table, feature: str) -> bool:
         if f"{feature}_shard" not in table.column_names:
             return False
-        paths = (Path(path_of(path)) for path, _ in manifest.counts(table, f"{feature}_shard"))
+        paths = (Path(path_of(path)) for path in manifest.present(table, f"{feature}_shard"))
         folders = {path.parent: path for path in paths}
         try:  # one shard of a folder stands for all
             settings_there = [shards.head_of(path).settings for path in folders.values()]

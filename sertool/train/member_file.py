@@ -51,7 +51,7 @@ def _contents(material: Material, design: Design, result: Trained, member: Membe
         "corpora": corpora,
         "clips": len(originals),
         "copies": len(table) - len(originals),
-        "speakers": len(manifest.counts(table, "speaker")),
+        "speakers": len(manifest.present(table, "speaker")),
         "licences": {name: entry.facts.get("LICENCE") for name, entry in entries.items() if entry},
         "encoders": packing.origins(material.store.records),
         "commands": [*_commands(material.table), talk.command_line()],

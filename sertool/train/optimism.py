@@ -54,7 +54,7 @@ class HeldOutResult(NamedTuple):
 
 def say(names: Sequence[str], tables: Sequence[Table]) -> None:
     """Say the gap between the leaky and the honest division, and how to read it."""
-    emotions = [{word for word, _ in manifest.counts(table, "emotion")} for table in tables]
+    emotions = [{*manifest.present(table, "emotion")} for table in tables]
     both = sorted(set.intersection(*emotions))
     if not both:
         talk.say("no optimism gap: the two divisions hold out no emotion in common")
@@ -90,7 +90,7 @@ def result(title: str, table: Table, emotions: Sequence[str]) -> HeldOutResult:
 
 def _is_of_several(table: Table) -> bool:
     """Whether several trainings answered."""
-    return any(len(manifest.counts(table, name)) > 1 for name in ("fold", "seed"))
+    return any(len(manifest.present(table, name)) > 1 for name in ("fold", "seed"))
 
 
 def _bootstrap(sides: Sequence[HeldOutResult]) -> str:

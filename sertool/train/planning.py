@@ -158,7 +158,7 @@ def _require_teacher(
 ) -> None:
     """Refuse a teacher that lacks an emotion, or was trained on clips or speakers that are held out."""
     trains = np.any([member.split == TRAIN for member in trainings], axis=0)
-    emotions = {word for word, _ in manifest.counts(manifest.keep(table, trains), "emotion")}
+    emotions = {*manifest.present(manifest.keep(table, trains), "emotion")}
     if answers is None:
         teacher_models.require_knows(source, emotions)
         return

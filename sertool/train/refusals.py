@@ -151,7 +151,7 @@ def warn_of_package_encoder(table: Table, records: Records, trainings: Trainings
     """Warn if a package encoder was trained on one of the corpora, unless the split is that of its own training."""
     if division.startswith(shipped.DIVISION):
         return
-    corpora = {name for name, _ in manifest.counts(table, "corpus")}
+    corpora = {*manifest.present(table, "corpus")}
     for feature, of_feature in trainings.items():
         encoders = {training.get("package") for training in of_feature}
         if feature in records:
@@ -168,7 +168,7 @@ def warn_of_package_encoder(table: Table, records: Records, trainings: Trainings
 def refuse_taught_encoder(table: Table, trainings: Trainings, divisions: Sequence[np.ndarray]) -> None:
     """Refuse an encoder that was trained on speakers held out here; warn if its file does not name its speakers."""
     held_out = manifest.keep(table, np.any([(split == DEV) | (split == TEST) for split in divisions], axis=0))
-    corpora = {name for name, _ in manifest.counts(held_out, "corpus")}
+    corpora = {*manifest.present(held_out, "corpus")}
     for feature, of_feature in trainings.items():
         if people := encoder_trainings.count_held_out(of_feature, table, divisions):
             raise SertoolError(

@@ -58,9 +58,10 @@ def _among_own(scores: Sequence[Figures]) -> str:
 
 def say_result(table: Table, scores: Sequence[Figures], protocol: str, folder: Path) -> None:
     """Say the results of all members together and, if there are several corpora, of each."""
-    several = [talk.counted(n, column) for column in ("fold", "seed") if (n := len(manifest.counts(table, column))) > 1]
+    numbers = {column: len(manifest.present(table, column)) for column in ("fold", "seed")}
+    several = [talk.counted(number, column) for column, number in numbers.items() if number > 1]
     many = f", mean over {' and '.join(several)}" if several else ""
-    count = len(manifest.counts(table, "speaker"))
+    count = len(manifest.present(table, "speaker"))
     of_speakers = f"of {talk.counted(count, 'speaker')}" if count else "(speakers unknown)"
     rows = f"{talk.counted(len(table), 'held-out row')} {of_speakers}"
     title = f"LEAKY: {protocol}" if protocols.named(protocol).is_leaky else protocol
@@ -72,9 +73,9 @@ def say_result(table: Table, scores: Sequence[Figures], protocol: str, folder: P
 
 def say_emotions(train: Table, design: Design) -> None:
     """Say that corpora have different emotions, and what happens to those that one lacks."""
-    corpora = sorted(name for name, _ in manifest.counts(train, "corpus"))
-    emotions = {name: manifest.counts(manifest.only(train, "corpus", [name]), "emotion") for name in corpora}
-    sets = {name: {word for word, _ in counted} for name, counted in emotions.items() if counted}
+    corpora = sorted(manifest.present(train, "corpus"))
+    emotions = {name: {*manifest.present(manifest.only(train, "corpus", [name]), "emotion")} for name in corpora}
+    sets = {name: words for name, words in emotions.items() if words}
     everywhere = set.intersection(*sets.values()) if sets else set()
     more = {name: sorted(words - everywhere) for name, words in sets.items() if words - everywhere}
     if not more:

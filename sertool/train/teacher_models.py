@@ -174,7 +174,7 @@ def _known(table: Table, paths: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]
 
 def _warn_of_unknown(table: Table, path: Path) -> None:
     trained = model_knowledge.corpora_of(path)
-    both = [name for name, _ in manifest.counts(table, "corpus") if name in trained]
+    both = [name for name in manifest.present(table, "corpus") if name in trained]
     shared = f"; it was trained on {listed(both)}, which these clips are of" if both else ""
     talk.warn(
         f"no {run_folder.DIVISION} lies beside {path}: whether it knows speakers held out here cannot be known{shared}"
