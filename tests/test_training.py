@@ -196,7 +196,7 @@ def divided(table: Table) -> np.ndarray:
 
 def made(held: Material, design: Design, split: np.ndarray, folder: Path) -> Trained:
     callbacks = Callbacks(lambda figures: None, lambda order, _: order)
-    return members._trained(held, design, Member("seed-0", 0, None, split), folder, callbacks)[0]
+    return members._trained(held, design, Member("seed-0", 0, None, split), folder, callbacks)
 
 
 def learnt(one: Trained) -> dict[str, np.ndarray]:

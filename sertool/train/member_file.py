@@ -30,6 +30,7 @@ class Trained:
     logits: LogitsOf
     temperatures: Temperatures
     scores: Figures
+    history: list[Figures]  # of each epoch; none if it was fitted at once
 
 
 def write(path: Path, material: Material, design: Design, trained: Trained, member: Member) -> None:

@@ -51,20 +51,14 @@ def train(material: Material, design: Design, member: Member, run: Path, callbac
     A classical model first uses a fold's dev for calibration only, and is then fitted again to train and dev together.
     """
     folder = run / member.name
-    finished = folder / run_folder.PREDICTIONS
-    if team.broadcast_from_leader(finished.exists()):
+    if team.broadcast_from_leader((folder / run_folder.PREDICTIONS).exists()):
         return answered(material.table, member, run), modelfile.read(folder / run_folder.MODEL).scores
-    trained, history = _trained(material, design, member, folder, callbacks)
+    trained = _trained(material, design, member, folder, callbacks)
     if is_fitted_at_once(design) and member.fold is not None and (member.split == DEV).any():
         member = replace(member, split=np.where(member.split == DEV, TRAIN, member.split))
-        trained, _ = _trained(material, design, member, folder, callbacks, trained.temperatures)
+        trained = _trained(material, design, member, folder, callbacks, trained.temperatures)
     predicted = _predictions(material, design, trained, member, path_text(run))
-    team.barrier()  # another process may still be reading the checkpoint
-    if Team().leads:
-        _record(folder, material.table, member, history, design.training)
-        member_file.write(folder / run_folder.MODEL, material, design, trained, member)
-        manifest_io.write(predicted, str(finished), "parquet")
-        (folder / run_folder.CHECKPOINT).unlink(missing_ok=True)
+    _write(folder, material, design, member, trained, predicted)
     return predicted, trained.scores
 
 
@@ -80,13 +74,9 @@ def train_on_all(
 ) -> None:
     """Train a member that holds no clip out, so that its temperatures are given, and the figure to expect of it."""
     folder = run / member.name
-    trained, history = _trained(material, design, member, folder, callbacks, temperatures)
+    trained = _trained(material, design, member, folder, callbacks, temperatures)
     trained = replace(trained, scores=trained.scores | {"expected": expected})
-    team.barrier()  # another process may still be reading the checkpoint
-    if Team().leads:
-        _record(folder, material.table, member, history, design.training)
-        member_file.write(folder / run_folder.MODEL, material, design, trained, member)
-        (folder / run_folder.CHECKPOINT).unlink(missing_ok=True)
+    _write(folder, material, design, member, trained)
 
 
 def _trained(
@@ -96,8 +86,8 @@ def _trained(
     folder: Path,
     callbacks: Callbacks,
     temperatures: Temperatures | None = None,
-) -> tuple[Trained, list[Figures]]:
-    """Return a trained model and its history; without `temperatures` it is calibrated on dev."""
+) -> Trained:
+    """Return a trained model; without `temperatures` it is calibrated on dev."""
     words = targets.emotions(material, member)
     data = targets.data(material, design, member, words)
     model = _built(design, data, len(words), member.seed)
@@ -114,7 +104,7 @@ def _trained(
     data = replace(data, temperature=temperatures.alone)
     ask = partial(member_scores.logits, answering, data, precision)
     scores = member_scores.scores(material.table, data, member, ask)
-    return Trained(model, data, words, ask, temperatures, scores), history
+    return Trained(model, data, words, ask, temperatures, scores, history)
 
 
 # The model.
@@ -170,6 +160,24 @@ def _fitted(
 
 
 # The files.
+
+
+def _write(
+    folder: Path,
+    material: Material,
+    design: Design,
+    member: Member,
+    trained: Trained,
+    predicted: Table | None = None,
+) -> None:
+    """Write what is known of a finished training, its predictions last, as they tell that it is finished."""
+    team.barrier()  # another process may still be reading the checkpoint
+    if Team().leads:
+        _record(folder, material.table, member, trained.history, design.training)
+        member_file.write(folder / run_folder.MODEL, material, design, trained, member)
+        if predicted is not None:
+            manifest_io.write(predicted, str(folder / run_folder.PREDICTIONS), "parquet")
+        (folder / run_folder.CHECKPOINT).unlink(missing_ok=True)
 
 
 def _predictions(material: Material, design: Design, trained: Trained, member: Member, run: str) -> Table:

@@ -21,6 +21,7 @@ from sertool.modelfiles import modelfile
 from sertool.system import locks
 from sertool.train import members, training
 from sertool.train.design import Member
+from sertool.train.member_file import Trained
 
 
 @pytest.fixture(scope="module")
@@ -295,7 +296,7 @@ def test_only_seeds_trained_in_all_folds_are_joined_after_a_kill(
     words = (statistics, "-m", "forest", "--set", "trees=2", "--folds", 2, "-o", tmp_path / "run")
     fit, joined = members._trained, tmp_path / "run" / "predictions.parquet"
 
-    def killed(material: object, design: object, member: Member, *rest: object) -> tuple:
+    def killed(material: object, design: object, member: Member, *rest: object) -> Trained:
         if member.name == last:
             raise KeyboardInterrupt
         return fit(material, design, member, *rest)
