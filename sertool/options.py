@@ -121,11 +121,8 @@ class Numbers(click.ParamType):
 
     name = "numbers"
 
-    def __init__(self, low: float, high: float, metavar: str = "X,Y,..") -> None:
-        self.each, self.limits, self.metavar = Number(float, low, high), limits(low, high), metavar
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        return self.metavar
+    def __init__(self, low: float, high: float) -> None:
+        self.each, self.limits = Number(float, low, high), limits(low, high)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
         if isinstance(value, tuple):

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,7 +85,7 @@ def _write_each(
     record.begin(left)
     by_file, lacking = {each.file: each for each in left}, []
     requests = [request for each in left for request in each.requests]
-    rows = talk.progress_by(itemgetter("clip"), answering.rows(requests), lambda: len(requests), "predicting")
+    rows = talk.progress_of_answers(answering.rows(requests), lambda: len(requests))
     for file, own in groupby(rows, recordings.file_of):
         counted = answering.count()
         path = record.folder / by_file[file].answers

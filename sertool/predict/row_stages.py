@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from operator import itemgetter
 from pathlib import Path
 
 from sertool.errors import NothingThereError, SertoolError
@@ -50,7 +49,7 @@ class Watch:
         def total() -> int | None:
             return None if by_name is None or self.in_folders is None else by_name + self.in_folders
 
-        yield from talk.progress_by(itemgetter("clip"), chain(first, rows), total, "predicting")
+        yield from talk.progress_of_answers(chain(first, rows), total)
 
     def _folders(self) -> list[Path]:
         return [Path(source) for source in self.sources if os.path.isdir(source)]

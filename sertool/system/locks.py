@@ -43,14 +43,12 @@ def folder_lock(folder: Path, wait: bool, part: str = "", *, read_only_ok: bool 
         if not (part and lock.is_writable):
             yield lock
             return
-        with _lock(folder, f".lock-{part}", wait, read_only_ok=read_only_ok) as own:
+        with _lock(folder, f".lock-{part}", wait, shared=False, read_only_ok=read_only_ok) as own:
             yield own
 
 
 @contextmanager
-def _lock(
-    folder: Path, name: str, wait: bool, shared: bool = False, read_only_ok: bool = False
-) -> Iterator[FolderLock]:
+def _lock(folder: Path, name: str, wait: bool, *, shared: bool, read_only_ok: bool) -> Iterator[FolderLock]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         stream = open(folder / name, "a+b")  # noqa: SIM115 (held open for as long as the lock)

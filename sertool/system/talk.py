@@ -168,31 +168,29 @@ def progress(items: Iterable[Any], total: int | None, what: str, unit: str = "cl
     yield from tqdm(items, total=total, desc=what, unit=f" {unit}s", leave=False, dynamic_ncols=True, file=sys.stderr)
 
 
-def progress_by(
-    whole: Callable[[Any], object], items: Iterable[Any], total: Callable[[], int | None], what: str
-) -> Iterator[Any]:
-    """Yield items with a bar that counts clips, of which each may have several items.
+def progress_of_answers(rows: Iterable[dict[str, Any]], total: Callable[[], int | None]) -> Iterator[dict[str, Any]]:
+    """Yield rows of answers with a bar that counts clips, of which each may have several rows.
 
-    `whole` returns an item's clip. The bar shows the rate, how many items there are so far and, once `total` returns
-    the number of clips, the time left.
+    The bar shows the rate, how many answers there are so far and, once `total` returns the number of clips, the time
+    left.
     """
     if not shows_progress():
-        yield from items
+        yield from rows
         return
     from tqdm import tqdm
 
     with tqdm(
-        desc=what, total=total(), unit=" clips", leave=False, dynamic_ncols=True, miniters=0, smoothing=0,
+        desc="predicting", total=total(), unit=" clips", leave=False, dynamic_ncols=True, miniters=0, smoothing=0,
         file=sys.stderr,
     ) as bar:  # fmt: skip
         clip: object = None
-        for count, item in enumerate(items, 1):
-            is_next = count > 1 and whole(item) != clip
-            clip, bar.total = whole(item), bar.total or total()
+        for count, row in enumerate(rows, 1):
+            is_next = count > 1 and row["clip"] != clip
+            clip, bar.total = row["clip"], bar.total or total()
             if count > bar.n + is_next + 1:
                 bar.set_postfix_str(f"{count:,} answers", refresh=False)
             bar.update(is_next)
-            yield item
+            yield row
 
 
 @contextmanager

@@ -146,7 +146,7 @@ def test_progress_counts_all_windows_of_a_clip_as_one_clip(monkeypatch: pytest.M
     total = iter([None, None, 3])
     clips = iter("aaabb")
     rows = ({"clip": clip, "at": time.sleep(0.11)} for clip in clips)
-    assert len([*talk.progress_by(lambda row: row["clip"], rows, lambda: next(total), "predicting")]) == 5
+    assert len([*talk.progress_of_answers(rows, lambda: next(total))]) == 5
     shown = re.findall(r"predicting:.*?(\d+(?:/3| clips)) .*?(\d answers)?\]", stream.getvalue())
     assert shown[0] == ("0 clips", "")
     assert shown[-1] == ("1/3", "5 answers")
