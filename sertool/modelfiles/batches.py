@@ -82,9 +82,9 @@ def load(table: Table, features: Sequence[str], device: str) -> Store:
     """Load the frames that a manifest points to; several features are put side by side."""
     clips = manifest.column(table, "clip")
     views: list[list[np.ndarray]] = [[] for _ in clips]
-    heads = {feature: _heads(table, feature) for feature in features}
+    shards_of = {feature: heads(table, feature) for feature in features}
     for feature in features:
-        reader = shards.Reader(feature, heads[feature][0].settings)
+        reader = shards.Reader(feature, shards_of[feature][0].settings)
         place = [manifest.column(table, name) for name in columns.of_feature(feature)]
         for of_clip, clip, shard, offset, rows in zip(views, clips, *place, strict=True):
             if shard is None:
@@ -92,14 +92,15 @@ def load(table: Table, features: Sequence[str], device: str) -> Store:
             of_clip.append(reader.rows(clip, shard, offset, rows))
     _require_alike(clips, views, features)
     lengths = np.array([len(parts[0]) for parts in views], np.int64)
-    records = {feature: of_clip[0].settings for feature, of_clip in heads.items()}
-    keys = [head.key for of_clip in heads.values() for head in of_clip]
+    records = {feature: own[0].settings for feature, own in shards_of.items()}
+    used = [head for own in shards_of.values() for head in own]
+    keys = [head.key for head in used]
     store = Store(views, lengths, sum(part.shape[1] for part in views[0]), torch.device(device), records, keys)
-    store.encoder_trainings = _trainings([head for of_clip in heads.values() for head in of_clip])
+    store.encoder_trainings = trainings(used)
     return _resident(store) if store.device.type != "cpu" else store
 
 
-def _heads(table: Table, feature: str) -> list[Shard]:
+def heads(table: Table, feature: str) -> list[Shard]:
     """Return the headers of a feature's shards."""
     require_features([feature], featured(table))
     paths = sorted(manifest.present(table, f"{feature}_shard"))
@@ -116,23 +117,9 @@ def require_features(requested: Sequence[str], present: Sequence[str]) -> None:
             raise UsageError(f"the manifest has no feature {feature}; {has}: run `sertool featurize --{feature}` first")
 
 
-def records(table: Table, features: Sequence[str]) -> dict[str, Any]:
-    """Return how each feature was made, as recorded in its shards."""
-    return {feature: _heads(table, feature)[0].settings for feature in features}
-
-
-def encoder_trainings_of(table: Table, features: Sequence[str]) -> dict[str, list[EncoderTraining]]:
-    """Return what the encoder of each feature was trained on, as far as recorded in its shards."""
-    return {feature: _trainings(_heads(table, feature)) for feature in features}
-
-
-def _trainings(heads: Sequence[Shard]) -> list[EncoderTraining]:
+def trainings(heads: Sequence[Shard]) -> list[EncoderTraining]:
+    """Return what the encoders of some shards were trained on, as far as recorded there."""
     return encoder_trainings.without_repeats(training for head in heads for training in head.encoder_trainings)
-
-
-def width(table: Table, features: Sequence[str]) -> int:
-    """Return how many columns some features have together."""
-    return sum(len(_heads(table, feature)[0].columns) for feature in features)
 
 
 def featured(table: Table) -> list[str]:

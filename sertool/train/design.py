@@ -48,6 +48,15 @@ class Member:
     course: tuple[float, ...] = ()  # of the final one: plateau's share of the learning rate in each of its epochs
 
 
+@dataclass(frozen=True)
+class KnownFeatures:
+    """What is known of a model's features, which are in shards or yet to be made."""
+
+    records: dict[str, Any]  # how each is made, as shards record it; empty if not known yet
+    width: int | None  # the number of columns of all together
+    trainings: dict[str, list[EncoderTraining]]  # what their encoders, and those built on or imitated, were trained on
+
+
 def is_fitted_at_once(design: Design) -> bool:
     """Whether the model is fitted at once rather than epoch by epoch."""
     return models.fits_at_once(models.load(design.model).Model)

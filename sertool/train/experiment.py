@@ -67,8 +67,8 @@ def run(inputs: Inputs, design: DesignOptions, held_out: HeldOutOptions, options
     if not leads:
         talk.set_verbosity(-1)
     with team.leader_first():
-        plan, to_make = planning.with_features(plan, picked)
-        divisions = planning.check_all(plan, to_make)
+        plan, known, to_make = planning.with_features(plan, picked)
+        divisions = planning.check_all(plan, known)
     with folder_lock(plan.folder, options.wait, read_only_ok=True) if leads else nullcontext(FolderLock()) as lock:
         if leads:
             runs.sweep(plan.folder)

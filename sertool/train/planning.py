@@ -18,7 +18,7 @@ from sertool.modelfiles import batches
 from sertool.system import talk
 from sertool.system.paths import plain_name
 from sertool.train import designing, final_model, preparing, refusals, runs, targets, teacher_answers, teacher_models
-from sertool.train.design import Design, Member
+from sertool.train.design import Design, KnownFeatures, Member
 from sertool.train.designing import DesignOptions
 from sertool.train.preparing import Inputs
 from sertool.train.teacher_answers import TeacherPredictions
@@ -122,22 +122,23 @@ def _used(trainings: Sequence[Member]) -> np.ndarray:
     return np.any([member.split >= 0 for member in trainings], axis=0)
 
 
-def with_features(plan: TrainingPlan, device: str, *, fetch: bool = True) -> tuple[TrainingPlan, Extraction | None]:
-    """Return the plan with its design fitted to its features, and how to make these if they are missing."""
+def with_features(
+    plan: TrainingPlan, device: str, *, fetch: bool = True
+) -> tuple[TrainingPlan, KnownFeatures, Extraction | None]:
+    """Return the plan with its design fitted to its features, these, and how to make them if they are missing."""
     to_make = preparing.features_to_make(plan.table, plan.design, plan.options, device, fetch=fetch)
-    return replace(plan, design=preparing.grouped(plan.table, plan.design, plan.options, to_make)), to_make
+    known = preparing.known(plan.table, plan.design, to_make)
+    return replace(plan, design=preparing.grouped(plan.design, plan.options, known.records)), known, to_make
 
 
-def check_all(plan: TrainingPlan, to_make: Extraction | None) -> list[Division]:
+def check_all(plan: TrainingPlan, known: KnownFeatures) -> list[Division]:
     """Make all checks before anything is computed; return the divisions."""
     table, design, seeds = plan.table, plan.design, plan.held_out.seeds
-    records = preparing.records(table, design, to_make)
     speakers.warn_of_like_names(table)
-    refusals.refuse(table, design, records, preparing.width(table, design, to_make))
+    refusals.refuse(table, design, known)
     if plan.options.published and batches.featured(table):
-        preparing.compare_features(plan.options, design, records)
+        preparing.compare_features(plan.options, design, known.records)
     planned = divisions(plan)
-    of_encoders = preparing.encoder_trainings_of(table, design, records)
     has_dev = {way.protocol: [heldout.has_dev(training.split, divided) for training in trainings[::seeds]]
                for way, divided, trainings, _ in planned}  # fmt: skip
     refusals.require_dev(plan.options.training, has_dev)
@@ -145,9 +146,9 @@ def check_all(plan: TrainingPlan, to_make: Extraction | None) -> list[Division]:
         way, divided, trainings, _ = division
         refusals.warn_of_long_rise(design, [member.split for member in trainings])
         held_out = np.any([np.isin(member.split, (DEV, TEST)) for member in trainings], axis=0)
-        refusals.warn_of_package_encoder(manifest.keep(divided, held_out), records, of_encoders, way.protocol)
+        refusals.warn_of_package_encoder(manifest.keep(divided, held_out), known, way.protocol)
         if not protocols.named(way.protocol).is_leaky:
-            refusals.refuse_taught_encoder(divided, of_encoders, [member.split for member in trainings[::seeds]])
+            refusals.refuse_taught_encoder(divided, known, [member.split for member in trainings[::seeds]])
         if design.teacher:
             _require_teacher(design.teacher, plan.teacher_file, divided, division.members)
     return planned
@@ -171,8 +172,8 @@ def _require_teacher(
 
 def say(plan: TrainingPlan, *, overwrite: bool) -> None:
     """Say what would be trained, after all checks."""
-    plan, to_make = with_features(plan, "cpu", fetch=False)
-    for division in check_all(plan, to_make):
+    plan, known, _ = with_features(plan, "cpu", fetch=False)
+    for division in check_all(plan, known):
         way, divided, trainings, final = division
         folder = plan.folder / way.folder
         described = _described_ahead(divided, plan.design, division.members, plan.teacher_file)

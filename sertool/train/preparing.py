@@ -17,10 +17,9 @@ from sertool.manifests.manifest import Table
 from sertool.modelfiles import batches
 from sertool.networks import weights
 from sertool.pretraining import encoder_trainings
-from sertool.pretraining.encoder_trainings import EncoderTraining
 from sertool.system import talk
 from sertool.system.files import listed
-from sertool.train.design import Design, trainings_of_blocks
+from sertool.train.design import Design, KnownFeatures, trainings_of_blocks
 from sertool.train.designing import DesignOptions
 
 
@@ -85,36 +84,36 @@ def _input_options(design: Design) -> dict[str, str]:
     return module.input_options(design.settings) if hasattr(module, "input_options") else {}
 
 
-def records(table: Table, design: Design, to_make: Extraction | None) -> dict[str, Any]:
-    """Return how each feature is or will be made, as shards record it; empty if not known yet."""
+def known(table: Table, design: Design, to_make: Extraction | None) -> KnownFeatures:
+    """Return what is known of a model's features, from their shards or from how they will be made."""
     if batches.featured(table):
-        return batches.records(table, design.features)
-    return {} if to_make is None else {name: to_make.record(name) for name in design.features}
-
-
-def encoder_trainings_of(table: Table, design: Design, records: Mapping[str, Any]) -> dict[str, list[EncoderTraining]]:
-    """Return what the encoders of a model's features (its input, imitated or built on) were trained on, by feature."""
-    settings = {feature: record["settings"] for feature, record in records.items()}
-    if batches.featured(table):
-        by_feature = batches.encoder_trainings_of(table, [*records, *filter(None, [design.imitate])])
+        heads = {name: batches.heads(table, name) for name in filter(None, (*design.features, design.imitate))}
+        records = {name: heads[name][0].settings for name in design.features}
+        width: int | None = sum(len(heads[name][0].columns) for name in design.features)
+        trainings = {name: batches.trainings(own) for name, own in heads.items()}
+    elif to_make is not None:
+        records = {name: to_make.record(name) for name in design.features}
+        width = engine.width(to_make.only(design.features))
+        trainings = {name: encoder_trainings.of_weights(name, record["settings"]) for name, record in records.items()}
     else:
-        by_feature = {name: encoder_trainings.of_weights(name, of_feature) for name, of_feature in settings.items()}
-    return by_feature | {name: by_feature[name] + more for name, more in trainings_of_blocks(design, records).items()}
+        records, width, trainings = {}, None, {}
+    more = trainings_of_blocks(design, records)
+    return KnownFeatures(records, width, {name: own + more.get(name, []) for name, own in trainings.items()})
 
 
-def grouped(table: Table, design: Design, options: DesignOptions, to_make: Extraction | None) -> Design:
+def grouped(design: Design, options: DesignOptions, records: Mapping[str, Any]) -> Design:
     """Fill in the model's settings `groups` and `stats` from its feature, unless they were given.
 
     Several features, or columns that are selected or mapped, are one group, as they do not divide into equal parts.
     """
-    settings, features_made = vars(design.settings), records(table, design, to_make)
-    if "groups" not in settings or not features_made:
+    settings = vars(design.settings)
+    if "groups" not in settings or not records:
         return design
     given_names = {pair.partition("=")[0].strip() for pair in options.settings}
-    if len(features_made) > 1 or design.select is not None or design.reduce is not None:
+    if len(records) > 1 or design.select is not None or design.reduce is not None:
         groups = {name: 1 for name in ("groups", "stats") if name in settings}
     else:
-        ((feature, record),) = features_made.items()
+        ((feature, record),) = records.items()
         groups = _groups(feature, record, by_stat="stats" not in settings)
     groups = {name: count for name, count in groups.items() if name not in given_names}
     return replace(design, settings=models.settings(design.model, settings | groups))
@@ -135,13 +134,6 @@ def _groups(feature: str, record: Mapping[str, Any], *, by_stat: bool) -> dict[s
 def _layers(feature: str, text: str, kind: str) -> tuple[int, ...]:
     """Return the numbers of an encoder's layers, as `--layers` names them."""
     return encoders.parse_layers(text, encoders.load(feature).SIZES[kind]["layers"])
-
-
-def width(table: Table, design: Design, to_make: Extraction | None) -> int | None:
-    """Return how many columns the features have together; None if not known yet."""
-    if batches.featured(table):
-        return batches.width(table, design.features)
-    return None if to_make is None else engine.width(to_make.only(design.features))
 
 
 def compare_features(options: DesignOptions, design: Design, records: Mapping[str, Any]) -> None:

@@ -18,20 +18,16 @@ from sertool.pretraining.encoder_trainings import EncoderTraining
 from sertool.system import talk
 from sertool.system.files import listed
 from sertool.train import consistency, selection, targets
-from sertool.train.design import ONE_ROW, Design, is_fitted_at_once
+from sertool.train.design import ONE_ROW, Design, KnownFeatures, is_fitted_at_once
 
 MANY = 2  # emotions to try a model with: their number does not matter here
-Trainings = Mapping[str, Sequence[EncoderTraining]]  # what the encoder of each feature was trained on
 Records = Mapping[str, Any]  # how each feature was made, as recorded in its shards
 
 
-def refuse(table: Table, design: Design, records: Records, width: int | None) -> None:
-    """Refuse rows, a model and features that do not go together, as far as the features are known yet.
-
-    `width` is the number of columns of all features together.
-    """
+def refuse(table: Table, design: Design, known: KnownFeatures) -> None:
+    """Refuse rows, a model and features that do not go together, as far as the features are known yet."""
     _refuse_rows(table, design)
-    width = _seen(design, width)
+    records, width = known.records, _seen(design, known.width)
     _refuse_fewer_columns(table, design, records)
     _refuse_single_rows(table, design, records)
     module = models.load(design.model)
@@ -147,15 +143,15 @@ def warn_of_long_rise(design: Design, divisions: Sequence[np.ndarray]) -> None:
         talk.warn(f"--warmup {training.warmup:,}: {ends}: ask for a shorter one, or for more --epochs")
 
 
-def warn_of_package_encoder(table: Table, records: Records, trainings: Trainings, division: str) -> None:
+def warn_of_package_encoder(table: Table, known: KnownFeatures, division: str) -> None:
     """Warn if a package encoder was trained on one of the corpora, unless the split is that of its own training."""
     if division.startswith(shipped.DIVISION):
         return
     corpora = {*manifest.present(table, "corpus")}
-    for feature, of_feature in trainings.items():
+    for feature, of_feature in known.trainings.items():
         encoders = {training.get("package") for training in of_feature}
-        if feature in records:
-            encoders.add(encoder_trainings.of_package(feature, records[feature]["settings"]))
+        if feature in known.records:
+            encoders.add(encoder_trainings.of_package(feature, known.records[feature]["settings"]))
         for model in sorted(name for name in shipped.names() if name in encoders):
             if shared := corpora & tensorfile.header(shipped.own(model))["trained"]["corpora"].keys():
                 talk.warn(
@@ -165,11 +161,11 @@ def warn_of_package_encoder(table: Table, records: Records, trainings: Trainings
                 )
 
 
-def refuse_taught_encoder(table: Table, trainings: Trainings, divisions: Sequence[np.ndarray]) -> None:
+def refuse_taught_encoder(table: Table, known: KnownFeatures, divisions: Sequence[np.ndarray]) -> None:
     """Refuse an encoder that was trained on speakers held out here; warn if its file does not name its speakers."""
     held_out = manifest.keep(table, np.any([(split == DEV) | (split == TEST) for split in divisions], axis=0))
     corpora = {*manifest.present(held_out, "corpus")}
-    for feature, of_feature in trainings.items():
+    for feature, of_feature in known.trainings.items():
         if people := encoder_trainings.count_held_out(of_feature, table, divisions):
             raise SertoolError(
                 f"{feature}: its encoder learnt from {people} that are held out here, and would tell of them: take "
