@@ -54,7 +54,7 @@ HOUSE = {
         voice_names speaker_answers segments summaries row_stages row_options answering answer_files model_knowledge
         heldout_members recordings answer_record answer_folder""",
     "train": """label_sets selection recipes training_settings design optimism training_data member_scores
-        consistency objective schedules choosing checkpoint training teacher_answers targets refusals runs
+        consistency objective schedules choosing checkpoint training teacher_answers member_data refusals runs
         member_file members run_report teacher_models designing preparing final_model planning experiment""",
     "demonstration": "",
     "options": "",

@@ -106,7 +106,9 @@ def test_mixup_loss_uses_each_mixed_clips_own_corpus_emotions() -> None:
 
 def test_balancing_gives_corpora_and_their_emotions_equal_weight() -> None:
     emotion, corpus = np.array([0, 0, 0, 1, 0, 2]), np.array([0, 0, 0, 0, 1, 1])
-    weights = {how: 1 / label_sets.crowd(how, emotion, corpus) for how in ("sampling", "corpus", "corpus-emotion")}
+    weights = {
+        how: 1 / label_sets.group_sizes(how, emotion, corpus) for how in ("sampling", "corpus", "corpus-emotion")
+    }
     np.testing.assert_allclose(np.bincount(emotion, weights["sampling"]), 1)
     np.testing.assert_allclose(np.bincount(corpus, weights["corpus"]), 1)
     cells = np.bincount(3 * corpus + emotion, weights["corpus-emotion"], minlength=6)

@@ -14,7 +14,7 @@ from sertool.modelfiles import batches, modelfile
 from sertool.modelfiles.modelfile import ModelFile
 from sertool.train import runs
 from sertool.train.design import Design, Member
-from sertool.train.targets import Material
+from sertool.train.member_data import Material
 from sertool.train.training_settings import Settings
 
 COLUMNS = {

@@ -25,39 +25,39 @@ def predictions(path: Path, clips: list[str], **shares: list[float]) -> str:
 def test_several_answers_are_averaged_and_copies_take_their_parents_answer(tmp_path: Path) -> None:
     source = predictions(tmp_path / "t.parquet", ["a", "b", "a"], p_sad=[1.0, 0.2, 0.5], p_angry=[0.0, 0.8, 0.5])
     table = manifest.from_columns({"clip": ["a", "a#1", "c"], "parent": [None, "a", None]})
-    made = teacher_answers.taught(table, teacher_answers.read(source))
+    made = teacher_answers.answers_for(table, teacher_answers.read(source))
     assert made.known.tolist() == [True, True, False]
-    np.testing.assert_allclose(made.over(["angry", "sad"])[:2], [[0.25, 0.75]] * 2)
+    np.testing.assert_allclose(made.as_shares_of(["angry", "sad"])[:2], [[0.25, 0.75]] * 2)
 
 
 def test_windows_without_an_answer_are_ignored_in_the_mean(tmp_path: Path) -> None:
     shares = {"p_sad": [0.9, None, 0.5, None, 0.2], "p_angry": [0.1, None, 0.5, None, 0.8]}
     source = predictions(tmp_path / "t.parquet", ["a", "a", "a", "b#1", "b"], **shares)
     table = manifest.from_columns({"clip": ["a", "b#1", "b"], "parent": [None, "b", None]})
-    made = teacher_answers.taught(table, teacher_answers.read(source))
-    np.testing.assert_allclose(made.over(["sad", "angry"]), [[0.7, 0.3], [0.2, 0.8], [0.2, 0.8]])
+    made = teacher_answers.answers_for(table, teacher_answers.read(source))
+    np.testing.assert_allclose(made.as_shares_of(["sad", "angry"]), [[0.7, 0.3], [0.2, 0.8], [0.2, 0.8]])
 
 
 def test_answers_without_a_clip_id_are_ignored(tmp_path: Path) -> None:
     source = predictions(tmp_path / "t.parquet", [None, "a", None], p_sad=[1.0, 0.2, 0.5], p_angry=[0.0, 0.8, 0.5])
-    made = teacher_answers.taught(manifest.from_columns({"clip": ["b", "a"]}), teacher_answers.read(source))
+    made = teacher_answers.answers_for(manifest.from_columns({"clip": ["b", "a"]}), teacher_answers.read(source))
     assert made.known.tolist() == [False, True]
-    np.testing.assert_allclose(made.over(["angry", "sad"])[1], [0.8, 0.2])
+    np.testing.assert_allclose(made.as_shares_of(["angry", "sad"])[1], [0.8, 0.2])
 
 
 def test_answers_over_fewer_emotions_are_renormalised(tmp_path: Path) -> None:
     source = predictions(tmp_path / "t.parquet", ["a"], p_sad=[0.2], p_angry=[0.2], p_happy=[0.6])
-    made = teacher_answers.taught(manifest.from_columns({"clip": ["a"]}), teacher_answers.read(source))
-    np.testing.assert_allclose(made.over(["angry", "sad"]), [[0.5, 0.5]])
+    made = teacher_answers.answers_for(manifest.from_columns({"clip": ["a"]}), teacher_answers.read(source))
+    np.testing.assert_allclose(made.as_shares_of(["angry", "sad"]), [[0.5, 0.5]])
     with pytest.raises(SertoolError, match="knows no fear"):
-        made.over(["fear"])
+        made.as_shares_of(["fear"])
 
 
 @pytest.mark.parametrize("columns", [{"clip": ["z"], "p_sad": [1.0]}, {"clip": ["a"]}])
 def test_teacher_without_answers_for_the_clips_is_refused(tmp_path: Path, columns: dict) -> None:
     manifest_io.write(manifest.from_columns(columns), str(tmp_path / "t.parquet"), "parquet")
     with pytest.raises(SertoolError, match="--teacher"):
-        teacher_answers.taught(
+        teacher_answers.answers_for(
             manifest.from_columns({"clip": ["a"]}), teacher_answers.read(str(tmp_path / "t.parquet"))
         )
 

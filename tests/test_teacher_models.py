@@ -191,19 +191,19 @@ def test_clips_are_taught_by_models_not_trained_on_their_speaker_if_possible() -
     split = np.array([TRAIN, TRAIN, TRAIN, TEST])
     met = [[True, False, True, False], [False, True, True, False], [False, False, False, True]]
     held = teachers(met, met, [[0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8], [0.9, 0.9, 0.9, 0.9]])
-    made = teacher_models.taught(held, table, split)
+    made = teacher_models.mean_answers(held, table, split)
     np.testing.assert_allclose(made.shares[:, 0], [0.5, 0.2, 0.5, 0.6], atol=1e-6)
     with pytest.raises(SertoolError, match="held out here"):
-        teacher_models.taught(teachers(met[2:], met[2:], [[0.9] * 4]), table, split)
+        teacher_models.mean_answers(teachers(met[2:], met[2:], [[0.9] * 4]), table, split)
 
 
 def test_if_speakers_cross_parts_only_held_out_clips_are_protected() -> None:
     table = manifest.from_columns({"clip": ["w", "x"], "speaker": ["1", "1"]})
     split = np.array([TRAIN, DEV])
     fit = teachers([[True, True]], [[True, False]], [[0.1, 0.2]])
-    assert teacher_models.taught(fit, table, split).known.all()
+    assert teacher_models.mean_answers(fit, table, split).known.all()
     with pytest.raises(SertoolError, match="held out here"):
-        teacher_models.taught(teachers([[True, True]], [[False, True]], [[0.1, 0.2]]), table, split)
+        teacher_models.mean_answers(teachers([[True, True]], [[False, True]], [[0.1, 0.2]]), table, split)
 
 
 @pytest.fixture(scope="module")

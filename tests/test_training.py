@@ -23,11 +23,11 @@ from sertool.models import acnt, cnn, gru, lda, svm
 from sertool.networks import norm_folding, tensorfile
 from sertool.sound import encoding, synth
 from sertool.system import device as devices
-from sertool.train import choosing, member_file, member_scores, members, targets, training_data
+from sertool.train import choosing, member_data, member_file, member_scores, members, training_data
 from sertool.train.design import Design, Member
+from sertool.train.member_data import Material
 from sertool.train.member_file import Trained
 from sertool.train.members import Callbacks
-from sertool.train.targets import Material
 from sertool.train.training_data import Data
 from sertool.train.training_settings import Settings
 
@@ -135,7 +135,7 @@ def test_trained_model_answers_like_its_saved_file(
     settings = acnt.Settings(frames=40, channels=(8, 8), width=16, layers=1, heads=2, feedforward=16, dense=8)
     design = Design("acnt", settings, Settings(epochs=3, batch=8, lr=0.01, precision=precision), ("mel",))
     table = manifest_io.read(str(heard))
-    held, member = targets.load(table, design, "cpu"), Member("seed-0", 0, None, divided(table))
+    held, member = member_data.load(table, design, "cpu"), Member("seed-0", 0, None, divided(table))
     trained = made(held, design, member.split, tmp_path)
     member_file.write(tmp_path / "model.safetensors", held, design, trained, member)
     again = Predictor.load(tmp_path / "model.safetensors").logits(*held.store.take(np.arange(len(table))))
@@ -209,7 +209,7 @@ def learnt(one: Trained) -> dict[str, np.ndarray]:
 def test_weights_depend_on_train_alone_and_test_changes_nothing(heard: Path, tmp_path: Path, name: str) -> None:
     table, design = manifest_io.read(str(heard)), DESIGNS[name]
     split = divided(table)
-    held = targets.load(table, design, "cpu")
+    held = member_data.load(table, design, "cpu")
     first, *others = (
         made(otherwise(held, np.flatnonzero(np.isin(split, places))), design, split, tmp_path / str(number))
         for number, places in enumerate(([], [TEST], [DEV, TEST], [TRAIN]))
@@ -228,7 +228,7 @@ def at_once(model: str, **more: object) -> Design:
 def test_balancing_already_balanced_emotions_changes_no_model(heard: Path, tmp_path: Path, model: str) -> None:
     """But for a forest, which draws its clips in another way where they are weighed."""
     table = manifest_io.read(str(heard))
-    held = targets.load(table, at_once(model), "cpu")
+    held = member_data.load(table, at_once(model), "cpu")
     as_is, *balanced = (
         learnt(made(held, at_once(model, balance=how), divided(table), tmp_path))
         for how in ("none", "weights", "corpus-emotion")
@@ -257,7 +257,7 @@ def test_svm_gets_the_original_clip_of_each_training_row(
     parents = [None if own == clip else str(own) for own, clip in zip(origin, clips, strict=True)]
     table = manifest.with_column(table, "parent", parents)
     design, split = replace(at_once("svm"), adapt=adapt, prior_clips=3.0), divided(table)
-    made(targets.load(table, design, "cpu"), design, split, tmp_path)
+    made(member_data.load(table, design, "cpu"), design, split, tmp_path)
     names = np.tile(origin[split == TRAIN], 2 if adapt else 1)
     assert ((seen["origin"][:, None] == seen["origin"]) == (names[:, None] == names)).all()
 
@@ -276,7 +276,7 @@ def test_strangers_option_sets_the_row_weights_of_a_classical_model(
     monkeypatch.setattr(svm.Model, "fit", spied)
     table, design = manifest_io.read(str(heard)), replace(at_once("svm", strangers=share), adapt="speaker")
     split = divided(table)
-    made(targets.load(table, design, "cpu"), design, split, tmp_path)
+    made(member_data.load(table, design, "cpu"), design, split, tmp_path)
     own, strange = (2 * weight if 0 < share < 1 else weight for weight in (1 - share, share))
     assert seen["weights"].tolist() == [weight for weight in (own, strange) for _ in split[split == TRAIN] if weight]
 
@@ -288,11 +288,11 @@ def test_kth_copies_of_a_speaker_count_as_a_separate_voice(heard: Path) -> None:
         "clip": names, "parent": [None, None, "x", "y", "x", "y"], "speaker": ["a", "b", "a", "b", "a", "b"],
     }.items():  # fmt: skip
         table = manifest.with_column(table, name, values)
-    voice = targets.voices(table)
+    voice = member_data.voices(table)
     assert len(set(voice.tolist())) == 5
     assert voice[names.index("foreign")] == voice[names.index("y")]
     assert sorted(set(voice.tolist())) == [1, 2, 3, 4, 5]
-    plain = targets.voices(manifest.without(table, "parent"))
+    plain = member_data.voices(manifest.without(table, "parent"))
     assert plain.tolist() == [1, 2, 1, 2, 1, 2]
 
 
@@ -309,7 +309,7 @@ def test_temperature_is_calibrated_on_dev(heard: Path, tmp_path: Path) -> None:
     table = manifest_io.read(str(heard))
     design = replace(network(), training=Settings(epochs=20, batch=8, lr=0.003, keep="last"))
     split = divided(table)
-    found = made(targets.load(table, design, "cpu"), design, split, tmp_path)
+    found = made(member_data.load(table, design, "cpu"), design, split, tmp_path)
     train, dev, test = (member_scores.calibrated(found.logits(clips), found.data.truth[clips])
                         for clips in (np.flatnonzero(split == place) for place in (TRAIN, DEV, TEST)))  # fmt: skip
     assert found.temperatures == (dev, dev)
@@ -320,7 +320,7 @@ def test_probabilities_of_known_and_unknown_speakers_are_calibrated_separately(h
     table = manifest_io.read(str(heard))
     trained = Settings(epochs=20, batch=8, lr=0.003, keep="last")
     design = replace(network(adapt="speaker", prior_clips=3.0), training=trained)
-    found = made(targets.load(table, design, "cpu"), design, divided(table), tmp_path)
+    found = made(member_data.load(table, design, "cpu"), design, divided(table), tmp_path)
     dev = found.data.dev
     strange = member_scores.logits(found.model, replace(found.data, group=None), "float32", dev)
     alone, adapted = (

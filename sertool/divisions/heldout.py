@@ -112,7 +112,7 @@ def fold_splits(table: Table, way: Way, options: HeldOutOptions) -> list[FoldSpl
     return found
 
 
-def part(split: np.ndarray) -> int:
+def scored_part(split: np.ndarray) -> int:
     """Return the part that is scored: test if it has clips, else dev."""
     return TEST if (split == TEST).any() else DEV
 
@@ -124,7 +124,7 @@ def has_dev(split: np.ndarray, table: Table) -> bool:
 
 def can_be_scored(split: np.ndarray, table: Table) -> bool:
     """Whether clips whose emotions occur in train are held out."""
-    return _knows_any(split, part(split), table)
+    return _knows_any(split, scored_part(split), table)
 
 
 def with_copies(table: Table, rows: np.ndarray) -> np.ndarray:
@@ -262,7 +262,7 @@ def _knows_any(split: np.ndarray, place: int, table: Table) -> bool:
 
 def _without_dev(split: np.ndarray) -> np.ndarray:
     """Return the split with dev moved to train."""
-    if part(split) == DEV and (split == DEV).any():
+    if scored_part(split) == DEV and (split == DEV).any():
         raise UsageError("--no-dev: the split holds out dev, and no test: leave it out, or divide with a test part")
     return np.where(split == DEV, TRAIN, split)
 

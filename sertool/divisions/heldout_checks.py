@@ -42,7 +42,7 @@ def check_split(split: np.ndarray, emotion: Codes, speaker: Codes, name: str) ->
     """Refuse a split without enough training clips or without held-out clips; warn of other oddities."""
     sizes = [int((split == place).sum()) for place in (TRAIN, DEV, TEST)]
     shown = ", ".join(f"{word} {size:,}" for word, size in zip(PARTS, sizes, strict=True))
-    train, tested = (_clips_of_each(emotion, split == place) for place in (TRAIN, heldout.part(split)))
+    train, tested = (_clips_of_each(emotion, split == place) for place in (TRAIN, heldout.scored_part(split)))
     if not sizes[TRAIN] or not (sizes[DEV] or sizes[TEST]):
         raise SertoolError(
             f"{name}: the split leaves no clip to {'train' if not sizes[TRAIN] else 'hold out'} ({shown})"

@@ -19,14 +19,24 @@ from sertool.system.locks import FolderLock, folder_lock
 from sertool.system.parts import WHOLE
 from sertool.system.paths import path_text
 from sertool.system.team import Team
-from sertool.train import final_model, members, optimism, planning, preparing, run_report, runs, targets, teacher_models
+from sertool.train import (
+    final_model,
+    member_data,
+    members,
+    optimism,
+    planning,
+    preparing,
+    run_report,
+    runs,
+    teacher_models,
+)
 from sertool.train.design import Design, Member
 from sertool.train.designing import DesignOptions
+from sertool.train.member_data import Material
 from sertool.train.member_scores import Figures
 from sertool.train.members import Callbacks
 from sertool.train.planning import Division, TrainingPlan
 from sertool.train.preparing import Inputs
-from sertool.train.targets import Material
 from sertool.train.teacher_models import TeacherModels
 
 
@@ -94,7 +104,8 @@ def _divided(plan: TrainingPlan, division: Division, place: Workplace) -> Table:
     """Train all members of one way to divide; return their joined held-out predictions."""
     way, table, trainings, final = division
     design, folder = plan.design, plan.folder / way.folder
-    materials = _taught(targets.load(table, design, place.device, plan.teacher_file), division.members, place.teachers)
+    material = member_data.load(table, design, place.device, plan.teacher_file)
+    materials = _materials(material, division.members, place.teachers)
     described = {member.name: runs.describe(materials[member.name], design, member) for member in division.members}
     with _claimed(folder, described, place) as other_seeds:
         run_report.say_emotions(manifest.keep(table, trainings[0].split == TRAIN), design)
@@ -156,11 +167,13 @@ def _teachers(table: Table, source: str | None, folder: Path, device: str, jobs:
     return teacher_models.teachers(table, source, folder, device, jobs)
 
 
-def _taught(material: Material, trainings: Sequence[Member], teachers: TeacherModels | None) -> dict[str, Material]:
+def _materials(material: Material, trainings: Sequence[Member], teachers: TeacherModels | None) -> dict[str, Material]:
     """Return each member's material by name, with the answers of the models that may teach it."""
     first, each_split = trainings[0], {member.name: member.split for member in trainings}
     if teachers is not None:
-        taught = {name: teacher_models.taught(teachers, material.table, split) for name, split in each_split.items()}
+        taught = {
+            name: teacher_models.mean_answers(teachers, material.table, split) for name, split in each_split.items()
+        }
         familiar = teacher_models.familiar_clips(teachers, material.table, first.split)
         teacher_models.say(taught[first.name], first.split, familiar)
         return {name: replace(material, taught=answers) for name, answers in taught.items()}

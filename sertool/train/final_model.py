@@ -23,11 +23,11 @@ from sertool.modelfiles import cards, modelfile
 from sertool.networks import tensorfile
 from sertool.system import talk, team
 from sertool.system.team import Team
-from sertool.train import choosing, member_scores, members, optimism, targets
+from sertool.train import choosing, member_data, member_scores, members, optimism
 from sertool.train.design import Design, Member, is_fitted_at_once
+from sertool.train.member_data import Material
 from sertool.train.member_scores import Temperatures
 from sertool.train.members import Callbacks
-from sertool.train.targets import Material
 
 LEAST = 1e-30  # smaller probabilities count as this, as some are too small for float32
 
@@ -53,7 +53,7 @@ def train(
         if not is_fitted_at_once(design):
             histories = [_history(run / training.name) for training, _ in answered]
             final = replace(final, course=choosing.course(histories, design.training))
-        temperatures = _temperatures(answered, run, targets.emotions(material, final), adapts=bool(design.adapt))
+        temperatures = _temperatures(answered, run, member_data.emotions(material, final), adapts=bool(design.adapt))
         expected = _expected(answered)
         members.train_on_all(material, design, final, run, callbacks, temperatures=temperatures, expected=expected)
     if Team().leads:

@@ -41,7 +41,7 @@ def losses(logits: Tensor, targets: Tensor, judged: Tensor) -> Tensor:
     return -(targets * logs.masked_fill(~judged, 0)).sum(dim=-1)
 
 
-def crowd(how: str, emotion: np.ndarray, corpus: np.ndarray) -> np.ndarray:
+def group_sizes(how: str, emotion: np.ndarray, corpus: np.ndarray) -> np.ndarray:
     """Return how many clips each clip's group has, `[clips]`; its weight is one over that.
 
     The group is the clips of its emotion, or of its corpus. For `corpus-emotion` it is the clips of both, and the size

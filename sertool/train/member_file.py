@@ -15,8 +15,8 @@ from sertool.pretraining import encoder_trainings
 from sertool.pretraining.encoder_trainings import EncoderTraining
 from sertool.system import talk
 from sertool.train.design import Design, Member, trainings_of_blocks
+from sertool.train.member_data import Material
 from sertool.train.member_scores import Figures, LogitsOf, Temperatures
-from sertool.train.targets import Material
 from sertool.train.training_data import Data
 
 

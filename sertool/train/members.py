@@ -28,11 +28,11 @@ from sertool.system import team
 from sertool.system.files import atomic_write
 from sertool.system.paths import path_text
 from sertool.system.team import Team
-from sertool.train import choosing, member_file, member_scores, targets, training
+from sertool.train import choosing, member_data, member_file, member_scores, training
 from sertool.train.design import UNTAUGHT, Design, Member, is_fitted_at_once, unusable_option_error
+from sertool.train.member_data import Material
 from sertool.train.member_file import Trained
 from sertool.train.member_scores import Figures, Temperatures
-from sertool.train.targets import Material
 from sertool.train.training_data import Data
 from sertool.train.training_settings import Settings
 
@@ -88,8 +88,8 @@ def _trained(
     temperatures: Temperatures | None = None,
 ) -> Trained:
     """Return a trained model; without `temperatures` it is calibrated on dev."""
-    words = targets.emotions(material, member)
-    data = targets.data(material, design, member, words)
+    words = member_data.emotions(material, member)
+    data = member_data.build(material, design, member, words)
     model = _built(design, data, len(words), member.seed)
     if is_fitted_at_once(design):
         if design.teacher and data.known[data.train].all():
@@ -133,7 +133,7 @@ def _fit_at_once(model: Any, data: Data, design: Design, seed: int, origin: np.n
     """
     rows, truth = data.single_rows(data.train), data.truth[data.train]
     balance = design.training.balance
-    weights: np.ndarray | None = None if balance == "none" else len(truth) / data.crowd(balance)
+    weights: np.ndarray | None = None if balance == "none" else len(truth) / data.group_sizes(balance)
     if data.group is not None:
         share, strange = design.training.strangers, torch.ones(len(truth), dtype=torch.bool, device=data.store.device)
         rows = np.concatenate([rows, data.single_rows(data.train, strange)])
@@ -182,7 +182,7 @@ def _write(
 
 def _predictions(material: Material, design: Design, trained: Trained, member: Member, run: str) -> Table:
     """Return the held-out rows with the model's predictions, and whether these were adapted by the same rows."""
-    part = heldout.part(member.split)
+    part = heldout.scored_part(member.split)
     clips = np.flatnonzero(member.split == part)
     temperature = trained.temperatures.adapted if design.adapt else trained.temperatures.alone
     probabilities = (trained.logits(clips) / temperature).softmax(dim=1)
@@ -219,7 +219,7 @@ def answered(table: Table, member: Member, run: Path) -> Table:
 
 def _held_out(table: Table, member: Member) -> Table:
     """Return the held-out rows without predictions, and without folds that the run ignored."""
-    table = _unanswered(table.take(np.flatnonzero(member.split == heldout.part(member.split))))
+    table = _unanswered(table.take(np.flatnonzero(member.split == heldout.scored_part(member.split))))
     return table if member.fold is not None else manifest.without(table, "fold")
 
 

@@ -17,7 +17,16 @@ from sertool.manifests.manifest import Table
 from sertool.modelfiles import batches
 from sertool.system import talk
 from sertool.system.paths import plain_name
-from sertool.train import designing, final_model, preparing, refusals, runs, targets, teacher_answers, teacher_models
+from sertool.train import (
+    designing,
+    final_model,
+    member_data,
+    preparing,
+    refusals,
+    runs,
+    teacher_answers,
+    teacher_models,
+)
 from sertool.train.design import Design, KnownFeatures, Member
 from sertool.train.designing import DesignOptions
 from sertool.train.preparing import Inputs
@@ -164,8 +173,8 @@ def _require_teacher(
         teacher_models.require_knows(source, emotions)
         return
     teacher_models.refuse_leaking(source, table, [member.split for member in trainings])
-    taught = teacher_answers.taught(table, answers)
-    taught.over(sorted(emotions))
+    taught = teacher_answers.answers_for(table, answers)
+    taught.as_shares_of(sorted(emotions))
     for member in trainings:
         teacher_models.require_answers(source, taught, member.split)
 
@@ -192,5 +201,5 @@ def _described_ahead(
     """Describe each member, as far as known before features are made and a teacher's model answers."""
     if not batches.featured(table) or (design.teacher and answers is None):
         return {training.name: runs.describe_ahead(design, training) for training in trainings}
-    material = targets.load(table, design, "cpu", answers)
+    material = member_data.load(table, design, "cpu", answers)
     return {training.name: runs.describe(material, design, training) for training in trainings}

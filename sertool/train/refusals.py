@@ -17,7 +17,7 @@ from sertool.pretraining import encoder_trainings
 from sertool.pretraining.encoder_trainings import EncoderTraining
 from sertool.system import talk
 from sertool.system.files import listed
-from sertool.train import consistency, selection, targets
+from sertool.train import consistency, member_data, selection
 from sertool.train.design import ONE_ROW, Design, KnownFeatures, is_fitted_at_once
 
 MANY = 2  # emotions to try a model with: their number does not matter here
@@ -55,7 +55,7 @@ def _refuse_features(design: Design, records: Records) -> None:
 def _refuse_rows(table: Table, design: Design) -> None:
     """Refuse rows that lack what the options need."""
     if design.adapt:
-        targets.require_speakers(table)
+        member_data.require_speakers(table)
     if design.training.steady:
         consistency.require_copies(table)
     if design.training.soft:

@@ -26,15 +26,15 @@ from sertool.system import files
 from sertool.system.files import atomic_write
 from sertool.system.paths import path_text, stamp
 from sertool.train.design import Design, Member
-from sertool.train.targets import Material
+from sertool.train.member_data import Material
 
 DIGESTED = {  # how to name a difference where only digests are compared
     "shards": "other features", "clips": "other clips", "emotions": "other emotions", "split": "another split",
     "teacher": "another teacher", "imitate": "another feature to imitate", "listeners": "other listeners' shares",
     "speaker": "other speakers", "corpus": "other corpora", "parent": "other copies", "weights": "other weights",
 }  # fmt: skip
-CERTAIN = {"features", *DIGESTED} - {"weights"}  # known only once features are made
-CLEAR = ("settings", "training")  # groups whose entries are shown without the group's name
+KNOWN_AFTER_FEATURES = {"features", *DIGESTED} - {"weights"}
+UNNAMED_GROUPS = ("settings", "training")  # whose entries are shown without the group's name
 
 
 def members(
@@ -266,7 +266,7 @@ def describe(material: Material, design: Design, member: Member) -> dict[str, An
 def describe_ahead(design: Design, member: Member) -> dict[str, Any]:
     """Return what determines a member's weights, as far as known before features are made and a teacher answers."""
     words = asdict(design) | {"weights": _weights(design.weights), "seed": member.seed, "seeds": member.seeds}
-    return json.loads(json.dumps({name: words[name] for name in words if name not in CERTAIN}))
+    return json.loads(json.dumps({name: words[name] for name in words if name not in KNOWN_AFTER_FEATURES}))
 
 
 def _weights(source: str | None) -> str | None:
@@ -291,7 +291,11 @@ def _digest(*words: str) -> str:
 def _difference(existing: Any, description: Any) -> str:
     """Return how an existing member differs from a wanted one, as far as known yet; empty if it does not."""
     if isinstance(existing, dict):
-        existing = {name: existing[name] for name in existing if name in description or description.keys() >= CERTAIN}
+        existing = {
+            name: existing[name]
+            for name in existing
+            if name in description or description.keys() >= KNOWN_AFTER_FEATURES
+        }
     old, new = _flat(existing), _flat(description)
     names = [name for name in {**new, **old} if old.get(name) != new.get(name)]
     if not names:
@@ -306,5 +310,5 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
         return {name: value}
     flat: dict[str, Any] = {}
     for key, inner in value.items():
-        flat |= _flat(inner, key if name in ("", *CLEAR) else f"{name}.{key}")
+        flat |= _flat(inner, key if name in ("", *UNNAMED_GROUPS) else f"{name}.{key}")
     return flat

@@ -38,7 +38,7 @@ class Taught(NamedTuple):
         """The rows that have an answer, bool `[rows]`."""
         return ~np.isnan(self.shares).any(axis=1)
 
-    def over(self, words: Sequence[str]) -> np.ndarray:
+    def as_shares_of(self, words: Sequence[str]) -> np.ndarray:
         """Return the answers as probabilities of a student's emotions, `[rows, len(words)]`."""
         lost = [word for word in words if word not in self.words]
         if lost:
@@ -67,7 +67,7 @@ def read(source: str) -> TeacherPredictions:
     return TeacherPredictions(source, words, *_by_clip(manifest.keep(table, ~manifest.lacking(table, "clip")), words))
 
 
-def taught(table: Table, predictions: TeacherPredictions) -> Taught:
+def answers_for(table: Table, predictions: TeacherPredictions) -> Taught:
     """Return a teacher's predictions for the rows of a table; a copy without a prediction gets its parent's."""
     unknown = np.full((1, len(predictions.words)), np.nan, np.float32)  # for clips that it does not answer for
     shares = np.append(predictions.shares, unknown, axis=0)

@@ -181,7 +181,7 @@ def _warn_of_unknown(table: Table, path: Path) -> None:
     )
 
 
-def taught(teachers: TeacherModels, table: Table, split: np.ndarray) -> Taught:
+def mean_answers(teachers: TeacherModels, table: Table, split: np.ndarray) -> Taught:
     """Return the mean answer for each clip of the models that may teach it; see above."""
     fit = ~_leaking_models(teachers, table, split)
     if not fit.any():

@@ -176,7 +176,7 @@ def _drawn(loop: Loop, choices: np.random.Generator) -> np.ndarray:
     train = loop.data.train
     if loop.settings.balance in ("none", "weights"):
         return train
-    share = 1.0 / loop.data.crowd(loop.settings.balance)
+    share = 1.0 / loop.data.group_sizes(loop.settings.balance)
     return choices.choice(train, len(train), p=share / share.sum())
 
 

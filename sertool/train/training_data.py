@@ -56,9 +56,9 @@ class Data:
         """Each clip's corpus number, `[clips]`; 0 where it is not known."""
         return np.zeros(len(self.store), np.int64) if self.corpus is None else self.corpus
 
-    def crowd(self, how: str) -> np.ndarray:
+    def group_sizes(self, how: str) -> np.ndarray:
         """Return how many clips each training clip shares its weight with, by the setting `balance`, `[train]`."""
-        return label_sets.crowd(how, self.truth[self.train], self.corpora[self.train])
+        return label_sets.group_sizes(how, self.truth[self.train], self.corpora[self.train])
 
     @property
     def columns(self) -> int:

@@ -21,7 +21,7 @@ from sertool.errors import UsageError
 from sertool.manifests import manifest, manifest_io
 from sertool.modelfiles import batches, modelfile, row_scaling
 from sertool.models import cnn1d, cnn2d, svm
-from sertool.train import designing, member_scores, run_report, targets
+from sertool.train import designing, member_data, member_scores, run_report
 from sertool.train.designing import DesignOptions
 from sertool.train.experiment import RunOptions
 from sertool.train.preparing import Inputs
@@ -168,7 +168,7 @@ def test_few_correct_clips_do_not_lower_the_temperature_far_below_one() -> None:
 def test_listener_vote_shares_are_mixed_into_the_targets() -> None:
     shares = {"soft_happy": [0.75, None], "soft_angry": [0.25, None]}
     held = manifest.from_columns({"clip": ["a", "b"], "path": ["a", "b"], "emotion": ["angry", "happy"], **shares})
-    made = targets._targets(held, np.array([1, 0]), ["happy", "angry"], 0.4)
+    made = member_data._targets(held, np.array([1, 0]), ["happy", "angry"], 0.4)
     np.testing.assert_allclose(made, [[0.3, 0.7], [1, 0]], atol=1e-6)
 
 

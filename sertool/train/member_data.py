@@ -37,7 +37,7 @@ def load(table: Table, design: Design, device: str, predictions: TeacherPredicti
         table,
         batches.load(table, design.features, device),
         manifest.column(table, "emotion"),
-        teacher_answers.taught(table, predictions) if predictions else None,
+        teacher_answers.answers_for(table, predictions) if predictions else None,
         teacher_answers.imitated(table, design.imitate, device) if design.imitate else None,
     )
 
@@ -50,7 +50,7 @@ def emotions(material: Material, member: Member) -> list[str]:
     return usual + sorted(trained - set(usual))
 
 
-def data(material: Material, design: Design, member: Member, words: list[str]) -> Data:
+def build(material: Material, design: Design, member: Member, words: list[str]) -> Data:
     """Return a member's data: the clips with its emotions, and unlabelled training clips that a teacher answers for."""
     place: dict[str | None, int] = {word: index for index, word in enumerate(words)}
     emotion = np.array([place.get(word, -1) for word in material.emotions])
@@ -65,13 +65,13 @@ def data(material: Material, design: Design, member: Member, words: list[str]) -
     if group is not None:
         scaling = speaker_scaling.fitted(material.store, train, group, targets.numpy(), scaling)
     store, device = material.store, material.store.device
-    member_data = Data(
+    built = Data(
         store=store, targets=targets.to(device), train=train, dev=dev, scaling=scaling, emotion=emotion,
         group=group, goals=None if material.imitated is None else teacher_answers.goals(material.imitated, train),
         corpus=_corpora(material.table), judged=None if judged is None else judged.to(device),
         original=consistency.original_of(material.table, store.lengths, train) if design.training.steady else None,
     )  # fmt: skip
-    return _with_fewer_columns(member_data, design, material.table)
+    return _with_fewer_columns(built, design, material.table)
 
 
 def voices(table: Table) -> np.ndarray:
@@ -108,7 +108,7 @@ def _aims(
     judged = label_sets.among(targets, _corpora(material.table), train, emotion >= 0) if masks else None
     if material.taught is not None:
         shares = np.where(np.isin(np.arange(len(emotion)), train), np.where(emotion >= 0, settings.teach, 1.0), 0.0)
-        targets = _taught(targets, material.taught, words, shares)
+        targets = _mixed_with_answers(targets, material.taught, words, shares)
         targets = targets if judged is None else label_sets.within(targets, judged)
     return targets, judged
 
@@ -124,9 +124,9 @@ def _targets(table: Table, emotion: np.ndarray, words: list[str], soft: float) -
     return targets
 
 
-def _taught(targets: Tensor, taught: Taught, words: list[str], shares: np.ndarray) -> Tensor:
+def _mixed_with_answers(targets: Tensor, taught: Taught, words: list[str], shares: np.ndarray) -> Tensor:
     """Mix the targets with the teacher's answers, where there are any, by `shares` `[clips]`."""
-    answers = torch.from_numpy(np.nan_to_num(taught.over(words)))
+    answers = torch.from_numpy(np.nan_to_num(taught.as_shares_of(words)))
     return torch.lerp(targets, answers, torch.from_numpy(shares * taught.known).float()[:, None])
 
 
