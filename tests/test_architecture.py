@@ -48,14 +48,13 @@ HOUSE = {
         sheet page""",
     "imagenet": "",
     "models/": "",
-    "modelfiles": """batches batch_changes modelfile row_scaling speaker_scaling packing inference cards
-        named_models""",
+    "modelfiles": "batches modelfile row_scaling speaker_scaling packing inference cards named_models",
     "predict": """stored_rows request arrivals manifest_requests predict_inputs windows ensemble familiarity predicting
         voice_names speaker_answers segments summaries row_stages row_options answering answer_files model_knowledge
         heldout_members recordings answer_record answer_folder""",
-    "train": """label_sets selection recipes training_settings design optimism training_data member_scores
-        consistency objective schedules choosing checkpoint training teacher_answers member_data refusals runs
-        member_file members run_report teacher_models designing preparing final_model planning experiment""",
+    "train": """label_sets selection recipes row_augmentation training_settings design optimism training_data
+        member_scores consistency objective schedules choosing checkpoint training teacher_answers member_data refusals
+        runs member_file members run_report teacher_models designing preparing final_model planning experiment""",
     "demonstration": "",
     "options": "",
     "cli": "",

@@ -8,9 +8,9 @@ import torch
 from running import Outcome, sertool
 
 from sertool.manifests import manifest, manifest_io
-from sertool.modelfiles import batch_changes, batches, modelfile, row_scaling
+from sertool.modelfiles import batches, modelfile, row_scaling
 from sertool.sound import encoding, synth
-from sertool.train import label_sets, training
+from sertool.train import label_sets, row_augmentation, training
 from sertool.train.objective import Objective
 from sertool.train.training_data import Data
 from sertool.train.training_settings import Settings
@@ -90,7 +90,7 @@ def test_mixup_loss_uses_each_mixed_clips_own_corpus_emotions() -> None:
     net = torch.nn.Identity()
     cost = Objective(net, net, data, Settings(smoothing=0.2), torch.ones(3))
     logits = torch.tensor([[1.0, 2, 3], [3, 1, 2]])
-    mixup = batch_changes.Mixup(0.75, torch.tensor([1, 0]))
+    mixup = row_augmentation.Mixup(0.75, torch.tensor([1, 0]))
     first, second = torch.tensor([[0.9, 0.1]]), torch.tensor([[0.1, 0.9]])
 
     def lost(row: int, places: list[int], targets: torch.Tensor) -> torch.Tensor:

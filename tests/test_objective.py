@@ -11,9 +11,9 @@ from small_training import CLASSES, CLIPS, Summing, data
 from torch import Tensor
 from torch.nn import functional
 
-from sertool.modelfiles.batch_changes import Mixup
 from sertool.train import objective
 from sertool.train.objective import Objective
+from sertool.train.row_augmentation import Mixup
 from sertool.train.training_data import Data
 from sertool.train.training_settings import Settings
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from sertool import models
 from sertool.errors import UsageError
-from sertool.modelfiles.batch_changes import Mixup
 from sertool.train import consistency, label_sets
 from sertool.train.consistency import Reference
+from sertool.train.row_augmentation import Mixup
 from sertool.train.training_data import Data
 from sertool.train.training_settings import Settings
 

@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from sertool import models
 from sertool.errors import SertoolError
 from sertool.manifests.run_folder import CHECKPOINT
-from sertool.modelfiles import batch_changes, batches
-from sertool.modelfiles.batch_changes import Mixup
+from sertool.modelfiles import batches
 from sertool.networks import norms
 from sertool.system.team import Team
-from sertool.train import checkpoint, choosing, objective, schedules, training_data
+from sertool.train import checkpoint, choosing, objective, row_augmentation, schedules, training_data
 from sertool.train.checkpoint import State
 from sertool.train.objective import Batch, Objective
+from sertool.train.row_augmentation import Mixup
 from sertool.train.training_data import Data
 from sertool.train.training_settings import Settings
 
@@ -193,7 +193,7 @@ def _unadapted(count: int, loop: Loop, generators: Generators) -> Tensor | None:
 def _step(state: State, loop: Loop, generators: Generators, batch: Batch, share: float) -> Tensor:
     """Make one optimiser step on this process' part of a batch; `share` is the weight of each clip's loss."""
     settings, (clips, rows, lengths) = loop.settings, batch
-    rows = batch_changes.changed(rows, lengths, settings.changes, generators.device, loop.data.sides)
+    rows = row_augmentation.changed(rows, lengths, settings.changes, generators.device, loop.data.sides)
     mixup = _mixup(len(clips), settings, generators)
     if mixup is not None and settings.mixes == "rows":
         rows, lengths = mixup.of_frames(rows, lengths)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from sertool.modelfiles.batch_changes import Changes
+from sertool.train.row_augmentation import Changes
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sertool.modelfiles import batch_changes
-from sertool.modelfiles.batch_changes import Changes
-from sertool.train import training
+from sertool.train import row_augmentation, training
+from sertool.train.row_augmentation import Changes
 
 LENGTHS = torch.tensor([40, 25, 1, 33])
 EVERYTHING = Changes(2, 8, 2, 4, 1.0, 0.3, 0.5, 1.0)
@@ -28,7 +27,7 @@ def rng(seed: int = 1) -> torch.Generator:
 
 
 def test_default_settings_leave_batches_unchanged() -> None:
-    assert torch.equal(batch_changes.changed(rows(), LENGTHS, only(), rng()), rows())
+    assert torch.equal(row_augmentation.changed(rows(), LENGTHS, only(), rng()), rows())
 
 
 @pytest.mark.parametrize(
@@ -36,14 +35,14 @@ def test_default_settings_leave_batches_unchanged() -> None:
                 only(gain=3.0)]
 )  # fmt: skip
 def test_padding_stays_zero_and_changes_are_reproducible_from_the_seed(changes: Changes) -> None:
-    made = batch_changes.changed(rows(), LENGTHS, changes, rng())
+    made = row_augmentation.changed(rows(), LENGTHS, changes, rng())
     assert all(not one[n:].any() for one, n in zip(made, LENGTHS.tolist(), strict=True))
-    assert torch.equal(made, batch_changes.changed(rows(), LENGTHS, changes, rng()))
-    assert not torch.equal(made, batch_changes.changed(rows(), LENGTHS, changes, rng(2)))
+    assert torch.equal(made, row_augmentation.changed(rows(), LENGTHS, changes, rng()))
+    assert not torch.equal(made, row_augmentation.changed(rows(), LENGTHS, changes, rng(2)))
 
 
 def test_shift_rolls_each_clip_within_its_own_length() -> None:
-    made = batch_changes.changed(rows(), LENGTHS, only(shift=0.5), rng())
+    made = row_augmentation.changed(rows(), LENGTHS, only(shift=0.5), rng())
     for before, after, length in zip(rows(), made, LENGTHS.tolist(), strict=True):
         rolls = [
             torch.equal(before[:length].roll(by, 0), after[:length]) for by in range(-length // 2, length // 2 + 1)
@@ -53,18 +52,18 @@ def test_shift_rolls_each_clip_within_its_own_length() -> None:
 
 def test_noise_gain_and_shift_are_as_large_as_asked_and_of_either_sign() -> None:
     lengths, many = torch.full((4000,), 10), torch.zeros(4000, 10, 1)
-    noise = batch_changes.changed(many, lengths, only(noise=0.1), rng())
+    noise = row_augmentation.changed(many, lengths, only(noise=0.1), rng())
     assert float(noise.mean()) == pytest.approx(0, abs=0.002)
     assert float(noise.std()) == pytest.approx(0.1, rel=0.02)
-    gains = batch_changes.changed(many, lengths, only(gain=3.0), rng())
+    gains = row_augmentation.changed(many, lengths, only(gain=3.0), rng())
     assert [float(gains.min()), float(gains.max())] == pytest.approx([-3, 3], abs=0.01)
     frames = torch.arange(10.0).expand(4000, 10)[..., None]
-    shifted = batch_changes.changed(frames, lengths, only(shift=0.3), rng())
+    shifted = row_augmentation.changed(frames, lengths, only(shift=0.3), rng())
     assert {*shifted[:, 0, 0].tolist()} == {0, 1, 2, 8, 9}
 
 
 def test_time_mask_is_contiguous_and_no_wider_than_requested() -> None:
-    made = batch_changes.changed(rows(), LENGTHS, only(time_masks=1, time_width=6), rng())
+    made = row_augmentation.changed(rows(), LENGTHS, only(time_masks=1, time_width=6), rng())
     for one, length in zip(made, LENGTHS.tolist(), strict=True):
         covered = (one[:length] == 0).all(dim=1)
         assert int(covered.sum()) <= min(6, length)
@@ -74,7 +73,7 @@ def test_time_mask_is_contiguous_and_no_wider_than_requested() -> None:
 
 def test_time_masks_can_cover_every_frame_of_a_clip() -> None:
     lengths, many = torch.full((4000,), 10), torch.ones(4000, 10, 1)
-    made = batch_changes.changed(many, lengths, only(time_masks=1, time_width=4), rng())
+    made = row_augmentation.changed(many, lengths, only(time_masks=1, time_width=4), rng())
     share = (made == 0).float().mean(0)[:, 0]
     assert share.min() > 0.05
     assert share.max() < 0.4
@@ -82,20 +81,20 @@ def test_time_masks_can_cover_every_frame_of_a_clip() -> None:
 
 def test_mask_share_is_the_fraction_of_masked_clips() -> None:
     lengths, many = torch.full((4000,), 10), torch.ones(4000, 10, 6)
-    made = batch_changes.changed(many, lengths, only(column_masks=1, column_width=5, mask_share=0.5), rng())
+    made = row_augmentation.changed(many, lengths, only(column_masks=1, column_width=5, mask_share=0.5), rng())
     barred = float((made == 0).flatten(1).any(dim=1).float().mean())
     assert 0.36 < barred < 0.47  # half of them, of which one bar in six has no width
 
 
 def test_column_masks_cover_both_channels_of_a_spectrogram_alike() -> None:
     changes = only(column_masks=2, column_width=3)
-    made = batch_changes.changed(torch.ones(4, 10, 16), torch.full((4,), 10), changes, rng(), 2)
+    made = row_augmentation.changed(torch.ones(4, 10, 16), torch.full((4,), 10), changes, rng(), 2)
     assert torch.equal(made[:, :, :8], made[:, :, 8:])
     assert float(made.mean()) < 1
 
 
 def test_mixup_is_a_weighted_mean_with_the_longer_clips_length() -> None:
     partner = torch.tensor([1, 0, 3, 2])
-    made, lengths = batch_changes.Mixup(0.3, partner).of_frames(rows(), LENGTHS)
+    made, lengths = row_augmentation.Mixup(0.3, partner).of_frames(rows(), LENGTHS)
     torch.testing.assert_close(made, 0.3 * rows() + 0.7 * rows()[partner])
     assert lengths.tolist() == [40, 40, 33, 33]
