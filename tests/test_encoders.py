@@ -389,7 +389,7 @@ def test_model_file_with_an_incomplete_encoder_is_a_one_line_error(small: Path, 
 
 def test_encoder_is_restored_from_an_8_bit_model_file(small: Path, tmp_path: Path) -> None:
     _, state = whisper.tensors("base", 3)
-    kept = quantization.rounded({f"{WITHIN}{name}": tensor.numpy() for name, tensor in state.items()})
+    kept = quantization.quantized({f"{WITHIN}{name}": tensor.numpy() for name, tensor in state.items()})
     assert any(array.dtype == np.int8 for array in kept.values())
     pretrained_weights.use_file(saved_as_model(kept, tmp_path))
     for name, tensor in whisper.tensors("base", 3)[1].items():
@@ -398,7 +398,7 @@ def test_encoder_is_restored_from_an_8_bit_model_file(small: Path, tmp_path: Pat
 
 def test_mismatched_quantisation_scale_is_a_one_line_error(small: Path, voices: Path, tmp_path: Path) -> None:
     _, state = whisper.tensors("base", 3)
-    kept = quantization.rounded({name: tensor.numpy() for name, tensor in state.items()})
+    kept = quantization.quantized({name: tensor.numpy() for name, tensor in state.items()})
     kept["encoder.conv1.weight" + quantization.SCALE] = np.ones(3, np.float32)
     path = saved_as_model(kept, tmp_path)
     done = sertool("featurize", voices, "--whisper", "base", "--weights", path, "-o", tmp_path / "f")

@@ -144,7 +144,7 @@ def test_8_bit_encoder_weights_are_packed_losslessly_in_8_bits() -> None:
     """Half precision would not hold its numbers; in 8 bits they are the same."""
     draw = np.random.default_rng(0)
     name = f"{weights.PACKED}whisper.encoder.conv1.weight"
-    once = quantization.restored(quantization.rounded({name: draw.normal(size=(64, 80, 3)).astype(np.float32)}))
+    once = quantization.dequantized(quantization.quantized({name: draw.normal(size=(64, 80, 3)).astype(np.float32)}))
     kept = packing._smaller(once | {"head.weight": once[name]})
     assert (kept[name].dtype, kept["head.weight"].dtype) == (np.int8, np.float32)
-    assert np.array_equal(quantization.restored(kept)[name], once[name])
+    assert np.array_equal(quantization.dequantized(kept)[name], once[name])

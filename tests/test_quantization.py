@@ -15,7 +15,7 @@ WEIGHTS = {name: value.astype(np.float32) if value.dtype == np.float64 else valu
 
 
 def test_rounding_error_is_at_most_half_a_step_per_output():
-    held = quantization.restored(quantization.rounded(WEIGHTS))
+    held = quantization.dequantized(quantization.quantized(WEIGHTS))
     assert held.keys() == WEIGHTS.keys()
     for name in ("matrix", "kernel"):
         flat = WEIGHTS[name].reshape(len(WEIGHTS[name]), -1)
@@ -24,31 +24,31 @@ def test_rounding_error_is_at_most_half_a_step_per_output():
 
 
 def test_small_tensors_and_integers_stay_unchanged():
-    held = quantization.restored(quantization.rounded(WEIGHTS))
+    held = quantization.dequantized(quantization.quantized(WEIGHTS))
     for name in ("bias", "places"):
         np.testing.assert_array_equal(held[name], WEIGHTS[name])
         assert held[name].dtype == WEIGHTS[name].dtype
 
 
 def test_large_tensors_take_a_quarter_of_the_bytes():
-    made = quantization.rounded({"matrix": WEIGHTS["matrix"]})
+    made = quantization.quantized({"matrix": WEIGHTS["matrix"]})
     assert sum(value.nbytes for value in made.values()) < WEIGHTS["matrix"].nbytes * 0.3
 
 
 def test_rounding_again_changes_nothing():
-    once = quantization.restored(quantization.rounded(WEIGHTS))
-    twice = quantization.restored(quantization.rounded(once))
+    once = quantization.dequantized(quantization.quantized(WEIGHTS))
+    twice = quantization.dequantized(quantization.quantized(once))
     for name in once:
         np.testing.assert_allclose(twice[name], once[name], rtol=1e-6)
 
 
 def test_all_zero_weights_stay_zero():
-    held = quantization.restored(quantization.rounded({"w": np.zeros((64, 128), np.float32)}))
+    held = quantization.dequantized(quantization.quantized({"w": np.zeros((64, 128), np.float32)}))
     assert not held["w"].any()
 
 
 @pytest.mark.parametrize("scale", [np.ones(3, np.float32), np.ones(64, np.float64), np.ones((64, 1), np.float32)])
 def test_scale_of_the_wrong_shape_or_type_is_refused(scale):
-    made = quantization.rounded({"matrix": WEIGHTS["matrix"]}) | {"matrix@scale": scale}
+    made = quantization.quantized({"matrix": WEIGHTS["matrix"]}) | {"matrix@scale": scale}
     with pytest.raises(ValueError, match="does not fit"):
-        quantization.restored(made)
+        quantization.dequantized(made)

@@ -29,7 +29,7 @@ def packed(held: ModelFile, extraction: Extraction, *, in_8_bits: bool = False) 
     tensors = {**_unpacked(held.tensors), **dict(_encoders(extraction))}
     kept = _rounded(tensors) if in_8_bits else _smaller(tensors)
     records = copy.deepcopy(held.features)
-    for name, digest in _digests(quantization.restored(kept)).items():
+    for name, digest in _digests(quantization.dequantized(kept)).items():
         records[name]["settings"] |= {"weights": digest} | ({"precision": "int8"} if in_8_bits else {})
     return replace(held, tensors=kept, features=records)
 
@@ -58,7 +58,7 @@ def _encoders(extraction: Extraction) -> Iterator[tuple[str, np.ndarray]]:
 def _rounded(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Round all tensors to 8 bits except the scaling, whose columns differ too much in size for a common scale."""
     scaling = {name: array for name, array in tensors.items() if name in row_scaling.NAMES}
-    return scaling | quantization.rounded({name: tensors[name] for name in tensors if name not in scaling})
+    return scaling | quantization.quantized({name: tensors[name] for name in tensors if name not in scaling})
 
 
 def _smaller(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -73,8 +73,8 @@ def _as_small(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
     half = array.astype(np.float16)
     if np.array_equal(half.astype(array.dtype), array):
         return {name: half}
-    small = quantization.rounded({name: array})
-    return small if np.array_equal(quantization.restored(small)[name], array) else {name: array}
+    small = quantization.quantized({name: array})
+    return small if np.array_equal(quantization.dequantized(small)[name], array) else {name: array}
 
 
 def _digests(tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
@@ -89,7 +89,7 @@ def _digests(tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
 
 def _unpacked(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return a model's own tensors in full precision."""
-    restored = quantization.restored(tensors)
+    restored = quantization.dequantized(tensors)
     return {name: array for name, array in restored.items() if not name.startswith(PACKED)}
 
 
@@ -102,7 +102,7 @@ def lacks_encoder(held: ModelFile) -> bool:
 def opened(held: ModelFile) -> ModelFile:
     """Return the model without its packed encoder, which is kept for the features to find."""
     try:
-        tensors = quantization.restored(held.tensors)
+        tensors = quantization.dequantized(held.tensors)
         found = _digests(tensors)
         if any(array.dtype.kind == "f" and not np.isfinite(array).all() for array in tensors.values()):
             raise ValueError("some values are no numbers")

@@ -1,7 +1,7 @@
 """Quantise weights: large tensors to 8 bits with one scale per output, the others unchanged.
 
 A weight is `number * scale`, where the scale makes the largest of its output 127: the rounding error is at most half a
-scale. Tensors are stored as NAME and NAME@scale, by which `restored` recognises them.
+scale. Tensors are stored as NAME and NAME@scale, by which `dequantized` recognises them.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ SCALE = "@scale"
 SMALLEST = 4096  # least size of a tensor worth quantising
 
 
-def rounded(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def quantized(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return the tensors with large matrices and kernels in 8 bits."""
     made: dict[str, np.ndarray] = {}
     for name, tensor in tensors.items():
@@ -31,8 +31,8 @@ def _in_8_bits(tensor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return numbers.reshape(tensor.shape), scale
 
 
-def restored(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Dequantise the tensors of `rounded`; tensors without a scale are unchanged."""
+def dequantized(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Dequantise the tensors of `quantized`; tensors without a scale are unchanged."""
     made = {}
     for name, tensor in tensors.items():
         scale = tensors.get(name + SCALE)

@@ -226,7 +226,7 @@ def read(path: Path) -> "Tensors":
 
 def _restored(path: Path) -> "dict[str, np.ndarray]":
     try:
-        return quantization.restored(tensorfile.read(path)[1])
+        return quantization.dequantized(tensorfile.read(path)[1])
     except ValueError as error:
         raise SertoolError(f"{path}: {error}: make or fetch it again") from None
 
