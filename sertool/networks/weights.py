@@ -98,19 +98,20 @@ def load(
     shapes: Shapes,
     known: str | None,
     arrange: Arrange,
-    part: Shapes | None = None,
+    identified_by: Shapes | None = None,
 ) -> tuple[str, "Tensors"]:
     """Return digest and tensors of these shapes: registered ones with the digest `known`, else those of a file.
 
-    `arrange` renames tensors to their published names. `known` may be the digest of a `part` of the tensors.
+    `arrange` renames tensors to their published names. `known` is the digest of those of the shapes `identified_by`,
+    all if it is not given.
     """
-    part = shapes if part is None else part
-    if known in _registered and part == shapes:
+    identified_by = shapes if identified_by is None else identified_by
+    if known in _registered and identified_by == shapes:
         return known, _registered[known]
-    ours = package_model_with(known, part, arrange) if known else None
+    ours = package_model_with(known, identified_by, arrange) if known else None
     path = shipped.own(ours) if ours else _find(published)
     found = _fitting(arrange(read(path)), shapes, published.name, path)
-    _refuse_other_digest(known, _digest(_only(found, part)), published.name, path)
+    _refuse_other_digest(known, _digest(_only(found, identified_by)), published.name, path)
     made = register(found)
     return made, _registered[made]
 

@@ -18,17 +18,17 @@ class _End:
     error: BaseException | None = None
 
 
-def gathered(coming: Iterable[Some], most: int, looking: Any) -> Iterator[list[Some]]:
+def gathered(coming: Iterable[Some], most: int, fetch_lock: Any) -> Iterator[list[Some]]:
     """Yield batches of the items that are there already, up to `most` each.
 
     An empty batch is yielded whenever nothing came for a moment, so that the caller can give out finished results. A
-    thread fetches the items, and holds the lock `looking` while it waits for the next one.
+    thread fetches the items, and holds `fetch_lock` while it waits for the next one.
     """
     waiting: queue.Queue[Any] = queue.Queue(4 * most)
 
     def fill() -> None:
         try:
-            for one in _each(coming, looking):
+            for one in _each(coming, fetch_lock):
                 waiting.put(one)
             waiting.put(_End())
         except BaseException as error:  # raised again by the reader
@@ -48,11 +48,11 @@ def gathered(coming: Iterable[Some], most: int, looking: Any) -> Iterator[list[S
         raise end.error
 
 
-def _each(coming: Iterable[Some], looking: Any) -> Iterator[Some]:
+def _each(coming: Iterable[Some], fetch_lock: Any) -> Iterator[Some]:
     """Yield items one by one, holding the lock while waiting for the next one."""
     items = iter(coming)
     while True:
-        with looking:
+        with fetch_lock:
             try:
                 one = next(items)
             except StopIteration:

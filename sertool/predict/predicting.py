@@ -54,9 +54,9 @@ class Session:
     ensemble: Ensemble
     options: PredictOptions
     jobs: int
-    settled: dict[str, tuple[float, float]] = field(default_factory=dict, init=False)  # files whose channels are known
+    checked: dict[str, tuple[float, float]] = field(default_factory=dict, init=False)  # files whose channels are known
     pauses: Counter[str] = field(default_factory=Counter, init=False)  # silent pieces so far, of other files
-    long: Any = field(default_factory=workers.lock, init=False)  # held by the worker that computes a long clip
+    long_clip_lock: Any = field(default_factory=workers.lock, init=False)  # held while a long clip is computed
     familiarity: Familiarity = field(default_factory=Familiarity, init=False)  # of clips answered without adaptation
 
     def shelf(self) -> Shelf:
@@ -104,18 +104,18 @@ class Session:
         wave, most = self.ensemble.extractions[0].wave, STRETCHES if self.options.window else BATCH
         may_fork = self.jobs > 1 and not self.ensemble.batches_on_device
         stretches = (each for one in requests for each in windows.stretches(one, self.options, wave))
-        looking = threading.Lock()
+        fetch_lock = threading.Lock()
         try:
             with workers.pool(work, self.jobs) as pool:
-                for batch in arrivals.gathered(stretches, most, looking):
+                for batch in arrivals.gathered(stretches, most, fetch_lock):
                     stored = any(one.request.stored for one in batch)  # readers of shards cannot be passed to forks
                     forks = may_fork and len(batch) == most and not stored
                     while pool.pending and (forks or pool.is_full or pool.pending[0].done()):
                         yield pool.next_result()
-                    if forks and looking.acquire(timeout=PATIENCE):  # else it awaits more; threads go on
+                    if forks and fetch_lock.acquire(timeout=PATIENCE):  # else it awaits more; threads go on
                         self.ensemble.build_engines()  # now, so that all forks have them
                         pool.fork()
-                        looking.release()
+                        fetch_lock.release()
                         may_fork = False  # one attempt is enough, whether or not it forked
                     if batch:
                         pool.submit(batch, in_process=stored)
@@ -146,7 +146,7 @@ class Session:
 
     def _long(self, stretch: Stretch) -> list[Piece]:
         """Return a long clip with its features; one worker at a time does this, as an hour takes 2 GB."""
-        with self.long:
+        with self.long_clip_lock:
             minutes = int(LONG_CLIP_SECONDS / 60)
             talk.say_once(
                 f"clips of over {minutes} minutes get one answer each, which takes memory: "
@@ -171,7 +171,7 @@ class Session:
             said = request.with_columns(start=round(at, 3), end=round(at + cut.shape[1] / rate, 3))
             for channel, side in _sides(cut, asked, wave.channels == "stereo"):
                 piece = self._piece(said.with_columns(channel=channel) if channel else said, side)
-                if piece.request.row.get("issue") == "silent" and asked == "mix" and row["path"] not in self.settled:
+                if piece.request.row.get("issue") == "silent" and asked == "mix" and row["path"] not in self.checked:
                     self._settle_cancelled(row["path"], (at, cut.shape[1] / rate))
                 yield piece
 
@@ -189,7 +189,7 @@ class Session:
         except audio.Unusable:  # the file is cut off, and all of it was computed already
             sides = np.zeros((1, 1))
         cancelled = _cancel(sides) and _level(sides[:1]) >= self.options.silence
-        first = (cancelled or len(sides) == 1) and self.settled.setdefault(path, span) is span  # once among threads
+        first = (cancelled or len(sides) == 1) and self.checked.setdefault(path, span) is span  # once among threads
         if cancelled and first:
             talk.warn(f"{talk.clean(path)}: its channels cancel when they are mixed: take one of them with --channel")
 
