@@ -364,10 +364,10 @@ def test_both_speakers_of_a_session_are_held_out_together(name, first):
     columns = table(needing(name))
     division = splits.divide(name, columns)
     assert (division.absent, division.outside) == ((), 0)
-    held = parts_by(columns, "speaker", division.fold)
+    held = parts_by(columns, "speaker", division.places)
     assert {who.split(":")[1] for who, folds in held.items() if folds == {0}} == {first.format(sex) for sex in "FM"}
     assert all(len(folds) == 1 for folds in held.values())
-    assert len(held) == 2 * len({*division.fold.tolist()})
+    assert len(held) == 2 * len({*division.places.tolist()})
 
 
 @pytest.mark.parametrize("name", ["msppodcast-published", "meld-published"])
@@ -378,7 +378,7 @@ def test_published_parts_of_clips_are_taken_over_and_numbered_tests_are_test(nam
     columns = table([*rows, *odd, {"corpus": "mine", "published": "train"}])
     division = splits.divide(name, columns)
     expected = {"train": TRAIN, "dev": DEV, "test1": TEST, "test2": TEST}
-    assert division.split.tolist() == [expected[row["published"]] for row in rows] + [-1, TEST, -1, -1, -1]
+    assert division.places.tolist() == [expected[row["published"]] for row in rows] + [-1, TEST, -1, -1, -1]
     assert division.outside == 4
     with pytest.raises(UsageError, match=f"tables of {corpus}; the manifest has tess"):
         splits.divide(name, table(tess()))

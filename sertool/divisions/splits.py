@@ -173,7 +173,7 @@ def _published_by_clip(name: str, protocol: Protocol, columns: Columns) -> Divis
         where = f"which index reads from the folders or tables of {protocol.corpus}"
         raise UsageError(f"--split {name} needs the column published, {where}; the manifest has {_inventory(columns)}")
     outside = int((_originals(columns) & (split < 0)).sum())
-    return Division(_follow(split.astype(np.int8), columns, drop=True), outside=outside)
+    return Division("split", _follow(split.astype(np.int8), columns, drop=True), outside=outside)
 
 
 def _clipwise(columns: Columns, shares: Shares, seed: int, *, copies: bool) -> Division:
