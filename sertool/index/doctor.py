@@ -70,15 +70,19 @@ def _remembered(rows: Iterable[Row], old: Row | None, check: str) -> bool:
     if not (was_seen and stamp(old["path"]) == (old.get("size"), old.get("modified"))):
         return False
     for row in rows:
-        row.update((name, old.get(name)) for name in FOUND)
+        row.update({name: old.get(name) for name in FOUND} | {"issue": None})  # twins are found later
         # Notes on the name are new, notes on the sound old; those that compare clips are made later.
         row["notes"] = [*row["notes"], *(note for note in old.get("notes") or () if note in HEARD)]
     return True
 
 
-def notes_of_single_clips(notes: Iterable[str] | None) -> list[str]:
-    """Return the notes that do not depend on the other clips of the corpus."""
-    return [note for note in notes or () if note != "odd-rate"]
+def findings_of_single_clips(row: Row) -> Row:
+    """Return a row's issue and notes where they do not depend on other clips."""
+    issue, notes = row.get("issue"), row.get("notes") or ()
+    return {
+        "issue": None if duplicates.is_duplicate_issue(issue) else issue,
+        "notes": [note for note in notes if note != "odd-rate"],
+    }
 
 
 def _measure(row: Row) -> None:
@@ -95,13 +99,8 @@ def _measure(row: Row) -> None:
         row["notes"].append("wrong-duration")
 
 
-def compare(rows: Sequence[Row]) -> None:
-    """Compare clips with each other: mark equal sounds, and sample rates that differ from the corpus' usual one."""
-    duplicates.mark(rows)
-    _mark_odd_rates(rows)
-
-
-def _mark_odd_rates(rows: Sequence[Row]) -> None:
+def mark_odd_rates(rows: Sequence[Row]) -> None:
+    """Mark clips whose sample rate differs from the corpus' usual one."""
     rates: dict[str, Counter[int]] = defaultdict(Counter)
     for row in rows:
         if row.get("sample_rate"):

@@ -14,7 +14,7 @@ from sertool.divisions import own_division, splits
 from sertool.errors import UsageError
 from sertool.index import clips, doctor
 from sertool.index.labelling import Labelling
-from sertool.manifests import columns, labels, manifest, manifest_io, merging
+from sertool.manifests import columns, duplicates, labels, manifest, manifest_io, merging
 from sertool.manifests.columns import Row
 from sertool.manifests.manifest import Table
 from sertool.numeric.codes import look_up
@@ -136,11 +136,11 @@ def _build(sources: Sources, options: IndexOptions) -> tuple[Indexed, set[str]]:
     if kept_rows:
         talk.say(f"kept as they were, as nobody could look where they lie: {talk.counted(len(kept_rows), 'row')}")
         rows += kept_rows
-    doctor.compare(rows)
+    doctor.mark_odd_rates(rows)
     _say_unlabelled(rows, options)
     _say_nameless(rows, options.labelling)
     _say_of_one_voice(rows, options.labelling)
-    return Indexed(manifest.from_columns(_columns(rows)), unseen), applied
+    return Indexed(duplicates.marked(manifest.from_columns(_columns(rows))), unseen), applied
 
 
 def _by_path(old: Table) -> dict[str, dict[str, Any]]:
@@ -154,7 +154,7 @@ def _rows_to_keep(old: Table, folders: Sequence[Path]) -> list[Row]:
     rows = (row for row in old.select(names).to_pylist() if not row.get("parent"))
     inside = tuple(os.path.join(folder, "") for folder in folders)
     return [
-        dict.fromkeys(("corpus", "emotion")) | row | {"notes": doctor.notes_of_single_clips(row.get("notes"))}
+        dict.fromkeys(("corpus", "emotion")) | row | doctor.findings_of_single_clips(row)
         for row in rows
         if path_of(row.get("path")).startswith(inside)
     ]

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -16,18 +15,6 @@ CONFLICT, SAME_AS = "label-conflict", "duplicate-of:"
 TICK = 1e-3  # seconds: parts whose start and length agree within it are the same
 ROUNDED = 50  # ticks by which parts may overlap, as tables round their times
 LONGEST = 10**12  # ticks; the length of a part without an end
-
-
-def mark(rows: Sequence[Row]) -> None:
-    """Mark clips of equal sound in `issue`; what was marked before is forgotten."""
-    alike: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-    for row in rows:
-        if is_duplicate_issue(row.get("issue")):
-            row["issue"] = None
-        if row.get("digest") and not row.get("issue"):
-            alike[row["digest"], row.get("start"), row.get("duration")].append(row)
-    for equal in alike.values():
-        _settle(equal)
 
 
 def _settle(equal: Sequence[Row]) -> None:
@@ -50,7 +37,7 @@ def _settle(equal: Sequence[Row]) -> None:
 
 
 def marked(table: Table) -> Table:
-    """Like `mark`, for a table, which may be joined of several; copies go with their clip.
+    """Mark clips of equal sound in `issue`; copies go with their clip, and the table may be joined of several.
 
     Where no digest is known, equal means the same part of the same file. Of conflicts, those stay whose other clips
     were left out.
