@@ -22,7 +22,7 @@ class Clip:
     """The part of a manifest row that determines a clip's features."""
 
     name: str
-    path: str
+    path: str | None
     start: float | None
     duration: float | None
     digest: str | None

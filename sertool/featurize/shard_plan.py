@@ -30,7 +30,7 @@ from sertool.pretraining import encoder_trainings
 from sertool.pretraining.encoder_trainings import EncoderTraining
 from sertool.sound import audio
 from sertool.system import talk
-from sertool.system.paths import stamp
+from sertool.system.paths import path_of, stamp
 
 SAMPLES = 3600 * 16_000  # in a shard at most: 115 MB as a waveform of 16 bits
 BYTES = 256e6  # the same limit for features that are larger than the waveform
@@ -101,7 +101,7 @@ def _key(feature: str, extraction: Extraction, clips: Sequence[Clip]) -> str:
 
 def _identity(clip: Clip) -> list[Any]:
     """Return what identifies a clip's sound: its digest or, if unknown, the file's size and age."""
-    led = [audio.LED_VERSION] if clip.start and clip.path.lower().endswith(audio.LED_EXTENSIONS) else []
+    led = [audio.LED_VERSION] if clip.start and path_of(clip.path).lower().endswith(audio.LED_EXTENSIONS) else []
     changes = [effects.VERSION, clip.augmentation] if effects.needs_rendering(clip.augmentation) else []
     return [clip.name, clip.digest or stamp(clip.path), clip.start or 0.0, clip.duration, *led, *changes]
 

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 import torch
 from featurizing import DRIVER, FEW
-from running import again, ages, rows, sertool, snapshot
+from running import again, ages, changed, column, rows, sertool, snapshot
 
 from sertool import features
 from sertool.featurize import decoding, extract, shard_plan
@@ -145,6 +145,14 @@ def test_copies_are_not_recomputed_when_only_clip_timestamps_change(copied, tmp_
     for path in (copied.parent / "clips").rglob("*.wav"):
         os.utime(path, ns=(0, 0))
     assert "(0 made now)" in sertool(*features).line
+
+
+def test_segment_without_a_path_is_set_aside_as_vanished(voices, tmp_path):
+    paths = [None, *column(voices, "path")[1:]]
+    source = changed(voices, tmp_path / "a.parquet", path=paths, start=[0.1, *[None] * len(paths[1:])])
+    done = sertool("featurize", source, "--rms", "-o", tmp_path / "f")
+    assert done.code == 0, done.err
+    assert column(tmp_path / "f" / "manifest.parquet", "issue")[:2] == ["vanished", None]
 
 
 def test_vanished_clips_are_recorded_as_issues_and_fail_if_none_remains(copied, tmp_path):
