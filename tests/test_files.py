@@ -370,6 +370,21 @@ def test_utf_8_file_names_are_text_in_any_locale(tmp_path):
     assert done.stdout.decode().strip() == ascii(str(tmp_path / "é.flac"))
 
 
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("a.wav", "a.wav"), ("link/a.wav", "link/a.wav"), ("x/../a.wav", "a.wav"), ("./x//a.wav", "x/a.wav"),
+        ("link/../a.wav", "far/a.wav"), ("link/..", "far"), ("link/x/..", "link"), ("link/../link.wav", "far/link.wav"),
+    ],
+)  # fmt: skip
+def test_path_with_two_dots_after_a_link_is_the_one_that_the_system_opens(tmp_path, monkeypatch, path, meant):
+    monkeypatch.chdir(tmp_path.resolve())
+    Path("far/away/x").mkdir(parents=True)
+    Path("link").symlink_to("far/away")
+    Path("far/link.wav").symlink_to("away")
+    assert paths.absolute(path) == paths.absolute(Path(path)) == f"{Path.cwd()}/{meant}"
+
+
 def test_missing_home_folder_error_names_the_variable_to_set(monkeypatch):
     for name in ("HOME", "SERTOOL_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)

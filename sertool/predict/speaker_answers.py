@@ -5,7 +5,6 @@ those clips; but figures on clips that were adapted by themselves are transducti
 """
 
 import math
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
@@ -18,7 +17,7 @@ from sertool.predict.predicting import Piece, Session
 from sertool.predict.request import Naming, Request
 from sertool.predict.voice_names import OneVoice, SpeakerNames
 from sertool.system import talk
-from sertool.system.paths import path_of
+from sertool.system.paths import absolute, path_of
 
 Span = tuple[float, float]  # seconds
 
@@ -172,7 +171,7 @@ def _spans(rows: Iterable[Row]) -> dict[str, list[Span]]:
 
 def _sound(row: Row) -> str:
     """Return the path of a row's file or, for a shard's clip whose file is unknown, its id."""
-    return os.path.abspath(path_of(row["path"])) if row["path"] else str(row["clip"])
+    return absolute(path_of(row["path"])) if row["path"] else str(row["clip"])
 
 
 def _span(row: Row) -> Span:

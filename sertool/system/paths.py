@@ -40,8 +40,8 @@ def walk(root: Path, failed: list[Unlisted], *, hidden: bool = True) -> Iterator
 
 
 def absolute(path: str | Path) -> str:
-    """Return an absolute path as text, as manifests have it in a pipe, without resolving links."""
-    return os.path.abspath(os.fspath(path))
+    """Return an absolute path as text in one spelling, as manifests have it in a pipe."""
+    return _tidied(str(Path(path).absolute()))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -82,8 +82,12 @@ def tidied(text: str) -> str:
 
     It has no `.`, `..` or doubled slashes, and no `file://` unless needed.
     """
-    folder, name = os.path.split(path_of(text))
-    return path_text(os.path.join(_tidied_folder(folder), name))
+    return path_text(_tidied(path_of(text)))
+
+
+def _tidied(path: str) -> str:
+    folder, name = os.path.split(path)
+    return _tidied_folder(path) if name == ".." else os.path.join(_tidied_folder(folder), name)
 
 
 @lru_cache(4096)
