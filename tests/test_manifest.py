@@ -195,6 +195,16 @@ def test_manifests_that_contradict_each_other_are_refused():
     ]  # copied files are no contradiction
 
 
+@pytest.mark.parametrize(
+    ("first", "other"), [([1, 2], [1, 3]), (["x", None], ["y", None]), ({"k": [1]}, {"k": [2]}), (b"\xff", b"\xfe")]
+)
+def test_clips_that_differ_in_a_nested_column_are_refused(first, other):
+    one, two = (table([{"clip": "a", "own": value, "notes": [str(value)]}]) for value in (first, other))
+    with pytest.raises(SertoolError, match="clip a stands in two manifests with another own"):
+        merging.merged([one, two])
+    assert merging.merged([one, one])["own"].to_pylist() == [first]
+
+
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary(2)], ids=str)
 def test_non_text_bytes_are_merged_and_reported_when_a_filter_matches_nothing(kind):
     one, other = (

@@ -185,6 +185,9 @@ def test_nested_values_are_written_as_json_in_text_formats():
     said = sertool("index", "-f", "tsv", "-q", stdin=deep).out.decode().splitlines()
     assert said[1].split("\t")[4:] == ['"{""a"": [""1"", ""ä""]}"', '"[[1], [2]]"', '"b;c"']
     assert said[2].split("\t")[4:] == ["", "", ""]
+    gap = b'{"path": "/a", "x": ["b", null]}\n{"path": "/b", "x": ["b", "c"]}\n'
+    said = sertool("index", "-f", "tsv", "-q", stdin=gap).out.decode().splitlines()
+    assert [line.split("\t")[4] for line in said[1:]] == ['"[""b"", null]"', '"b;c"']
 
 
 @pytest.mark.parametrize("empty", ["{}", "[{}]", '{"y": {}}', '{"y": [{}], "z": 1}'])
@@ -660,6 +663,20 @@ def test_text_column_can_be_stacked_with_columns_of_other_types():
         other = pa.table({"clip": ["b"], "path": ["/b.wav"], "own": pa.array([value], kind)})
         for tables in ((words, other), (other, words)):
             assert "x" in merging.stacked(tables)["own"].to_pylist()
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_dates_and_times_agree_with_their_form_as_text_when_merged(tmp_path, kind):
+    times = {"us": datetime(2024, 1, 2, 3, 4, 5), "t": time(1, 2), "d": date(2024, 1, 2), "l": timedelta(1, 2)}
+    own = {name: pa.array([value]) for name, value in times.items()}
+    own["z"] = pa.array([datetime(2024, 1, 2)], pa.timestamp("ms", "Europe/Berlin"))
+    held = pa.table({"clip": ["a"], "path": ["/a.wav"], **own})
+    manifest_io.write(held, str(tmp_path / kind), kind)
+    text = manifest_io.read(str(tmp_path / kind))
+    merged = merging.merged([held, text])
+    assert [str(value) for value in merged.to_pylist()[0].values()] == [
+        str(text[name][0]) for name in merged.column_names
+    ]
 
 
 @pytest.mark.parametrize("values", [["p", "q"], [{"y": [1]}], {"y": 1}])

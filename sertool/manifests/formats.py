@@ -161,7 +161,7 @@ def encode(pieces: Iterable[Table], stream: BinaryIO | io.RawIOBase, kind: str) 
         for piece in pieces:
             stream.writelines(_json_lines(piece))
         return
-    pieces = iter(pieces) if kind == "parquet" else map(_flat, pieces)
+    pieces = iter(pieces) if kind == "parquet" else map(flat, pieces)
     first = next(pieces)
     # Through a Python stream, a full disk or a closed pipe raises the system's own error.
     with _writer(pa.PythonFile(stream, mode="w"), first.schema, kind) as writer:
@@ -178,12 +178,20 @@ def _writer(stream: pa.PythonFile, schema: pa.Schema, kind: str) -> Any:
 
 
 def _json_lines(table: Table) -> Iterator[bytes]:
-    rows = (row for batch in table.to_batches(max_chunksize=4096) for row in batch.to_pylist())
+    rows = (row for batch in _with_times_as_text(table).to_batches(max_chunksize=4096) for row in batch.to_pylist())
     for row in rows:
         yield json_line(row).encode("utf-8", "backslashreplace")
 
 
-def _flat(table: Table) -> Table:
+def _with_times_as_text(table: Table) -> Table:
+    """Convert dates and times to the text that CSV and merged tables have for them."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_temporal(field.type):
+            table = table.set_column(index, field.name, table.column(index).cast(pa.string()))
+    return table
+
+
+def flat(table: Table) -> Table:
     """Convert columns that CSV cannot hold, lists and bytes, to text."""
     for index, field in enumerate(table.schema):
         if pa.types.is_nested(field.type) or is_bytes(field.type):
@@ -191,11 +199,17 @@ def _flat(table: Table) -> Table:
     return table
 
 
-def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
-    """Convert nested values or bytes to text: join lists of words with semicolons, write anything deeper as JSON."""
-    if pa.types.is_list(column.type) and not (pa.types.is_nested(kind := column.type.value_type) or is_bytes(kind)):
-        return pc.binary_join(column.cast(pa.list_(pa.string())), ";")
-    return pa.array([None if value is None else _as_json(value) for value in column.to_pylist()], pa.string())
+def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Convert nested values or bytes to text: join lists of words with semicolons, write all others as JSON."""
+    if not pa.types.is_list(column.type) or pa.types.is_nested(kind := column.type.value_type) or is_bytes(kind):
+        return _in_json(column)
+    joined = pc.binary_join(column.cast(pa.list_(pa.string())), ";")  # null where one of the words is
+    return joined if joined.null_count == column.null_count else pc.coalesce(joined, _in_json(column))
+
+
+def _in_json(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    texts = [None if value is None else _as_json(value) for value in column.to_pylist()]
+    return pa.chunked_array([texts], pa.string())
 
 
 def _as_json(value: Any) -> str:

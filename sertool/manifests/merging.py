@@ -15,6 +15,7 @@ from sertool.numeric.codes import Codes
 from sertool.system import talk
 from sertool.system.files import listed
 
+MAY_DIFFER = ("size", "modified", "issue", "notes")  # as a file is looked at, copied, or joined by others
 # hints for clips with one id that differ in a column
 REMEDIES = {
     "path": "; of two corpora, index each with its own --corpus; of one that moved, index anew where it lies now"
@@ -123,9 +124,9 @@ def _first_rows(clips: Codes, rows: np.ndarray) -> np.ndarray:
 
 
 def _refuse_conflict(table: Table, name: str, clips: Codes, rows: np.ndarray, source: np.ndarray) -> None:
-    if not manifest.is_of_words(table, name) or name in ("size", "modified", "issue"):
+    if name in MAY_DIFFER:
         return
-    values = manifest.codes(table, name).index
+    values = manifest.codes(formats.flat(table.select([name])), name).index
     differs = rows[values[rows] != values[source[clips.index[rows]]]]
     if len(differs):
         row = int(differs[0])
