@@ -14,7 +14,7 @@ from sertool.divisions import own_division, splits
 from sertool.errors import UsageError
 from sertool.index import clips, doctor
 from sertool.index.labelling import Labelling
-from sertool.manifests import columns, duplicates, labels, manifest, manifest_io, merging
+from sertool.manifests import columns, duplicates, labels, manifest, manifest_io, merging, votes
 from sertool.manifests.columns import Row
 from sertool.manifests.manifest import Table
 from sertool.numeric.codes import look_up
@@ -237,11 +237,12 @@ def _mapped(table: Table, mapping: dict[str, str]) -> tuple[Table, set[str]]:
     """Return the table with its labels mapped to emotions, and the mapping's labels that occur in it.
 
     The user's mapping comes before the known synonyms: one manifest may have Anger where another has angry. Unknown
-    words stay.
+    words stay. So it is with the shares of votes.
     """
     keep = -2  # for -1 means no emotion
-    votes = (name.partition("_")[2] for name in manifest.family(table, "votes_"))
-    applied = mapping.keys() & map(labels.plain, votes)
+    table, applied = votes.with_shares_by_meaning(table, mapping)
+    heard = (name.partition("_")[2] for name in manifest.family(table, "votes_"))
+    applied |= mapping.keys() & map(labels.plain, heard)
     for name, knows in (("emotion", labels.canonical), ("label", labels.mapped)):
         coded, emotions = manifest.codes(table, name), manifest.codes(table, "emotion")
         applied.update(mapping.keys() & map(labels.plain, coded.values))

@@ -17,17 +17,33 @@ def labelled(table: Table, source: str, modality: str, mapping: dict[str, str]) 
     names = manifest.family(table, prefix)
     if not names:
         raise UsageError(f"--labels {source}: the manifest has no columns {prefix}*: {_remedy(table, modality)}")
-    meanings = {name: labels.canonical(name, mapping) for name in names}
-    words, votes = manifest.by_word(
-        table, prefix, {name: name if word is None else word for name, word in meanings.items()}
-    )
-    votes = np.nan_to_num(votes)
+    words, votes = manifest.by_word(table, prefix, _meanings(names, mapping))
     if source == "perceived":
-        return _by_plurality(table, votes, words)
-    is_emotion = np.array([*map(bool, words)])
-    words, votes = [*filter(None, words)], votes[:, is_emotion]
+        return _by_plurality(table, np.nan_to_num(votes), words)
+    return _with_shares(table, words, votes)
+
+
+def with_shares_by_meaning(table: Table, mapping: dict[str, str]) -> tuple[Table, set[str]]:
+    """Sum the shares of votes for emotions of one meaning; also return the mapping's labels that have shares."""
+    names = manifest.family(table, "soft_")
+    meanings = _meanings(names, mapping)
+    if [*meanings.values()] != names:
+        table = _with_shares(table, *manifest.by_word(table, "soft_", meanings))
+    return table, mapping.keys() & map(labels.plain, names)
+
+
+def _meanings(names: Sequence[str], mapping: dict[str, str]) -> dict[str, str]:
+    """Return the emotion that each name stands for: "" for none, itself for an unknown word."""
+    known = {name: labels.canonical(name, mapping) for name in names}
+    return {name: name if word is None else word for name, word in known.items()}
+
+
+def _with_shares(table: Table, words: Sequence[str], votes: np.ndarray) -> Table:
+    """Replace the shares of votes by the emotions' shares of some votes or shares, `[rows, words]`."""
+    votes = np.nan_to_num(votes[:, np.array([*map(bool, words)], bool)])
     total = votes.sum(1, keepdims=True)
-    for word, share in zip(words, (votes / np.where(total, total, np.nan)).T, strict=True):
+    table = table.drop_columns([f"soft_{name}" for name in manifest.family(table, "soft_")])
+    for word, share in zip(filter(None, words), (votes / np.where(total, total, np.nan)).T, strict=True):
         table = manifest.with_column(table, f"soft_{word}", manifest.numbers(share))
     return table
 

@@ -208,6 +208,24 @@ def test_vote_columns_with_synonymous_labels_are_summed_per_emotion(tmp_path):
     assert not {name for row in soft for name in row if name.startswith("soft_")} - {"soft_angry", "soft_sad"}
 
 
+def test_shares_of_votes_follow_the_meaning_of_their_emotions(tmp_path):
+    head = "path,emotion,soft_angry,soft_Wut,soft_sadness"
+    (tmp_path / "a.csv").write_text(f"{head}\na.wav,angry,.25,.5,.25\nb.wav,sad,,,1\nc.wav,sad,,,\n")
+    done = sertool("index", tmp_path / "a.csv", "--map", "Wut=angry", "-f", "jsonl")
+    assert "changes nothing" not in done.err
+    assert [{name: share for name, share in row.items() if name.startswith("soft_")} for row in rows(done)] == [
+        {"soft_angry": 0.75, "soft_sad": 0.25}, {"soft_angry": 0, "soft_sad": 1}, {},
+    ]  # fmt: skip
+
+
+def test_new_shares_of_votes_replace_older_ones(tmp_path):
+    head = "path,emotion,votes_voice_sad,votes_voice_rage"
+    (tmp_path / "a.csv").write_text(f"{head}\na.wav,sad,3,1\n")
+    sertool("index", tmp_path / "a.csv", "--labels", "soft", "-o", tmp_path / "b.parquet")
+    (row,) = index(tmp_path / "b.parquet", "--labels", "soft", "--map", "rage=angry")
+    assert {name: row[name] for name in row if name.startswith("soft_")} == {"soft_angry": 0.25, "soft_sad": 0.75}
+
+
 def test_misnamed_vote_columns_are_refused_with_a_hint(tmp_path):
     for name, says in {
         "votes_angry": "rename votes_angry to votes_voice_angry, and the others likewise",
