@@ -205,6 +205,7 @@ def _show_examples(table: Any, first: int, values: dict[str, Any]) -> None:
 
 def _deliver(table: Any, values: dict[str, Any], kind: str, part: Part, jobs: int) -> Any:
     """Write the table, and its copies as sound if asked for; return the table as it then is."""
+    from sertool.index import recorded_options
     from sertool.manifests import manifest_io
 
     if values["write"]:
@@ -212,7 +213,7 @@ def _deliver(table: Any, values: dict[str, Any], kind: str, part: Part, jobs: in
 
         place = rendering.SoundFolder(Path(values["write"]), values["kind_of_sound"] or "flac", part, values["wait"])
         table = rendering.write(table, place, jobs)
-    if manifest_io.holds(values["out"], table, kind):
+    if manifest_io.holds(values["out"], table, kind, recorded_options.told):
         talk.say(f"{values['out']} is up to date")
     else:
         manifest_io.write(table, values["out"], kind)

@@ -112,7 +112,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     if values["show_list"]:
         return _show_list()
     from sertool.divisions import auditing, own_division, splitting
-    from sertool.index import indexing
+    from sertool.index import indexing, recorded_options
     from sertool.manifests import duplicates, labels, manifest, manifest_io, provenance, speakers
     from sertool.system import files, workers
 
@@ -151,7 +151,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     protocol = own_division.protocol(old) if old is not None and request is None else None  # whose parts are kept
     facts = {"reading" if reads_audio else "selection": _non_default_reading_options(values), "protocol": protocol}
     table = provenance.made_by(table, talk.command_line(), seed, read, **facts)
-    if manifest_io.holds(values["out"], table, kind):
+    if manifest_io.holds(values["out"], table, kind, recorded_options.told):
         talk.say(f"{values['out']} is up to date")
         files.no_older(values["out"], [*paths, *values["tables"], *filter(None, [values["update"]])])
     else:

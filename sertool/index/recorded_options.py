@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from sertool.divisions import own_division
 from sertool.manifests import provenance
 from sertool.manifests.manifest import Table
 
@@ -28,6 +29,16 @@ def recorded(table: Table) -> Recorded:
         ]
         for key in ("reading", "selection")
     ))  # fmt: skip
+
+
+def told(table: Table) -> tuple[list[Options], list[Options], str | None]:
+    """Return what later updates go by: the options in a table's provenance, each step's once, and its division."""
+    steps = recorded(table)
+    return _distinct(steps.readings), _distinct([*filter(None, steps.selections)]), own_division.protocol(table)
+
+
+def _distinct(steps: Sequence[Options]) -> list[Options]:
+    return [step for place, step in enumerate(steps) if step not in steps[:place]]
 
 
 def merged(steps: Recorded) -> tuple[Options, set[str]]:

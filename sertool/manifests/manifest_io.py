@@ -9,7 +9,7 @@ import codecs
 import io
 import os
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -213,14 +213,17 @@ def _pieces(table: Table, folder: str | None = None) -> Iterator[Table]:
         yield manifest_paths.relative(piece, folder) if folder else piece
 
 
-def holds(out: str | None, table: Table, kind: str) -> bool:
-    """Whether a file holds these rows already; the provenance in a Parquet file may differ."""
+def holds(out: str | None, table: Table, kind: str, told: Callable[[Table], Any] = lambda _: None) -> bool:
+    """Whether a file holds these rows already.
+
+    The provenance in a Parquet file may differ, but for what `told` reads in it.
+    """
     if out in (None, "-") or not os.path.isfile(out) or not os.path.getsize(out):
         return False
     folder = os.path.dirname(absolute(out))
     try:
         if kind == "parquet":
-            return _same_rows(out, table, folder)
+            return _same_rows(out, table, folder, told)
         with open(out, "rb") as stream:
             formats.encode(_pieces(table, folder), _ComparingStream(stream), kind)
             return not stream.read(1)
@@ -228,10 +231,12 @@ def holds(out: str | None, table: Table, kind: str) -> bool:
         return False
 
 
-def _same_rows(out: str, table: Table, folder: str) -> bool:
+def _same_rows(out: str, table: Table, folder: str, told: Callable[[Table], Any]) -> bool:
     """Compare row group by row group, so that the file is never in memory as a whole."""
     with pa.OSFile(os.fsencode(out)) as file, pq.ParquetFile(file) as parquet:  # a name may be any bytes
         if parquet.metadata.num_rows != len(table) or parquet.schema_arrow != table.schema:
+            return False
+        if told(parquet.schema_arrow.empty_table()) != told(table.slice(0, 0)):
             return False
         start = 0
         for group in range(parquet.num_row_groups):

@@ -128,6 +128,30 @@ def test_update_is_refused_where_the_order_of_mapping_and_selection_matters(make
     assert told == sertool("index", folder / "x", *pattern, *first, *later, "-q", "-f", "jsonl")
 
 
+@pytest.mark.parametrize("option", [("--where", "emotion!=fear"), ("--map", "Wut=angry"), ("--emotions", "sad,angry")])
+def test_option_that_changes_no_row_yet_is_recorded_once(make, option):
+    folder = make("x/a_sad.wav", "x/b_angry.wav")
+    for words in ((folder / "x", "--pattern", "{speaker}_{emotion}.wav"), (folder / "a.parquet",)):
+        done = [sertool("index", *words, *more, "-o", folder / "a.parquet") for more in ((), option, option)]
+        assert ["is up to date" in each.err for each in done] == [words[0].suffix != "", False, True]
+
+
+def test_division_by_another_protocol_is_recorded_even_if_it_is_the_same(make):
+    folder = make("x/a_sad.wav", "x/b_angry.wav")
+    words = ("index", folder / "x", "--pattern", "{speaker}_{emotion}.wav", "-o", folder / "a.parquet")
+    done = [sertool(*words, *how) for how in (("--folds", 2), ("--protocol", "loso"), ("--protocol", "loso"))]
+    assert ["is up to date" in each.err for each in done] == [False, False, True]
+
+
+def test_condition_that_kept_every_row_keeps_new_clips_out_of_an_update(make):
+    folder = make("x/a_sad.wav", "x/b_angry.wav")
+    words = ("index", folder / "x", "--pattern", "{speaker}_{emotion}.wav", "-o", folder / "a.parquet")
+    sertool(*words)
+    sertool(*words, "--where", "emotion!=fear")
+    make("x/c_fear.wav")
+    assert [row["emotion"] for row in index(folder / "x", "--update", folder / "a.parquet", "-q")] == ["sad", "angry"]
+
+
 def test_update_is_refused_if_merged_manifests_were_read_differently(make):
     folder = make("x/a_sad.wav", "y/angry/1.wav", "y/sad/1.wav")
     pattern = ("--pattern", "{speaker}_{emotion}.wav")
