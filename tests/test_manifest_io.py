@@ -665,6 +665,28 @@ def test_text_column_can_be_stacked_with_columns_of_other_types():
             assert "x" in merging.stacked(tables)["own"].to_pylist()
 
 
+@pytest.mark.parametrize("separator", [",", "\t", ";"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_header_cell_may_hold_line_breaks_and_quotes(separator, end):
+    head = f'path,"how{end}""loud""",speaker,emotion,id,"code{end}"'
+    rows = ["a.wav,1,001,angry,01,1.10", "b.wav,2,01,sad,02,1.1", "c.wav,3,1,sad,03,2"]
+    text = end.join([head, *rows, ""]).replace(",", separator)
+    held = manifest_io.decode(pa.py_buffer(text.encode()), "-")
+    assert held["speaker"].to_pylist() == ["001", "01", "1"]
+    assert held["code"].to_pylist() == ["1.10", "1.1", "2"]
+    assert held[f'how{end}"loud"'].to_pylist() == [1, 2, 3]
+    joined = manifest_io.decode(pa.py_buffer((text + text.replace("wav", "flac")).encode()), "-")
+    assert joined.num_rows == 6
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv"])
+def test_column_names_may_hold_line_breaks(tmp_path, kind):
+    own = {"how\nloud": [1, 2], "speaker": ["001", "1"], 'a"b\r\n': ["1.10", "1.1"]}
+    manifest_io.write(pa.table({"path": ["/a", "/b"], **own}), str(tmp_path / "a"), kind)
+    read = manifest_io.read(str(tmp_path / "a"))
+    assert [read[name.strip()].to_pylist() for name in own] == [*own.values()]
+
+
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
 def test_dates_and_times_agree_with_their_form_as_text_when_merged(tmp_path, kind):
     times = {"us": datetime(2024, 1, 2, 3, 4, 5), "t": time(1, 2), "d": date(2024, 1, 2), "l": timedelta(1, 2)}

@@ -131,7 +131,7 @@ def _require_known_columns(header: Header, where: str, reading: Reading) -> None
         hint = "such as emotion and predicted, or those that --truth and --predicted name"
         raise SertoolError(
             f"{where}: no table of predictions: CSV, JSON Lines or Parquet with columns {hint}; its "
-            f"first line is {header.line.decode('utf-8', 'replace').strip()[:60]!r}"
+            f"first line is {header.record.decode('utf-8', 'replace').strip()[:60]!r}"
         )
 
 

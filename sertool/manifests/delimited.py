@@ -20,7 +20,9 @@ from sertool.system.paths import path_text
 
 SEPARATORS = {"tsv": "\t", "csv": ",", "semicolons": ";"}  # semicolons as in spreadsheets whose decimals have commas
 BOM = b"\xef\xbb\xbf"
-FIRST_LINE = re.compile(rb"(?:" + BOM + rb")?[\r\n]*([^\r\n]*)")  # old Macintosh lines end in CR
+CELL = rb'(?:"[^"]*(?:""[^"]*)*"(?=[,;\t\r\n]|\Z)|[^,;\t\r\n]*)'  # line breaks may be in one that is quoted
+# Old Macintosh lines end in CR.
+FIRST_RECORD = re.compile(rb"(?:" + BOM + rb")?[\r\n]*(" + CELL + rb"(?:[,;\t]" + CELL + rb")*)")
 IN_TEXT = {"list": "string", "float": "double"}  # how text is read first; callers convert it
 SEPARATOR_LINE = re.compile(rb"(?:" + BOM + rb")?sep=.[\r\n]+", re.IGNORECASE)  # a spreadsheet's note of its separator
 COMMA, POINT = (re.compile(rb'(?m)(?:^|[;"])[-+]?\d*' + mark + rb'\d+(?=[;"\s]|$)') for mark in (b",", rb"\."))
@@ -36,15 +38,15 @@ FRACTION = rf"^ *-?(?:{DIGITS}(?:[eE][-+][0-9]+)?|{DIGITS}?\.[0-9]+(?:[eE][-+]?[
 
 
 class Header(NamedTuple):
-    """The first non-empty line of text: in a table, the column names."""
+    """The first record of text, mostly a line: in a table, the column names."""
 
-    line: bytes
+    record: bytes
     end: int
 
     def names(self, kind: str) -> list[str]:
-        """Return the column names with surrounding blanks; none if the line is not a header."""
+        """Return the column names with surrounding blanks; none if the record is not a header."""
         with suppress(csv.Error):
-            return next(csv.reader([self.line.decode("utf-8", "replace")], delimiter=SEPARATORS[kind]))
+            return next(csv.reader([self.record.decode("utf-8", "replace")], delimiter=SEPARATORS[kind]))
         return []
 
     def kind(self) -> str | None:
@@ -53,9 +55,9 @@ class Header(NamedTuple):
 
     def likely_kind(self) -> str:
         """Return the likeliest kind of separator for a table without our names."""
-        if b"\t" in self.line:
+        if b"\t" in self.record:
             return "tsv"
-        return "semicolons" if b";" in self.line and b"," not in self.line else "csv"
+        return "semicolons" if b";" in self.record and b"," not in self.record else "csv"
 
 
 def _is_ours(name: str) -> bool:
@@ -69,7 +71,7 @@ def without_separator_line(data: Any) -> Any:
 
 
 def header_of(data: Any) -> Header:
-    found = FIRST_LINE.match(data)
+    found = FIRST_RECORD.match(data)
     return Header(found[1], found.end()) if found else Header(b"", 0)
 
 
@@ -99,9 +101,9 @@ def _say_of_unknown_names(data: pa.Buffer, kind: str, where: str, table: Table) 
 
 def _without_more_headers(data: pa.Buffer, header: Header, where: str) -> pa.Buffer:
     """Remove repeated headers, as of tables joined by `cat`."""
-    if not header.line.strip() or not re.compile(re.escape(header.line)).search(data, header.end):  # mostly so
+    if not header.record.strip() or not re.compile(re.escape(header.record)).search(data, header.end):  # mostly so
         return data
-    repeated_header = rb"(?:\r\n?|\n)(?:" + BOM + rb")?" + re.escape(header.line) + rb"(?=[\r\n]|\Z)"
+    repeated_header = rb"(?:\r\n?|\n)(?:" + BOM + rb")?" + re.escape(header.record) + rb"(?=[\r\n]|\Z)"
     rows, count = re.subn(repeated_header, b"", bytes(data[header.end :]))
     if count:
         talk.warn(f"{where}: several tables joined: {talk.counted(count, 'more header')} left out")

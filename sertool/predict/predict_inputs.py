@@ -195,7 +195,7 @@ def _beginning(stream: Any) -> bytes:
         begun += piece
         text = delimited.without_separator_line(begun)
         header = delimited.header_of(text)
-        if len(begun) >= SNIFF_BYTES or (header.line.strip(b" \t[{") and header.end < len(text)):
+        if len(begun) >= SNIFF_BYTES or (header.record.strip(b" \t[{") and header.end < len(text)):
             break
     return begun
 
