@@ -66,7 +66,7 @@ def _input_options() -> Any:
                help="How closely files are looked at: not at all, their headers, or every sample."),
         option("--update", type=click.Path(), metavar="MANIFEST", group=group,
                help="Look only at files that are new or changed since. Its own --corpus to --emotions and --where "
-                    "apply unless given again; speakers keep their split."),
+                    "apply unless given again; speakers keep their split, clips what stands in columns of your own."),
         options.root, options.nul,
     )  # fmt: skip
 

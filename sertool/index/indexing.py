@@ -12,16 +12,14 @@ import numpy as np
 from sertool import corpora
 from sertool.divisions import own_division, splits
 from sertool.errors import UsageError
-from sertool.index import clips, doctor
+from sertool.index import clips, doctor, updating
 from sertool.index.labelling import Labelling
 from sertool.manifests import columns, duplicates, labels, manifest, manifest_io, merging, votes
-from sertool.manifests.columns import Row
 from sertool.manifests.manifest import Table
 from sertool.numeric.codes import look_up
 from sertool.sound.audio import EXTENSIONS, UNREAD, passed_over
 from sertool.system import talk
 from sertool.system.files import listed
-from sertool.system.paths import path_of
 
 MOST_FOLDERS = 30  # more than this many folder names are taken for people or days, not emotions
 
@@ -113,26 +111,18 @@ def _add_listed(paths: list[str], sorted_sources: Sources) -> None:
 
 def _build(sources: Sources, options: IndexOptions) -> tuple[Indexed, set[str]]:
     """Return a manifest of the audio, and the mapping's labels that clips have."""
-    search = clips.find(sources.roots, sources.files)
-    for folder, why in search.failed:
-        talk.warn(f"cannot look into {folder}: {why}")
-    if not search.clips and not options.labelling.tables:
-        holds = f"; it holds {listed((path.name for path in search.side), 3)}" if search.side else ""
-        raise UsageError(f"no audio under {listed(sources.roots, 3)} ({' '.join(EXTENSIONS)}){holds}")
-    if +search.passed_over:
-        talk.say(passed_over(search.passed_over))
-    for root in search.bare:
-        talk.warn(f"no audio under {root}: leave it out, unless something is to be there")
-    unseen = [*(folder for folder, _ in search.failed), *search.bare]
-    kept_rows = _rows_to_keep(options.update, unseen) if options.update is not None and unseen else []
+    search, unseen = _found(sources, options.labelling)
+    old = options.update
+    kept_rows = updating.rows_to_keep(old, unseen) if old is not None and unseen else []
     rows, applied = clips.rows(search, options.labelling, [row["clip"] for row in kept_rows])
-    old_rows = None if options.update is None else _by_path(options.update)
+    old_rows = None if old is None else updating.by_path(old)
     examined = doctor.examine(rows, options.check, options.jobs, old_rows)
-    if old_rows is not None:
+    if old is not None and old_rows is not None:
         paths = {row["path"] for row in rows}
         kept_rows = [row for row in kept_rows if row["path"] not in paths]  # paths that a list names, for example
         gone = len(old_rows.keys() - paths - {row["path"] for row in kept_rows})
         talk.say(f"{examined:,} files looked at, {len(paths) - examined:,} unchanged, {gone:,} gone")
+    read_names = {name for row in rows for name in row}
     if kept_rows:
         talk.say(f"kept as they were, as nobody could look where they lie: {talk.counted(len(kept_rows), 'row')}")
         rows += kept_rows
@@ -140,30 +130,26 @@ def _build(sources: Sources, options: IndexOptions) -> tuple[Indexed, set[str]]:
     _say_unlabelled(rows, options)
     _say_nameless(rows, options.labelling)
     _say_of_one_voice(rows, options.labelling)
-    return Indexed(duplicates.marked(manifest.from_columns(_columns(rows))), unseen), applied
+    table = manifest.from_columns(_columns(rows))
+    if old is not None:
+        table = updating.with_own_columns(table, old, read_names)
+        updating.warn_of_left_out(table, old)
+    return Indexed(duplicates.marked(table), unseen), applied
 
 
-def _by_path(old: Table) -> dict[str, dict[str, Any]]:
-    """Return an older manifest's rows by path, without augmented copies, whose columns do not describe their file."""
-    return {row["path"]: row for row in old.to_pylist() if row.get("path") and not row.get("parent")}
-
-
-def _rows_to_keep(old: Table, folders: Sequence[Path]) -> list[Row]:
-    """Return an older manifest's rows under some folders, without what depends on the rest of the manifest."""
-    names = [name for name in old.column_names if _is_of_a_clip(name, old.column_names)]
-    rows = (row for row in old.select(names).to_pylist() if not row.get("parent"))
-    inside = tuple(os.path.join(folder, "") for folder in folders)
-    return [
-        dict.fromkeys(("corpus", "emotion")) | row | doctor.findings_of_single_clips(row)
-        for row in rows
-        if path_of(row.get("path")).startswith(inside)
-    ]
-
-
-def _is_of_a_clip(name: str, beside: Sequence[str]) -> bool:
-    """Whether a column describes the clip, rather than its division, its features or a model's answer."""
-    own = (*columns.CLIP, *columns.SPEAKER_COLUMNS, *columns.SPEECH_COLUMNS, *columns.FILE, "parent")
-    return name in own or name.startswith("votes_") or columns.kind_of(name, beside) is None
+def _found(sources: Sources, how: Labelling) -> tuple[clips.Found, list[Path]]:
+    """Return the audio, and the folders that could not be read or hold none, after warning of what is passed over."""
+    search = clips.find(sources.roots, sources.files)
+    for folder, why in search.failed:
+        talk.warn(f"cannot look into {folder}: {why}")
+    if not search.clips and not how.tables:
+        holds = f"; it holds {listed((path.name for path in search.side), 3)}" if search.side else ""
+        raise UsageError(f"no audio under {listed(sources.roots, 3)} ({' '.join(EXTENSIONS)}){holds}")
+    if +search.passed_over:
+        talk.say(passed_over(search.passed_over))
+    for root in search.bare:
+        talk.warn(f"no audio under {root}: leave it out, unless something is to be there")
+    return search, [*(folder for folder, _ in search.failed), *search.bare]
 
 
 def _say_unlabelled(rows: Sequence[dict[str, Any]], options: IndexOptions) -> None:

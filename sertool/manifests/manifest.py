@@ -35,6 +35,16 @@ def kind(name: str) -> pa.DataType | None:
     return TYPES.get(columns.kind_of(name) or "")
 
 
+def own_columns(table: Table) -> list[str]:
+    """Return the columns that are not ours, by their name or by their type."""
+    names = table.column_names
+    return [
+        field.name
+        for field in table.schema
+        if columns.kind_of(field.name, names) is None or field.type != kind(field.name)
+    ]
+
+
 def is_ambiguous_name(name: str) -> bool:
     """Whether a column of ours can only be told from another by its values.
 
@@ -260,6 +270,11 @@ def own_or_parents(table: Table, places: Mapping[str, int]) -> np.ndarray:
     clips, parents = column(table, "clip"), column(table, "parent")
     pairs = zip(clips, parents, strict=True)
     return np.array([places.get(clip, places.get(parent, -1)) for clip, parent in pairs], int)
+
+
+def taken(table: Table, name: str, rows: np.ndarray) -> pa.ChunkedArray:
+    """Return a column's values in some rows, null where a row is negative."""
+    return table.column(name).take(pa.array(rows, mask=rows < 0))
 
 
 def cell(table: Table, name: str, row: int) -> Any:

@@ -112,7 +112,7 @@ def _joined(table: Table) -> Table:
             rows = rows[np.argsort(duplicates.passing(table)[rows], kind="stable")]
         source = _first_rows(clips, rows)
         _refuse_conflict(table, name, clips, rows, source)
-        result[name] = table.column(name).take(pa.array(source, mask=source < 0))
+        result[name] = manifest.taken(table, name, source)
     return pa.table(result).take(pa.array(np.argsort(first, kind="stable")))
 
 

@@ -6,9 +6,10 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from indexing import by_clip, index, refused, rows, table
-from running import sertool
+from running import changed, sertool
 
 from sertool.divisions import own_division
 from sertool.manifests import manifest_io
@@ -174,6 +175,43 @@ def test_new_clips_without_a_speaker_are_not_reported_as_new_speakers(make):
     make("x/odd.wav")
     done = sertool("index", folder / "x", "--update", folder / "a.parquet")
     assert (done.code, "without a fold" in done.err) == (0, False)
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv"])
+def test_update_keeps_columns_of_ones_own(make, name):
+    folder = make("x/sad/1.wav", "x/sad/2.wav", "x/fear/1.wav")
+    listing, out = "path,start,end,take\nsad/1.wav,0,.1,1\nsad/1.wav,.1,.2,2\nsad/2.wav,,,3\n", folder / name
+    words = ("index", folder / "x", "--table", table(folder, "takes.csv", listing))
+    sertool(*words, "-o", folder / "bare.parquet")
+    own = {"remark": ["a", None, "c"], "p_id": pa.array(["1", "x", "y"]), "take": [9] * 3, "days": [[1], [], None]}
+    sertool("index", changed(folder / "bare.parquet", folder / "own.parquet", **own), "-o", out)
+    table(folder, "takes.csv", listing + "fear/1.wav,,,4\n")
+    done = sertool(*words, "--update", out, "-o", out)
+    assert "columns kept of the older manifest: remark, p_id, days\n" in done.err
+    assert "leaves out" not in done.err
+    assert [(row["take"], row.get("remark"), row.get("p_id")) for row in index(out)] == [
+        (1, "a", "1"), (2, None, "x"), (3, "c", "y"), (4, None, None),
+    ]  # fmt: skip
+    assert "is up to date" in sertool(*words, "--update", out, "-o", out).err
+
+
+def test_update_keeps_columns_of_ones_own_of_rows_that_nobody_can_look_at(make, shut):
+    folder = make("x/sad/1.wav", "x/angry/1.wav")
+    sertool("index", folder / "x", "-o", folder / "a.parquet")
+    changed(folder / "a.parquet", folder / "b.parquet", remark=["a", "b"])
+    shut.add("sad")
+    assert [row["remark"] for row in index(folder / "x", "--update", folder / "b.parquet", "-q")] == ["a", "b"]
+
+
+def test_update_says_what_it_leaves_out_of_the_older_manifest(make):
+    folder = make("x/sad/1.wav", "x/angry/2.wav")
+    sertool("index", folder / "x", "-o", folder / "a.parquet")
+    changed(folder / "a.parquet", folder / "b.parquet", age=[31, 32], seed=[None, None])
+    sertool("augment", folder / "b.parquet", "--gain", 3, "--copies", 2, "-o", folder / "c.parquet")
+    sertool("featurize", folder / "c.parquet", "--rms", "-o", folder / "f")
+    done = sertool("index", folder / "x", "--update", folder / "f/manifest.parquet", "-f", "csv")
+    assert "warning: --update leaves out rms, age, 4 copies of the older manifest: make again what you need" in done.err
+    assert "leaves out" not in sertool("index", folder / "x", "--update", folder / "a.parquet", "-f", "csv").err
 
 
 def test_update_ignores_older_rows_without_a_path(make, shut):
