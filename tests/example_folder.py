@@ -38,6 +38,7 @@ def example_folder(tmp_path_factory) -> Path:
             for path in sorted((folder / "mine").rglob("*.wav"))]  # fmt: skip
     (folder / "mine" / "labels.csv").write_text("\n".join(["path,emotion", *rows]))
     shutil.copy(folder / "mine" / "labels.csv", folder)
+    (folder / "fixes.csv").write_text("clip,emotion\ncremad/1001_IEO_SAD_HI,disgust\n")
     for path in ("voice.wav", "noises/street.wav"):
         encoding.write(folder / path, synth.voice(7, "sad", 4), 16_000)
     recipe = epilog("augment").partition("mine.toml; ")[2].splitlines()[1:]

@@ -428,6 +428,7 @@ def test_full_disk_is_reported(tree):
 WAYS = [
     "--corpus cremad", "--corpus own", "--pattern {speaker}_{emotion}_{}.wav", "--pattern {speaker}/{}/{}",
     "--table labels.csv", "--table test=labels.csv", "--table mine.parquet", "--group parent-folder", "--map sad=angry",
+    "--correct labels.csv", "--correct parted.csv", "--correct nowhere",
     "--labels perceived", "--labels soft", "--emotions sad,angry", "--emotions foo", "--where emotion=sad",
     "--where issue=", "--where notes=dc", "--check none", "--check header", "--update mine.parquet",
     "--update parted.csv", "--root .", "--root /", "-0", "--split speaker:70/15/15", "--split sentence", "--split loso",

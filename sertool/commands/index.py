@@ -14,7 +14,19 @@ from sertool.errors import SertoolError, UsageError
 from sertool.options import option
 from sertool.system import talk
 
-READING = ("corpus", "patterns", "tables", "group", "mapping", "parts", "labels", "votes", "emotions", "where")
+READING = (
+    "corpus",
+    "patterns",
+    "tables",
+    "group",
+    "mapping",
+    "parts",
+    "corrections",
+    "labels",
+    "votes",
+    "emotions",
+    "where",
+)
 EPILOG = """\b
 Examples:
   sertool index cremad/ -o clips.parquet
@@ -26,6 +38,7 @@ Examples:
   sertool index mine/ --table labels.csv --parts Test1=test,Test2=test -o mine.parquet
   sertool index corpora/ --update clips.parquet -o clips.parquet
   sertool index a.parquet b.parquet --where 'corpus=cremad|tess' -o both.parquet
+  sertool index clips.parquet --correct fixes.csv -o clips.parquet
   sertool index --audit clips.parquet
 
 Folders are searched for audio at any depth, but not hidden ones in them (.git); corpora that sertool knows are
@@ -33,7 +46,9 @@ recognised by their layout, with the tables of labels that lie among their files
 (angry/, 05_sad/) labels its clips. Other audio needs --pattern, whose words in braces are columns of the manifest, or
 --table, with a column of paths (path, file, filename, wav ...) beside them; a split may also be called partition,
 subset, set or split_set. Columns that are not ours are kept, and what describes files (sample_rate, size, notes ...) is
-measured anew. Manifests (Parquet, CSV, TSV, JSON Lines) are merged. Input from a pipe is read to its end first.
+measured anew. --table indexes only the files in it; --correct keeps all clips, and takes over what its tables say of
+some, known by their columns clip or path, such as another emotion. Manifests (Parquet, CSV, TSV, JSON Lines) are
+merged. Input from a pipe is read to its end first.
 """
 
 
@@ -55,6 +70,8 @@ def _input_options() -> Any:
         option("--parts", multiple=True, metavar="NAME=PART,..", group=group,
                help="What a split's names mean: Test1=test,Test2=dev; PART is train, dev or test. Clips of other names "
                     "are in no part."),
+        option("--correct", "corrections", multiple=True, type=click.Path(), metavar="FILE", group=group,
+               help="A table of what to correct of some clips, such as emotions, by clip or path; others stay."),
         option("--labels", type=click.Choice(["intended", "perceived", "soft"]), default="intended", show_default=True,
                group=group, help="Emotions as acted, as most listeners heard them, or their votes' shares as well."),
         option("--votes", type=click.Choice(["voice", "face", "both"]), group=group,
@@ -128,6 +145,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         values["check"],
         values["jobs"] or workers.cores(),
         _labelling(values),
+        values["corrections"],
         old,
         values["labels"] != "intended",
         labels.parse_parts(values["parts"]),
@@ -153,7 +171,8 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     table = provenance.made_by(table, talk.command_line(), seed, read, **facts)
     if manifest_io.holds(values["out"], table, kind, recorded_options.told):
         talk.say(f"{values['out']} is up to date")
-        files.no_older(values["out"], [*paths, *values["tables"], *filter(None, [values["update"]])])
+        tables = (*values["tables"], *values["corrections"], *filter(None, [values["update"]]))
+        files.no_older(values["out"], [*paths, *tables])
     else:
         manifest_io.write(table, values["out"], kind)
     indexing.summary(table)
@@ -177,6 +196,7 @@ def _reading_options() -> Iterator[tuple[str, click.Parameter]]:
 def _non_default_reading_options(values: dict[str, Any]) -> dict[str, list[str]]:
     """Return these options where they differ from the defaults, with their arguments, for later updates."""
     from sertool.index import tables
+    from sertool.system import paths
 
     held = {word: (asked, values[asked.name]) for word, asked in _reading_options()}
     recorded = {
@@ -184,8 +204,9 @@ def _non_default_reading_options(values: dict[str, Any]) -> dict[str, list[str]]
         for word, (asked, value) in held.items()
         if value not in (None, (), asked.default)
     }
-    if "--table" in recorded:  # an update may run in another folder
-        recorded["--table"] = [tables.with_absolute_path(spec) for spec in recorded["--table"]]
+    for word, with_absolute_path in (("--table", tables.with_absolute_path), ("--correct", paths.absolute)):
+        if word in recorded:  # an update may run in another folder
+            recorded[word] = [with_absolute_path(spec) for spec in recorded[word]]
     return recorded
 
 

@@ -109,13 +109,13 @@ def _finish(clip: Candidate, how: Labelling, corpus: str | None, folders: Sequen
     if how.group and not row.get("speaker"):
         grouped = (name for name in reversed(folders) if labelling.word_of_folder(name, how.mapping) is None)
         row["speaker"] = next(grouped, None)
-    row["speaker"] = _qualified((row.get("speaker") or "").strip(), row["corpus"])
+    row["speaker"] = qualified((row.get("speaker") or "").strip(), row["corpus"])
     row.update((name, labels.composed(row[name])) for name in columns.WORDS if row.get(name))
     if row["path"] != str(clip.path):  # the path is not valid text, and neither may be what it says
         row.update((name, _text(value)) for name, value in row.items() if isinstance(value, str))
 
 
-def _qualified(who: str, corpus: str | None) -> str | None:
+def qualified(who: str, corpus: str | None) -> str | None:
     """Return a speaker's name prefixed with that of the corpus; None if either is unknown."""
     if who.startswith(f"{corpus}:"):
         return who

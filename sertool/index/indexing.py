@@ -12,14 +12,16 @@ import numpy as np
 from sertool import corpora
 from sertool.divisions import own_division, splits
 from sertool.errors import UsageError
-from sertool.index import clips, doctor, updating
+from sertool.index import clips, correcting, doctor, updating
 from sertool.index.labelling import Labelling
 from sertool.manifests import columns, duplicates, labels, manifest, manifest_io, merging, votes
+from sertool.manifests.columns import Row
 from sertool.manifests.manifest import Table
 from sertool.numeric.codes import look_up
 from sertool.sound.audio import EXTENSIONS, UNREAD, passed_over
 from sertool.system import talk
 from sertool.system.files import listed
+from sertool.system.paths import path_of
 
 MOST_FOLDERS = 30  # more than this many folder names are taken for people or days, not emotions
 
@@ -31,6 +33,7 @@ class IndexOptions:
     check: str = "header"
     jobs: int = 1
     labelling: Labelling = field(default_factory=Labelling)
+    corrections: Sequence[str] = ()  # tables of what to correct of some clips
     update: Table | None = None
     from_votes: bool = False  # whether emotions follow from listeners' votes, after all is read
     parts: Mapping[str, str] = field(default_factory=dict)  # what names of parts mean
@@ -68,14 +71,21 @@ def read(sources: Sources, options: IndexOptions) -> Indexed:
             "--corpus, --pattern, --table, --group and --update are for audio, and here are manifests only"
         )
     mapped_tables, labels_met = zip(*(_mapped(table, mapping) for table in tables), strict=True)
-    named_tables, parts_met = zip(
-        *(own_division.with_parts_named(table, options.parts) for table in mapped_tables), strict=True
-    )
-    table = merging.merged(named_tables)
-    labels.warn_of_unmet(mapping, applied.union(*labels_met))
-    for name in options.parts.keys() - set().union(*parts_met):
-        talk.warn(f"--parts {name}={options.parts[name]} changes nothing: no clip is in a part {name!r}")
+    told = [manifest_io.read(file) for file in options.corrections]
+    named_tables = _with_parts_named([*mapped_tables, *told], options.parts)
+    read_tables, told = named_tables[: len(mapped_tables)], named_tables[len(mapped_tables) :]
+    fixes = zip(options.corrections, told, strict=True)
+    table, labels_corrected = correcting.corrected(merging.merged(read_tables), fixes, mapping)
+    labels.warn_of_unmet(mapping, applied.union(labels_corrected, *labels_met))
     return Indexed(table, unseen)
+
+
+def _with_parts_named(tables: Sequence[Table], parts: Mapping[str, str]) -> list[Table]:
+    """Return the tables with names of parts translated; warn of names that no table has."""
+    named_tables, parts_met = zip(*(own_division.with_parts_named(table, parts) for table in tables), strict=True)
+    for name in parts.keys() - set().union(*parts_met):
+        talk.warn(f"--parts {name}={parts[name]} changes nothing: no clip is in a part {name!r}")
+    return [*named_tables]
 
 
 def exit_status(table: Table, unseen: Sequence[Path], *, strict: bool) -> int | None:

@@ -7,8 +7,13 @@ from sertool.divisions import own_division
 from sertool.manifests import provenance
 from sertool.manifests.manifest import Table
 
-NAMES_EMOTIONS = {"--map", "--labels", "--votes"}
 CHOOSES_ROWS = {"--emotions", "--where"}  # which a command does after it has named emotions
+BY_VOTES = {"--labels", "--votes"}
+# What names emotions, with what one command does no earlier: after that in another command, it would name others.
+NO_EARLIER = dict.fromkeys(("--map", *BY_VOTES), {"--map", "--correct"} | BY_VOTES | CHOOSES_ROWS) | {
+    "--correct": BY_VOTES | CHOOSES_ROWS
+}
+ADDED_UP = {"--correct", "--where"}  # later ones go beside earlier ones
 Options = dict[str, list[str]]  # the arguments of each option
 
 
@@ -50,11 +55,11 @@ def merged(steps: Recorded) -> tuple[Options, set[str]]:
     together = dict(first)
     contested = {word for other in others for word in {*first, *other} if first.get(word) != other.get(word)}
     for step in steps.selections:
-        renamed, before = NAMES_EMOTIONS & step.keys(), (NAMES_EMOTIONS | CHOOSES_ROWS) & together.keys()
-        if renamed and before:
-            contested |= renamed | before
+        for word in step:
+            if before := NO_EARLIER.get(word, set()) & together.keys():
+                contested |= {word, *before}
         if others:  # and nobody knows of which of them it chose
             contested |= step.keys()
         for word, arguments in step.items():
-            together[word] = [*together.get(word, []), *arguments] if word == "--where" else arguments
+            together[word] = [*together.get(word, []), *arguments] if word in ADDED_UP else arguments
     return together, contested

@@ -36,8 +36,12 @@ def listed_clips(clips: Sequence[Candidate], tables: Iterable[str]) -> list[Cand
         raise SertoolError(f"--table {listed(tables)}: no rows with a path")
     if clips and not files.found:
         raise UsageError(f"--table {listed(tables)}: none of its paths is among the {len(clips):,} files found")
-    if len(files.found) < len(clips):
-        talk.say(f"{talk.counted(len(clips) - len(files.found), 'file')} in no table, left out")
+    if lacking := len(clips) - len(files.found):
+        left_out = f"{talk.counted(lacking, 'file')} in no table, left out"
+        if lacking > len(files.found):
+            talk.warn(f"{left_out}: to keep them, and correct what is said of some, name the table with --correct")
+        else:
+            talk.say(left_out)
     return list(clip_of_row.values())
 
 

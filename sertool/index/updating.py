@@ -60,18 +60,18 @@ def _places(table: Table, old: Table) -> np.ndarray:
     """Return the row of the older manifest for each row, by path and start, of several by clip; -1 if there is none."""
     clips, originals = manifest.column(old, "clip"), manifest.originals(old)
     known: dict[tuple[str, float], list[int]] = defaultdict(list)
-    for place, part in enumerate(_parts(old)):
+    for place, part in enumerate(parts(old)):
         if originals[place]:
             known[part].append(place)
     places = []
-    for clip, part in zip(manifest.column(table, "clip"), _parts(table), strict=True):
+    for clip, part in zip(manifest.column(table, "clip"), parts(table), strict=True):
         alike = known.get(part, [])
         same = [place for place in alike if clips[place] == clip] or alike
         places.append(same[0] if len(same) == 1 else -1)
     return np.array(places, np.int64)
 
 
-def _parts(table: Table) -> Iterator[tuple[str, float]]:
+def parts(table: Table) -> Iterator[tuple[str, float]]:
     """Yield path and start of each row."""
     for path, start in zip(manifest.column(table, "path"), manifest.column(table, "start"), strict=True):
         yield path, start or 0.0

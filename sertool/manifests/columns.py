@@ -118,7 +118,7 @@ ISSUES = {
     "no-channel": "the file lacks the channel asked for: predict it with --channel mix",
     "vanished": "the file is not there: restore it, name where it lies now with --root, or index again",
     "changed": "the file is another than was indexed: index again, with --update",
-    "label-conflict": "the same sound under two labels: correct the wrong ones, or leave all of them out",
+    "label-conflict": "the same sound under two labels: name the right one to index --correct, or leave all out",
     "duplicate-of": "the same sound as another clip",
 }
 NOTES = {

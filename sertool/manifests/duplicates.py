@@ -45,6 +45,17 @@ def marked(table: Table) -> Table:
     return _judged(table, _alike(table, *_sources(table), manifest.codes(table, "channel").index).index)
 
 
+def forgotten(table: Table, rows: np.ndarray) -> Table:
+    """Return the table without the marks of what sounds like some rows, bool `[rows]`: `marked` makes them anew."""
+    sound = _alike(table, *_sources(table), manifest.codes(table, "channel").index).index
+    is_alike = rows | ((sound >= 0) & np.isin(sound, sound[rows]))
+    if single(table)[is_alike].all():
+        return table
+    issues = manifest.codes(table, "issue")
+    kept = np.where(is_alike & ~single(table), -1, issues.index)
+    return manifest.with_column(table, "issue", manifest.from_codes(kept, [*issues.values]))
+
+
 def released(table: Table) -> Table:
     """Return the table after rows were left out: a clip set aside as a duplicate of one of them is used again.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sertool.errors import SertoolError, first_line
 from sertool.manifests import duplicates, formats, manifest, provenance
@@ -69,6 +70,17 @@ def merged(tables: Sequence[Table]) -> Table:
     _warn_of_namesakes(tables)
     merged_record = {"version": provenance.FORMAT_VERSION, "chain": chain, "features": features}
     return provenance.attached(_joined(stacked(tables)), merged_record)
+
+
+def replaced(table: Table, by: Table, places: np.ndarray) -> Table:
+    """Return the table with another's values; `places` is each row's there or -1, and null replaces nothing."""
+    table, by = with_common_types([table, by])
+    for name in (name for name in by.column_names if name != "clip"):
+        column = manifest.taken(by, name, places)
+        if name in table.column_names:
+            column = pc.coalesce(column, table.column(name))
+        table = manifest.with_column(table, name, column)
+    return table
 
 
 def warn_of_namesakes(folders: Mapping[str, Iterable[object]]) -> None:

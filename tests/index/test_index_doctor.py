@@ -27,7 +27,7 @@ def test_equal_sounds_are_flagged_as_duplicates_or_label_conflicts(make):
     } | {"x/sad/2": "duplicate-of:x/sad/2 again"}  # fmt: skip
     assert "set aside: 3 of 6 clips" in done.err
     assert "1 duplicate-of   x/sad/2 = x/sad/2 again: the same sound as another clip" in done.err
-    assert "2 label-conflict x/angry/1: the same sound under two labels: correct" in done.err
+    assert "2 label-conflict x/angry/1: the same sound under two labels: name the right one" in done.err
 
 
 def test_best_described_of_equal_sounds_is_kept(make):
