@@ -39,6 +39,7 @@ function __sertool_at
                 "index -j" "index --jobs" \
                 "featurize --where" \
                 "featurize --root" \
+                "featurize --given" \
                 "featurize --ssl" \
                 "featurize --whisper" \
                 "featurize --preset" \
@@ -396,6 +397,7 @@ complete -c sertool -n '__sertool_at featurize' -l centroid -d 'Spectral centroi
 complete -c sertool -n '__sertool_at featurize' -l chroma -d 'Chroma: the power in each pitch class, C first, the greatest of a frame being one.'
 complete -c sertool -n '__sertool_at featurize' -l contrast -d 'Spectral contrast: how far the peaks of each octave stand above its valleys, in dB.'
 complete -c sertool -n '__sertool_at featurize' -l flatness -d 'Spectral flatness: geometric over arithmetic mean of the power, 1 for white noise, near 0 for a tone.'
+complete -c sertool -n '__sertool_at featurize' -l given -r -F -d 'Features that another program made, stored as given or given_NAME (repeatable): a table (CSV, TSV, JSON Lines or Parquet) with a column of clips or paths and columns of numbers, in a row for each clip or, with a column start, for each frame or part; or .npz or .safetensors with an array for each clip. Clips without a row are set aside. --normalize and --stats apply to frames only.'
 complete -c sertool -n '__sertool_at featurize' -l mel -d 'Log-mel spectrogram: the power in bands spaced as hearing spaces them.'
 complete -c sertool -n '__sertool_at featurize' -l mfcc -d 'Mel-frequency cepstral coefficients: the shape of the log-mel spectrum, coarse to fine.'
 complete -c sertool -n '__sertool_at featurize' -l msf -d 'Modulation spectral features: how fast the loudness of each band of hearing comes and goes.'
@@ -617,14 +619,14 @@ complete -c sertool -n '__sertool_at train' -l layers -r -f -d 'As --set layers=
 complete -c sertool -n '__sertool_at train' -l tune -r -f -d 'As --set tune=N, with -m whisper: how many of these blocks, counted from the last, are trained further. [1 to 32]'
 complete -c sertool -n '__sertool_at train' -l weights -r -F -a base -d 'A file with the published weights of a backbone or an encoder, or base: the encoder of the package\'s model. [default: fetched once; for --recipe base, the package\'s]'
 complete -c sertool -n '__sertool_at train' -l scratch -d 'Start a backbone from random weights, not from published ones.'
-complete -c sertool -n '__sertool_at train' -l features -r -f -a '(__sertool_many bandwidth centroid chroma contrast flatness mel mfcc msf pitch rms rolloff ssl tonnetz wave whisper zcr)' -d 'Features to train on, joined in the order of their names. [default: all that the manifest has]'
+complete -c sertool -n '__sertool_at train' -l features -r -f -a '(__sertool_many bandwidth centroid chroma contrast flatness given mel mfcc msf pitch rms rolloff ssl tonnetz wave whisper zcr)' -d 'Features to train on, joined in the order of their names. [default: all that the manifest has]'
 complete -c sertool -n '__sertool_at train' -l scale -r -f -a 'none corpus' -d 'Scale rows by the mean and deviation of all of train, or leave them. [default: none for whisper, else corpus]'
 complete -c sertool -n '__sertool_at train' -l adapt -r -f -a speaker -d 'Normalise each speaker\'s rows by that speaker\'s own clips, to the mean and deviation of all speakers. Held-out figures are then transductive: the clips that are scored are also those that normalise. The first copies of all of a speaker\'s clips count as one voice, the second copies as another, so make each kind of copy by itself.'
 complete -c sertool -n '__sertool_at train' -l prior-clips -r -f -d 'With --adapt, shrink a speaker\'s statistics towards those of all of train, which count as this many clips. [default: 3] [0 or more]'
 complete -c sertool -n '__sertool_at train' -l select -r -f -d 'Of clip statistics, keep the columns that tell emotions apart best, at most N (0: all of them, whatever a recipe keeps). [0 or more]'
 complete -c sertool -n '__sertool_at train' -l reduce -r -f -d 'Map clip statistics to fewer columns: lda, pca:N, or none, whatever a recipe does.'
 complete -c sertool -n '__sertool_at train' -l teacher -r -F -d 'Learn from the answers of a model or a run as well, or from a file of predictions; for networks. Clips without a label are then trained on, too, unless a split puts them elsewhere.'
-complete -c sertool -n '__sertool_at train' -l imitate -r -f -a 'bandwidth centroid chroma contrast flatness mel mfcc msf pitch rms rolloff ssl tonnetz wave whisper zcr' -d 'A feature of the manifest, made with --stats, that the network learns to predict as well; it is none of its inputs.'
+complete -c sertool -n '__sertool_at train' -l imitate -r -f -a 'bandwidth centroid chroma contrast flatness given mel mfcc msf pitch rms rolloff ssl tonnetz wave whisper zcr' -d 'A feature of the manifest, made with --stats, that the network learns to predict as well; it is none of its inputs.'
 complete -c sertool -n '__sertool_at train' -l split -r -f -a 'speaker sentence speaker+sentence loso cremad-nk cremad-blocks ravdess-emobox ravdess-luna tess-cross iemocap-sessions mspimprov-sessions msppodcast-published meld-published random-80-20 random-70-30 random-60-20-20 random-70-15-15 random-92-8-leaky-copies' -d 'As in `sertool index`: speaker:70/15/15, or a protocol (see `sertool index --list`). [default: the manifest\'s own, else speaker:70/15/15]'
 complete -c sertool -n '__sertool_at train' -l folds -r -f -d 'K folds of whole speakers. [2 to 1000]'
 complete -c sertool -n '__sertool_at train' -l loso -d 'Leave one speaker out, each in turn.'

@@ -165,11 +165,6 @@ class Words(click.ParamType):
         return [CompletionItem(before + comma + c) for c in (self.choices or list)() if c.startswith(word)]
 
 
-def files_in(folder: str) -> Words:
-    """Return the type of a list of files of an open folder."""
-    return Words(lambda: catalogue.names(folder), metavar="NAME,..")
-
-
 def offering(*words: str, path: str = "") -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
     """Return a completion for a value that may be anything: some words, and paths of a kind."""
 

@@ -33,6 +33,10 @@ def example_folder(tmp_path_factory) -> Path:
     (folder / "iemocap" / "EmoEvaluation" / "Ses01F_impro01.txt").write_text(labels)
     shutil.copytree(folder / "cremad", folder / "corpora" / "cremad")
     shutil.copytree(folder / "ravdess", folder / "corpora" / "ravdess")
+    numbers = [
+        f"{path.name},{turn},{turn % 5}" for turn, path in enumerate(sorted((folder / "corpora").rglob("*.wav")))
+    ]
+    (folder / "egemaps.csv").write_text("\n".join(["file,loudness,f0", *numbers]))
     encoding.write(folder / "calls" / "monday.wav", synth.voice(0, "angry", 3), 16_000)
     rows = [f"{path.relative_to(folder / 'mine')},{'ps' if 'happy' in path.name else path.stem[:-2]}"
             for path in sorted((folder / "mine").rglob("*.wav"))]  # fmt: skip

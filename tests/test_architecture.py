@@ -40,8 +40,8 @@ HOUSE = {
     "pretraining": "pretrained encoder_trainings",
     "features/": "",
     "effects/": "",
-    "featurize": """presets extraction decoding engine extract shards shard_plan featurizing verify
-        clip_statistics""",
+    "featurize": """presets extraction decoding engine extract shards shard_plan given_files given_rows
+        featurizing verify clip_statistics""",
     "drawings": "pictures panels plots",
     "augment": "effect_chains augmenting rendering",
     "eval": """predictions answers scores bootstrapping groups comparing evaluating wording reports charts

@@ -13,7 +13,7 @@ from sertool import catalogue
 from sertool.sound import encoding
 
 ALL = [f"--{name.replace('_', '-')}" for name, held in catalogue.entries("features").items()
-       if name != "wave" and "CHOICE" not in held.facts]  # fmt: skip
+       if name != "wave" and not {"CHOICE", "FROM_FILE"} & held.facts.keys()]  # fmt: skip
 STARTS = {".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml"}
 
 

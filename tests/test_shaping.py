@@ -19,7 +19,7 @@ from sertool.sound import audio, encoding, shaping, synth
 pytest_plugins = ("pretrained",)
 
 ALL = [f"--{name.replace('_', '-')}" for name, held in catalogue.entries("features").items()
-       if "CHOICE" not in held.facts]  # fmt: skip
+       if not {"CHOICE", "FROM_FILE"} & held.facts.keys()]  # fmt: skip
 
 
 # Settings.

@@ -14,7 +14,7 @@ from sertool.manifests import manifest_io
 from sertool.sound import encoding, shaping, synth
 
 ALL = [f"--{name.replace('_', '-')}" for name, held in catalogue.entries("features").items()
-       if "CHOICE" not in held.facts]  # fmt: skip
+       if not {"CHOICE", "FROM_FILE"} & held.facts.keys()]  # fmt: skip
 CORPORA = Path(__file__).resolve().parents[2] / "shared" / "corpora"
 
 

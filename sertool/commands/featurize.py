@@ -20,6 +20,7 @@ Examples:
   sertool featurize clips.parquet --mfcc --rms --zcr --stats mean,std -o statistics/
   sertool featurize clips.parquet --pitch --rms --stats mean,std --values statistics.csv
   sertool featurize clips.parquet --preset imagenet -o features/
+  sertool featurize clips.parquet --given egemaps=egemaps.csv | sertool train -m svm --folds 5 -o run/ | sertool eval
   sertool featurize clips.parquet --whisper base --layers 2-3 --stats mean,std -o layers/
   sertool featurize clips.parquet --mel --part 3/16 -o features/
   sertool featurize clips.parquet --mel -o features/ --verify 10
@@ -31,6 +32,13 @@ goes to stdout. The same command again makes only what is missing.
 FEATURES = catalogue.entries("features")
 ENCODERS = catalogue.entries("encoders")
 WAVE = catalogue.read(catalogue.PACKAGE / "sound/shaping.py", "Wave").settings
+WAVE_NAMES = [setting.name for setting in WAVE]
+GIVEN = (
+    "Features that another program made, stored as given or given_NAME (repeatable): a table (CSV, TSV, JSON Lines or "
+    "Parquet) with a column of clips or paths and columns of numbers, in a row for each clip or, with a column start, "
+    "for each frame or part; or .npz or .safetensors with an array for each clip. Clips without a row are set aside. "
+    "--normalize and --stats apply to frames only."
+)
 # Settings for which one option serves all features that have them.
 SHARED = {setting.name: setting for setting in FEATURES["mel"].settings if setting.name in (
     "n_fft", "hop", "win_length", "window", "center", "edges")}  # fmt: skip
@@ -45,7 +53,7 @@ def _input_options() -> Any:
 def _feature_options() -> Any:
     """Return a flag for each file of `features/`; a feature of several kinds takes the kind as its value."""
     group = "Features"
-    flags = [option(talk.option(name), f"want_{name}", group=group, help=f"{entry.title}.", **_kind_of_flag(entry))
+    flags = [option(talk.option(name), f"want_{name}", group=group, **_kind_of_flag(entry))
              for name, entry in FEATURES.items()]  # fmt: skip
     return options.stack(*flags, option(
         "--preset", type=click.Choice(list(presets.PRESETS)), metavar="NAME", group=group,
@@ -54,8 +62,12 @@ def _feature_options() -> Any:
 
 
 def _kind_of_flag(entry: catalogue.Entry) -> dict[str, Any]:
+    if "FROM_FILE" in entry.facts:
+        files = options.offering(path="file")
+        return {"multiple": True, "metavar": "[NAME=]FILE", "shell_complete": files, "help": GIVEN}
     kinds = [setting.choices for setting in entry.settings if setting.name == entry.facts.get("CHOICE")]
-    return {"type": click.Choice(kinds[0]), "metavar": "NAME"} if kinds else {"is_flag": True}
+    value = {"type": click.Choice(kinds[0]), "metavar": "NAME"} if kinds else {"is_flag": True}
+    return value | {"help": f"{entry.title}."}
 
 
 def _shared_options() -> Any:
@@ -142,14 +154,14 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     _refuse_quarrels(values)
     from sertool import features
     from sertool.drawings import plots
-    from sertool.featurize import engine, featurizing
+    from sertool.featurize import engine, featurizing, given_rows
     from sertool.index import indexing
     from sertool.manifests import manifest_io, provenance
     from sertool.manifests.row_filter import choose
     from sertool.system import device, files, workers
 
     kind, picked = manifest_io.format_for(None, values["kind"]), device.pick(values["device"])
-    extraction = _extraction(values, requested)
+    extraction = _extraction(values, [name for name in requested if "FROM_FILE" not in FEATURES[name].facts])
     to_fetch = features.to_fetch(extraction.features) if values["dry_run"] else []
     if not to_fetch:
         extraction = engine.checked(extraction, picked)
@@ -159,6 +171,8 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     read, unseen = indexing.read(indexing.sort_sources(sources, values["root"], nul=values["null"]), index_options)
     chosen = {"--where": [*values["where"]]} if values["where"] else None
     table = choose(read, values["where"])
+    extraction = given_rows.with_given(extraction, values["want_given"], table)
+    _refuse_idle_steps(extraction)
     table = provenance.made_by(table, talk.command_line(), values["seed"], read, selection=chosen)
     featurizing.warn_of_channels(table, extraction)
     place = featurizing.ShardFolder(
@@ -173,7 +187,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     table = featurizing.run(table, extraction, place, picked, jobs)
     _add_reports(table, extraction, place, values)
     for written in (place.manifest, values["values"] or ""):
-        files.no_older(written, manifests)
+        files.no_older(written, [*manifests, *(given_rows.parsed(spec)[1] for spec in values["want_given"])])
     manifest_io.write(table, None, kind)
     return indexing.exit_status(table, unseen, strict=values["strict"])
 
@@ -195,6 +209,8 @@ def _refuse_quarrels(values: dict[str, Any]) -> None:
     idle = [word for name, word in passed_over.items() if values[name]]
     if values["plot"] and idle:
         raise UsageError(f"--plot draws and stops: leave out {' and '.join(idle)}")
+    if values["want_given"] and (idle := [f"--{name}" for name in ("plot", "verify") if values[name]]):
+        raise UsageError(f"{' and '.join(idle)} computes features of sound: leave out --given")
     if not values["values"]:
         return
     from sertool.featurize import clip_statistics
@@ -257,6 +273,8 @@ def _requested(values: dict[str, Any]) -> list[str]:
         )
     if "wave" in requested and (values["normalize"] or values["stats"]):
         raise UsageError("--normalize and --stats are not for --wave: make it in a run of its own")
+    if idle := [talk.option(name) for name in WAVE_NAMES if values[name] is not None and requested == ["given"]]:
+        raise UsageError(f"{listed(idle)}: nothing is computed of sound: leave it out")
     if requested == ["wave"] and values["dtype"]:
         raise UsageError("--dtype is not for --wave, whose samples are kept as 16 bits")
     return requested
@@ -268,6 +286,13 @@ def _own(values: dict[str, Any], name: str, entry: catalogue.Entry) -> dict[str,
     own = {setting.name: values[f"want_{name}" if setting.name == choice else f"{name}_{setting.name}"]
              for setting in entry.settings}  # fmt: skip
     return {setting: value for setting, value in own.items() if value is not None}
+
+
+def _refuse_idle_steps(extraction: Any) -> None:
+    """Refuse --normalize and --stats if no feature has rows over time."""
+    idle = [f"--{step}" for step in ("normalize", "stats") if getattr(extraction, step)]
+    if idle and not any(any(extraction.steps(name)) for name in extraction.features):
+        raise UsageError(f"{' and '.join(idle)}: each clip has one row in the file of --given: leave it out")
 
 
 def _refuse_idle(values: dict[str, Any], requested: list[str]) -> None:

@@ -73,8 +73,9 @@ def _design_options() -> Any:
                     "package's model. [default: fetched once; for --recipe base, the package's]"),
         option("--scratch", is_flag=True, group=group,
                help="Start a backbone from random weights, not from published ones."),
-        option("--features", type=options.files_in("features"), group=group,
-               help="Features to train on, joined in the order of their names. [default: all that the manifest has]"),
+        option("--features", type=options.Words(lambda: catalogue.names("features"), "NAME,..", usual=True),
+               group=group, help="Features to train on, joined in the order of their names. [default: all that the "
+                                 "manifest has]"),
         option("--scale", type=click.Choice(["none", "corpus"]), group=group,
                help="Scale rows by the mean and deviation of all of train, or leave them. "
                     "[default: none for whisper, else corpus]"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sertool import catalogue
+from sertool import features
 from sertool.drawings.pictures import INK, SOFT
 from sertool.featurize.engine import Engine
 from sertool.featurize.extraction import Extraction
@@ -41,7 +41,7 @@ class Panel:
 
     @property
     def title(self) -> str:
-        title = catalogue.entries("features")[self.name].title + self.side
+        title = features.entry(self.name).title + self.side
         return f"{title}; over time: {', '.join(self.extraction.stats)}" if self.extraction.stats else title
 
     @property

@@ -27,19 +27,36 @@ A file may also have
   step;
 - `resolve_settings(settings, device, rate)` and `settings_for_device(settings, device)`, see below;
 - `values_per_second(settings)`, by which shards are cut, if no setting is called `hop`;
+- `settings(values)`, its settings checked, if they are not options;
 - for a pretrained encoder, the file of the same name in `encoders/`: `CHOICE`, the setting that names the encoder and
   is the value of the feature's own option; and settings `layers`, `precision` and `weights`, a digest.
+
+A file with `FROM_FILE` stands for rows that a file of another program's holds: its option takes that file, it has no
+`Feature` or `definition`, and its `Settings` are the names of the `columns`, and whether clips have rows `over_time`.
+There may be several of them in a manifest, such as `given_egemaps` of `given`.
 """
 
 from collections.abc import Mapping
-from functools import partial
+from types import ModuleType
 from typing import Any
 
 from sertool import catalogue, encoders
 from sertool.errors import UsageError
 from sertool.networks import weights
 
-load = partial(catalogue.load, "features")
+
+def entry(name: str) -> catalogue.Entry:
+    """Return what a feature's file says of itself, without importing it: `given_egemaps` is of the file `given`."""
+    return catalogue.entries("features")[_file(name)]
+
+
+def load(name: str) -> ModuleType:
+    """Import a feature's file."""
+    return catalogue.load("features", _file(name))
+
+
+def _file(name: str) -> str:
+    return name.partition("_")[0]
 
 
 def resolve_settings(name: str, settings: Any, device: str, rate: int) -> Any:
@@ -64,7 +81,12 @@ def values_per_second(name: str, settings: Any, rate: int) -> float:
 
 def encoded(name: str) -> bool:
     """Whether a feature consists of layers of a pretrained encoder."""
-    return "CHOICE" in catalogue.entries("features")[name].facts
+    return "CHOICE" in entry(name).facts
+
+
+def from_file(name: str) -> bool:
+    """Whether a file gives a feature's rows, which are not computed of sound."""
+    return "FROM_FILE" in entry(name).facts
 
 
 def to_fetch(settings_of: Mapping[str, Any]) -> list[str]:
@@ -85,7 +107,7 @@ def where(name: str) -> dict[int, int]:
 
 def sides(record: Mapping[str, Any]) -> int:
     """Return the number of channels side by side in a feature's columns, from its record."""
-    return 2 if record["wave"]["channels"] == "stereo" else 1
+    return 2 if record["wave"].get("channels") == "stereo" else 1
 
 
 def settings_for_device(name: str, settings: Any, device: str) -> Any:
@@ -96,9 +118,11 @@ def settings_for_device(name: str, settings: Any, device: str) -> Any:
 
 def settings(name: str, values: dict[str, Any]) -> Any:
     """Return a feature's settings with some values set and checked; `weights` is a digest."""
+    if hasattr(load(name), "settings"):
+        return load(name).settings(values)
     weights = values.get("weights")
     if not isinstance(weights, str | None):
         raise UsageError(f"{name}: weights cannot be {str(weights)[:40]!r}")
     own = {key: value for key, value in values.items() if key != "weights"}
-    catalogue.check(name, catalogue.entries("features")[name].settings, own)
+    catalogue.check(name, entry(name).settings, own)
     return load(name).Settings(**values)

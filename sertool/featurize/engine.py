@@ -1,4 +1,7 @@
-"""Compute the features of waveforms on a device: of one clip by itself, or of many packed end to end."""
+"""Compute the features of waveforms on a device: of one clip by itself, or of many packed end to end.
+
+Rows that a file gives are only normalised and summarised.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -33,8 +36,8 @@ class Engine:
 
     def __init__(self, extraction: Extraction, device: str = "cpu") -> None:
         self.extraction, self.device = extraction, torch.device(device)
-        self.features = {name: self._feature(name) for name in extraction.features}
-        self.columns = {name: self._columns(feature) for name, feature in self.features.items()}
+        self.features = {name: self._feature(name) for name in extraction.computed}
+        self.columns = {name: self._columns(name) for name in extraction.features}
         self.batches_on_device = self.device.type != "cpu"  # whether the device takes the clips of a batch together
         self.effects_on_device = self.device.type == "cuda"  # effects are untested on MPS
         self._dtypes = {name: extraction.stored(name) for name in extraction.features}
@@ -50,6 +53,12 @@ class Engine:
         """Return the finished rows of several clips, computed together."""
         return in_halves(self._packed, waves)
 
+    @torch.inference_mode()
+    def given(self, name: str, clip: str) -> np.ndarray | None:
+        """Return the finished rows of one clip from a file, or None if it has none."""
+        rows = self.extraction.given[name].get(clip)
+        return None if rows is None else _as_stored(self._processed(name, torch.tensor(rows)), self._dtypes[name], name)
+
     def _feature(self, name: str) -> dsp.Feature:
         try:
             settings = features.settings_for_device(name, self.extraction.features[name], self.device.type)
@@ -58,19 +67,20 @@ class Engine:
             raise UsageError(f"--{name}: {str(error).removeprefix(f'{name}: ')}") from None
         return feature.to(self.device).eval()
 
-    def _columns(self, feature: Any) -> list[str]:
-        sides = ("",) if self.extraction.wave.channels != "stereo" else ("_left", "_right")
-        names = [column + side for side in sides for column in feature.columns]
-        return [f"{name}_{stat}" for stat in self.extraction.stats for name in names] or names
+    def _columns(self, name: str) -> list[str]:
+        of_feature = self.features.get(name, self.extraction.features[name])
+        sides = ("_left", "_right") if name in self.features and self.extraction.wave.channels == "stereo" else ("",)
+        names = [column + side for side in sides for column in of_feature.columns]
+        return [f"{column}_{stat}" for stat in self.extraction.steps(name)[1] for column in names] or names
 
     def _packed(self, waves: Sequence[Tensor]) -> list[dict[str, np.ndarray]]:
         channels = [channel.to(self.device, non_blocking=True) for wave in waves for channel in wave]
         packed, sides = dsp.compute_packed(self.features, channels), len(waves[0])
         clips = [packed[start : start + sides] for start in range(0, len(packed), sides)]
         rows = []
-        for name, dtype in self._dtypes.items():
+        for name in self.features:
             made = [self._made(name, [side[name] for side in clip]) for clip in clips]
-            rows.append(_fetched(made, dtype, name))
+            rows.append(_fetched(made, self._dtypes[name], name))
         return [dict(zip(self.features, of_clip, strict=True)) for of_clip in zip(*rows, strict=True)]
 
     def _kept(self, name: str, rows: Tensor) -> Any:
@@ -91,8 +101,13 @@ class Engine:
         """Join a feature's rows of all channels, normalise and summarise them."""
         frames = channels[0] if len(channels) == 1 else torch.cat([*channels], dim=1)
         counted = shaping.counted(frames, len(channels), features.where(name))
-        rows = shaping.normalized(frames, self.extraction.normalize, counted)
-        return shaping.summary(rows, self.extraction.stats, counted) if self.extraction.stats else rows
+        return self._processed(name, frames, counted)
+
+    def _processed(self, name: str, frames: Tensor, counted: Tensor | None = None) -> Tensor:
+        """Normalise and summarise a feature's rows, `[rows, width]`; `counted` says which of them count."""
+        normalize, stats = self.extraction.steps(name)
+        rows = shaping.normalized(frames, normalize, counted)
+        return shaping.summary(rows, stats, counted) if stats else rows
 
 
 def checked(extraction: Extraction, device: str = "cpu") -> Extraction:

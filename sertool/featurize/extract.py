@@ -28,6 +28,7 @@ SLOW_CLIPS = 8  # the same for pretrained encoders on a CPU, so that workers fin
 BATCH_SAMPLES = 1 << 22  # 262 s at 16 kHz
 SAMPLES_AHEAD = 1 << 26  # samples decoded but not yet used: 256 MB
 NOT_FINITE = "not-finite"
+NOT_GIVEN = "not-given"
 
 
 @dataclass
@@ -60,6 +61,11 @@ def rows_of(engine: Engine, clips: Iterable[Clip], jobs: int) -> Iterator[Rows]:
         ahead = pool.map_ahead(itertools.chain(first, batches), samples, SAMPLES_AHEAD, heavy=BATCH_SAMPLES)
         for clips_made, prepared in ahead:
             yield from _on_device(engine, clips_made, prepared)
+
+
+def given(engine: Engine, name: str, clip: Clip) -> Rows:
+    """Return a clip's rows of a feature that a file gives, or the issue that it lacks them."""
+    return _tried(clip, _given, engine, name, clip.name)
 
 
 def stands(issue: str, clip: Clip, wave: Wave, engine: Callable[[], Engine]) -> bool:
@@ -103,6 +109,13 @@ def _tried(clip: Clip, make: Callable[..., Any], *inputs: Any) -> Any:
         return Rows(issue=unusable.issue)
     except TooLarge as error:
         raise TooLarge(f"{clip.name}: {error}") from None
+
+
+def _given(engine: Engine, name: str, clip: str) -> Rows:
+    rows = engine.given(name, clip)
+    if rows is None:
+        raise audio.Unusable(NOT_GIVEN, f"no row of {name} is for it")
+    return _finite({name: rows})
 
 
 def _finite(values: dict[str, np.ndarray]) -> Rows:

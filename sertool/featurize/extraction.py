@@ -1,12 +1,12 @@
 """Say what is computed from clips: the settings of waveform and features, and how rows are processed."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
-from sertool import catalogue, features
+from sertool import features
 from sertool.sound.shaping import Wave
 
 VERSION = 1  # of the features' numbers; a new version makes all shards again
@@ -15,13 +15,17 @@ REVISED_STATS = {"slope", "skew", "kurtosis"}  # statistics of which few frames 
 
 @dataclass(frozen=True)
 class Extraction:
-    """All that determines a feature's numbers: the settings of waveform and features, and how rows are processed."""
+    """All that determines a feature's numbers: the settings of waveform and features, and how rows are processed.
+
+    `given` holds the rows that files give, float32 `[rows, width]`, by feature and clip.
+    """
 
     wave: Wave
     features: dict[str, Any]  # settings by name
     normalize: tuple[str, ...] = ()
     stats: tuple[str, ...] = ()
     dtype: str | None = None
+    given: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of_options(cls, names: Iterable[str], options: Mapping[str, Any]) -> "Extraction":
@@ -32,7 +36,7 @@ class Extraction:
         given = {word: value for word, value in options.items() if value is not None}
         chosen = {}
         for name in names:
-            entry = catalogue.entries("features")[name]
+            entry = features.entry(name)
             own = {setting.name: f"{name}_{setting.name}" for setting in entry.settings}
             own |= {entry.facts["CHOICE"]: f"want_{name}"} if "CHOICE" in entry.facts else {}
             names_of = {setting: word for setting in own for word in (setting, own[setting]) if word in given}
@@ -41,6 +45,19 @@ class Extraction:
         wave["seed"] = wave.get("seed", 0) if wave.get("fit") == "random" else 0
         stats = tuple(dict.fromkeys(given.get("stats", ())))
         return cls(Wave(**wave), chosen, given.get("normalize", ()), stats, given.get("dtype"))
+
+    @property
+    def computed(self) -> list[str]:
+        """The features that are computed of sound."""
+        return [name for name in self.features if not features.from_file(name)]
+
+    def over_time(self, name: str) -> bool:
+        """Whether a feature's rows are frames, and not one that a file gives for each clip."""
+        return getattr(self.features[name], "over_time", True)
+
+    def steps(self, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return how a feature's rows are normalised and summarised, if they are frames."""
+        return (self.normalize, self.stats) if self.over_time(name) else ((), ())
 
     def stored(self, name: str) -> str:
         """Return the type in which a feature's rows are stored."""
@@ -53,16 +70,17 @@ class Extraction:
         """Return the most bytes that any one feature takes per second of audio."""
         if self.stats:
             return 0.0
-        return max(features.values_per_second(name, settings, self.wave.rate) * np.dtype(self.stored(name)).itemsize
-                   for name, settings in self.features.items())  # fmt: skip
+        return max((features.values_per_second(name, self.features[name], self.wave.rate)
+                    * np.dtype(self.stored(name)).itemsize for name in self.computed), default=0.0)  # fmt: skip
 
     def record(self, name: str) -> dict[str, Any]:
         """Return what a shard records about how its numbers were made."""
-        revision = getattr(features.load(name), "REVISION", 0) + bool(REVISED_STATS.intersection(self.stats))
+        normalize, stats = self.steps(name)
+        revision = getattr(features.load(name), "REVISION", 0) + bool(REVISED_STATS.intersection(stats))
         return {
             "version": VERSION + revision, "feature": name,
-            "settings": asdict(self.features[name]), "wave": asdict(self.wave),
-            "normalize": list(self.normalize), "stats": list(self.stats), "dtype": self.stored(name),
+            "settings": asdict(self.features[name]), "wave": {} if features.from_file(name) else asdict(self.wave),
+            "normalize": list(normalize), "stats": list(stats), "dtype": self.stored(name),
         }  # fmt: skip
 
     def only(self, names: Sequence[str]) -> "Extraction":

@@ -54,7 +54,11 @@ def _plan(table: Table, extraction: Extraction, folder: Path) -> ShardPlan:
 def warn_of_channels(table: Table, extraction: Extraction) -> None:
     """Warn that features ignore the column `channel`, as in predict's output, and follow --channels."""
     channels = manifest.codes(table, "channel")
-    if len(channels.values) and all(text.removesuffix(".0").isdecimal() for text in channels.values):
+    if (
+        extraction.computed
+        and len(channels.values)
+        and all(text.removesuffix(".0").isdecimal() for text in channels.values)
+    ):
         rows = talk.counted(int((channels.index >= 0).sum()), "row")
         talk.warn(f"the column channel of {rows} is not heeded: features are of --channels {extraction.wave.channels}")
 
@@ -83,7 +87,7 @@ def describe(table: Table, extraction: Extraction, place: ShardFolder) -> str:
 def _shape(extraction: Extraction, name: str) -> str:
     """Return the shape of a clip's rows of a feature, in words."""
     columns = talk.counted(engine.width(extraction.only([name])), "column")
-    return f"{'1 row' if extraction.stats else 'rows'} of {columns}"
+    return f"{'rows' if extraction.over_time(name) and not extraction.stats else '1 row'} of {columns}"
 
 
 def run(table: Table, extraction: Extraction, place: ShardFolder, device: str, jobs: int) -> Table:
@@ -94,7 +98,8 @@ def run(table: Table, extraction: Extraction, place: ShardFolder, device: str, j
         if open_tasks:
             lock.require_writable()
         making = shard_plan.make(planned, open_tasks, device, jobs)
-        shard_plan.warn_of_changed(planned, [task for task in own_tasks if task not in open_tasks])
+        if extraction.computed:
+            shard_plan.warn_of_changed(planned, [task for task in own_tasks if task not in open_tasks])
         done = sum(talk.progress(making, sum(map(len, open_tasks)), "featurizing"))
         shard_plan.drop_leftovers(planned)
         share = _share(table, own_tasks)

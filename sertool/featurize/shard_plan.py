@@ -4,8 +4,9 @@ A shard's clips depend on their order alone, so what belongs in each is known be
 was killed, or that is one of many parts, makes exactly the bytes of an undisturbed one.
 """
 
+import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from sertool import effects
+from sertool import effects, features
 from sertool.errors import SertoolError, UsageError
 from sertool.featurize import decoding, extract, shards
 from sertool.featurize.decoding import Clip
@@ -30,10 +31,12 @@ from sertool.pretraining import encoder_trainings
 from sertool.pretraining.encoder_trainings import EncoderTraining
 from sertool.sound import audio
 from sertool.system import talk
+from sertool.system.files import listed
 from sertool.system.paths import path_of, stamp
 
 SAMPLES = 3600 * 16_000  # in a shard at most: 115 MB as a waveform of 16 bits
 BYTES = 256e6  # the same limit for features that are larger than the waveform
+SHOWN_VALUES = 8  # of a setting that is a list, in a message
 
 
 def clips_of(table: Table) -> list[Clip]:
@@ -70,8 +73,8 @@ class ShardPlan:
     @cached_property
     def encoder_trainings(self) -> dict[str, list[EncoderTraining]]:
         """What the encoder of each feature was trained on, as far as a file of `--weights` records it."""
-        features = self.extraction.features
-        return {name: encoder_trainings.of_weights(name, vars(settings)) for name, settings in features.items()}
+        settings_of = self.extraction.features
+        return {name: encoder_trainings.of_weights(name, vars(settings)) for name, settings in settings_of.items()}
 
     @cached_property
     def tasks(self) -> list[Task]:
@@ -96,7 +99,15 @@ class ShardPlan:
 
 def _key(feature: str, extraction: Extraction, clips: Sequence[Clip]) -> str:
     """Return the key that the shard of these clips must have."""
-    return shards.key(extraction.record(feature), [_identity(clip) for clip in clips])
+    given, rows = features.from_file(feature), extraction.given.get(feature, {})
+    identities = [_given_identity(clip, rows) if given else _identity(clip) for clip in clips]
+    return shards.key(extraction.record(feature), identities)
+
+
+def _given_identity(clip: Clip, rows: Mapping[str, np.ndarray]) -> list[Any]:
+    """Return what identifies a clip's rows from a file: their digest, whatever becomes of its sound."""
+    own = rows.get(clip.name)
+    return [clip.name, None if own is None else hashlib.sha256(own.tobytes()).hexdigest()[:32]]
 
 
 def _identity(clip: Clip) -> list[Any]:
@@ -139,6 +150,8 @@ def _stands(plan: ShardPlan, task: Task, feature: str, clips: Sequence[Clip]) ->
         or not _has_all(plan.encoder_trainings[feature], head)
     ):
         return False
+    if features.from_file(feature):  # the key tells all of its issues
+        return True
     lost = [clip for clip in clips if clip.name in head.issues]
     return all(extract.stands(head.issues[clip.name], clip, plan.extraction.wave, lambda: plan.engine) for clip in lost)
 
@@ -207,7 +220,16 @@ def _differences(recorded: Any, settings: dict[str, Any]) -> Iterator[str]:
         if isinstance(now, dict):
             yield from _differences(then, now)
         elif then != now:
-            yield f"{name} {then}, now {now}"
+            yield f"{name} {_shown(then, now)}, now {_shown(now, then)}"
+
+
+def _shown(value: Any, other: Any) -> str:
+    """Return a setting in words; of a long list, what the other lacks."""
+    if not isinstance(value, list) or len(value) <= SHOWN_VALUES:
+        return str(value)
+    theirs = {*other} if isinstance(other, list) else set()
+    more = [each for each in value if each not in theirs]
+    return listed(more, SHOWN_VALUES) if more else f"{len(value):,} others"
 
 
 def make(plan: ShardPlan, lacking: dict[Task, tuple[str, ...]], device: str, jobs: int) -> Iterator[bool]:
@@ -223,7 +245,7 @@ def _make_alike(
     plan: ShardPlan, tasks: Sequence[Task], engine: Engine, jobs: int, writer: ThreadPoolExecutor
 ) -> Iterator[bool]:
     """Make shards that lack the same features from one continuous stream of clips."""
-    stream = extract.rows_of(engine, (clip for task in tasks for clip in plan.clips(task)), jobs)
+    stream = _rows_of(engine, (clip for task in tasks for clip in plan.clips(task)), jobs)
     writing: Future[None] | None = None
     for task in tasks:
         clips, finished = plan.clips(task), deque[Rows]()
@@ -237,11 +259,23 @@ def _make_alike(
         writing.result()
 
 
-def _write(plan: ShardPlan, task: Task, engine: Engine, rows_of_clips: Sequence[Rows]) -> None:
+def _rows_of(engine: Engine, clips: Iterable[Clip], jobs: int) -> Iterator[Rows]:
+    """Yield each clip's computed rows, in order; if nothing is to be computed, only the issue of a file without it."""
+    if engine.features:
+        yield from extract.rows_of(engine, clips, jobs)
+        return
+    for clip in clips:
+        given = (extract.given(engine, name, clip).issue for name in engine.columns)
+        yield Rows(issue=next(filter(None, given), None))
+
+
+def _write(plan: ShardPlan, task: Task, engine: Engine, computed: Sequence[Rows]) -> None:
     clips = plan.clips(task)
     names = [clip.name for clip in clips]
-    issues = {clip.name: rows.issue for clip, rows in zip(clips, rows_of_clips, strict=True) if rows.issue}
     for feature, columns in engine.columns.items():
+        given = features.from_file(feature)
+        rows_of_clips = [extract.given(engine, feature, clip) for clip in clips] if given else computed
+        issues = {clip.name: rows.issue for clip, rows in zip(clips, rows_of_clips, strict=True) if rows.issue}
         counts = [0 if rows.issue else len(rows.values[feature]) for rows in rows_of_clips]
         pieces = [rows.values[feature] for rows in rows_of_clips if rows.issue is None]
         path, record = plan.path(task, feature), plan.extraction.record(feature)

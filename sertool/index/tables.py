@@ -22,7 +22,7 @@ FEW_NAMESAKES = 8  # up to so many files of one name are compared directly, with
 
 def listed_clips(clips: Sequence[Candidate], tables: Iterable[str]) -> list[Candidate]:
     """Return a clip for each row of the tables, with the file it means; a missing file keeps the path of its row."""
-    files = _Files(clips)
+    files = Files(clips)
     clip_of_row: dict[tuple[Path, object], Candidate] = {}
     for spec in tables:
         part, name = _part_and_file(spec)
@@ -131,7 +131,7 @@ def _beside(table: str, path: str) -> tuple[Path, Path]:
     return root, Path(absolute(root / path))
 
 
-class _Files:
+class Files:
     """Finds files by the end of their path, as a table's paths often start elsewhere or have another extension.
 
     A row means the file with its name that shares most folders with it, counted from the name upwards. Folders that

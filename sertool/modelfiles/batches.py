@@ -133,7 +133,7 @@ def _require_alike(clips: Sequence[str], views: Sequence[Sequence[np.ndarray]], 
             counts = ", ".join(f"{name} {len(part)}" for name, part in zip(features, parts, strict=True))
             raise SertoolError(
                 f"{clip}: its features have different numbers of rows ({counts}): "
-                "featurize with one --hop, or choose some with --features"
+                "featurize with one --hop or with --stats, or choose some with --features"
             )
 
 

@@ -69,8 +69,11 @@ def expected(figures: dict[str, Any]) -> str:
 
 def _feature(item: tuple[str, Any]) -> str:
     name, record = item
-    stats = record.get("stats")
-    return f"{name} ({', '.join(stats)} over time)" if stats else name
+    stats = f"{', '.join(record['stats'])} over time" if record.get("stats") else ""
+    columns = record.get("settings", {}).get("columns", [])
+    given = f"{talk.counted(len(columns), 'column')} given in a file: {listed(columns)}" if columns else ""
+    said = "; ".join(filter(None, [stats, given]))
+    return f"{name} ({said})" if said else name
 
 
 def _figures(scores: dict[str, Any], part: str) -> str:

@@ -173,32 +173,39 @@ def _tuples(settings: dict[str, Any]) -> dict[str, Any]:
 def extraction_of(records: dict[str, Any]) -> Extraction:
     """Return the extraction of the features from the records in their shards."""
     try:
-        first = next(iter(records.values()))
         chosen = {name: features.settings(name, record["settings"]) for name, record in records.items()}
+        computed = {name: record for name, record in records.items() if not features.from_file(name)}
+        first = next(iter((computed or records).values()))
         catalogue.check("the waveform", WAVE, first["wave"])
         wave = shaping.Wave(**first["wave"])
         extraction = Extraction(wave, chosen, tuple(first["normalize"]), tuple(first["stats"]), first["dtype"])
         known = {*extraction.normalize} <= shaping.NORMALIZATIONS.keys() and {*extraction.stats} <= shaping.STATS.keys()
         if not known or len(extraction.normalize) > 16 or any(each["dtype"] not in DTYPES for each in records.values()):
             raise ValueError("unknown steps")
-        odd = [what for what in ALIKE if any(record[what] != first[what] for record in records.values())]
+        odd = [what for what in ALIKE if any(record[what] != first[what] for record in computed.values())]
     except (StopIteration, KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
         raise SertoolError(f"the model file does not say how its features are made ({error})") from None
     usual = replace(extraction, dtype=None)
     stored = [
-        each for each in (usual, extraction) if all(each.stored(name) == records[name]["dtype"] for name in records)
+        each for each in (usual, extraction) if all(each.stored(name) == computed[name]["dtype"] for name in computed)
     ]
     if odd or not stored:
         what = listed(odd or ["dtype"])
         raise SertoolError(
-            f"{listed(sorted(records))} were not made alike ({what}), and a model hears all its "
+            f"{listed(sorted(computed))} were not made alike ({what}), and a model hears all its "
             "features in one way: make them in one run of featurize"
         )
     return stored[0]
 
 
 def engine_of(extraction: Extraction, device: str) -> Engine:
-    """Return the engine for an extraction; refuse a model file's encoder whose tensors do not fit."""
+    """Return the engine for an extraction; refuse features from a file, or an encoder whose tensors do not fit."""
+    if name := next(filter(features.from_file, extraction.features), None):
+        columns = listed(extraction.features[name].columns, 2)
+        raise UsageError(
+            f"the model takes {name} ({columns}), which a file gave and no sound tells: name a manifest that "
+            "`sertool featurize --given` made of the same columns"
+        )
     try:
         return Engine(extraction, device)
     except (RuntimeError, KeyError, TypeError, ValueError) as error:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sertool import catalogue, encoders, features
+from sertool import encoders, features
 from sertool.errors import SertoolError
 from sertool.featurize.extraction import Extraction
 from sertool.modelfiles import row_scaling
@@ -36,7 +36,7 @@ def packed(held: ModelFile, extraction: Extraction, *, in_8_bits: bool = False) 
 
 def origins(records: Mapping[str, Any]) -> list[dict[str, str]]:
     """Return the encoders of features, by the records of how these were made."""
-    choices = {name: catalogue.entries("features")[name].facts.get("CHOICE") for name in records}
+    choices = {name: features.entry(name).facts.get("CHOICE") for name in records}
     return [encoders.origin(name, records[name]["settings"][choice]) for name, choice in choices.items() if choice]
 
 

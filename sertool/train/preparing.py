@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sertool import catalogue, encoders, features, models
+from sertool import encoders, features, models
 from sertool.divisions import own_division
 from sertool.errors import SertoolError, UsageError
 from sertool.featurize import engine, featurizing, presets
@@ -124,7 +124,7 @@ def _groups(feature: str, record: Mapping[str, Any], *, by_stat: bool) -> dict[s
 
     Each layer of each channel is a group or, with `by_stat`, each statistic is.
     """
-    choice = _facts(feature).get("CHOICE")
+    choice = features.entry(feature).facts.get("CHOICE")
     layers = len(_layers(feature, record["settings"]["layers"], record["settings"][choice])) if choice else 1
     groups = layers * features.sides(record)
     stats = max(1, len(record["stats"]))
@@ -160,9 +160,11 @@ def _unlike(feature: str, record: Mapping[str, Any], usual: Mapping[str, Any]) -
     """Yield the settings of a feature that differ from the usual options."""
     recorded = record["settings"] | record["wave"] | {word: record[word] for word in ("stats", "normalize")}
     for word, value in usual.items():
-        setting = _facts(feature)["CHOICE"] if word == f"want_{feature}" else word.removeprefix(f"{feature}_")
+        setting = (
+            features.entry(feature).facts["CHOICE"] if word == f"want_{feature}" else word.removeprefix(f"{feature}_")
+        )
         if (setting, value) == ("layers", "all"):  # shards list the layers by number
-            value = encoders.spelled(_layers(feature, "all", recorded[_facts(feature)["CHOICE"]]))  # noqa: PLW2901
+            value = encoders.spelled(_layers(feature, "all", recorded[features.entry(feature).facts["CHOICE"]]))  # noqa: PLW2901
         has, expected = _as_text(recorded.get(setting, value)), _as_text(value)
         if setting != "weights" and has not in (expected, "all"):
             yield f"{setting} {has}, not {expected}"
@@ -173,10 +175,6 @@ def of_preset(name: str, device: str = "cpu", otherwise: Mapping[str, Any] | Non
     preset = presets.PRESETS[name]
     options = preset["options"] | (otherwise or {})
     return engine.checked(Extraction.of_options(preset["features"], options), device)
-
-
-def _facts(feature: str) -> dict[str, Any]:
-    return catalogue.entries("features")[feature].facts
 
 
 def _as_text(usual: Any) -> str:

@@ -5,7 +5,7 @@ from sertool import (
 )
 
 ALL = [f"--{name.replace('_', '-')}" for name, held in catalogue.entries("features").items()
-       if "CHOICE" not in held.facts]  # fmt: skip
+       if not {"CHOICE", "FROM_FILE"} & held.facts.keys()]  # fmt: skip
 FEW = ("--mel", "--rms")
 DRIVER = """
 from sertool.featurize import extract, shards
