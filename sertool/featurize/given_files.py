@@ -2,6 +2,7 @@
 
 import re
 import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ def _loaded(path: Path) -> dict[str, np.ndarray]:
             return {name: held[name] for name in held.files}
     except OSError as error:
         raise SertoolError(f"it cannot be read: {reason(error)}") from None
-    except (ValueError, AttributeError, zipfile.BadZipFile, EOFError):  # an attribute that a single array lacks
+    except (ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):  # TypeError: a single array, unnamed
         raise SertoolError(
             "no arrays of numbers by name: save them with numpy.savez, without pickled objects"
         ) from None

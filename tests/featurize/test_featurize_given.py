@@ -230,6 +230,18 @@ def test_arrays_by_clip_or_file_are_stored(voices, tmp_path, ending):
     assert shards.head_of(tmp_path / "frames" / "given" / "00000.safetensors").columns[-1] == "given_4"
 
 
+def test_damaged_or_nameless_arrays_are_refused_in_one_line(voices, tmp_path):
+    whole = arrays(tmp_path / "a.npz", values_of(clips_of(voices))).read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "empty.npz").touch()
+    with (tmp_path / "nameless.npz").open("wb") as stream:
+        np.save(stream, np.zeros((24, 3)))
+    for name in ("cut", "empty", "nameless"):
+        done = sertool("featurize", voices, "--given", tmp_path / f"{name}.npz", "-o", tmp_path / "f")
+        assert done.code == 1
+        assert "numpy.savez" in done.line
+
+
 def test_lists_in_a_table_are_columns(voices, tmp_path):
     expected = values_of(clips_of(voices))
     table = pa.table({"clip": [*expected], "embedding": [own.tolist() for own in expected.values()]})
