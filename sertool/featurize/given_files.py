@@ -4,7 +4,7 @@ import re
 import zipfile
 import zlib
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sertool.errors import SertoolError, UsageError
-from sertool.manifests import columns, intake, manifest_io
+from sertool.manifests import columns, intake, manifest, manifest_io
 from sertool.manifests.manifest import Table
 from sertool.networks import tensorfile
 from sertool.system import talk
@@ -22,8 +22,6 @@ ARRAYS = (".npz", ".safetensors")
 NAMES = ("clip", *columns.PATH_NAMES)
 TIMES = ("start", "end")
 INDEX = re.compile(r"|unnamed: \d+|__index_level_\d+__")  # what pandas calls the numbers of rows
-DAYS = re.compile(r"(?:(\d+) days?)? ?(?:(\d+):(\d\d):(\d\d(?:\.\d+)?))?")  # 0 days 00:00:01.5, as pandas has it
-NO_TIME = (None, "", "NaT")
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ def _table(file: str) -> tuple[list[str], Pieces]:
     if others := [name for name in table.column_names if name not in taken]:
         talk.say(f"{file}: {talk.counted(len(held), 'column')} of numbers taken as features, but not {listed(others)}")
     values = np.concatenate([*held.values()], axis=1)
-    times = {word: _seconds(table.column(by_word[word]), word) for word in TIMES if word in by_word}
+    times = _seconds(table, by_word)
     names = [own for name, part in held.items() for own in _names(name, part.shape[1])]
     return names, _pieces(table.column(key).to_pylist(), values, times.get("start"), times.get("end"))
 
@@ -181,22 +179,16 @@ def _number(cell: Any) -> float | None:
         return None
 
 
-def _seconds(column: Any, name: str) -> np.ndarray:
-    """Return times in seconds, `[rows]`, from numbers, durations or their text; NaN where there is none."""
-    if str(column.type).startswith("duration"):
-        return column.to_numpy() / np.timedelta64(1, "s")
-    cells = column.to_pylist()
-    seconds = [_time(cell) for cell in cells]
-    if None in seconds:
-        cell = str(cells[seconds.index(None)])[:40]
-        raise SertoolError(f"column {name} holds {cell!r}, no time such as 1.5 or 0 days 00:00:01.5")
-    return np.array(seconds, np.float64)
+def _seconds(table: Table, by_word: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Return the columns of times that a table has, in seconds, `[rows]`; NaN where there is none."""
+    words = [word for word in TIMES if word in by_word]
+    times = intake.in_seconds(table.select([by_word[word] for word in words]).rename_columns(words))
+    return {word: _doubles(times.column(word), word) for word in words}
 
 
-def _time(cell: Any) -> float | None:
-    if cell in NO_TIME:
-        return np.nan
-    if not (found := DAYS.fullmatch(str(cell))):
-        return _number(cell)
-    days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+def _doubles(column: Any, name: str) -> np.ndarray:
+    try:
+        return column.cast("double").to_numpy()
+    except (ValueError, NotImplementedError):
+        problem = manifest.describe_bad_value(column, manifest.TYPES["double"]) or f"{column.type}, not seconds"
+        raise SertoolError(f"column {name} holds {problem}") from None

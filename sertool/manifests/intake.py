@@ -26,6 +26,7 @@ CALENDAR = (-719_162, 2_932_896)  # days from 1970 to the first of the year 1, a
 PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 BAND = r"^\s*([<>≤≥]=?\s*\d+|\d+\s*(\+|[-–—]\s*\d+))\s*$"  # ages such as 20-29, 65+ or <18
 TIMES = ("start", "end", "duration")
+WHOLE_DAYS = r"^\s*(\d+ days?)\s*$"  # as pandas writes a column of durations without hours
 CLOCK = r"^\s*(?:NaT|(?:(?P<days>\d+) days? )?(?P<hours>\d+):(?P<minutes>\d\d):(?P<seconds>\d\d(?:[.,]\d+)?))\s*$"
 IN_SECONDS = {"days": 86_400, "hours": 3600, "minutes": 60, "seconds": 1}
 BLANK_ENDS = r"^[\s\p{Z}]|[\s\p{Z}]$"  # tested first: trimming holds a column twice
@@ -64,7 +65,7 @@ def typed(table: Table, where: str, *, exact: bool = False) -> Table:
 
     With `exact`, numbers keep double precision where our type is single.
     """
-    table = manifest.as_ours(_spelt_out(_in_seconds(with_bands_named(table, where))), f"{where}: ", exact=exact)
+    table = manifest.as_ours(_spelt_out(in_seconds(with_bands_named(table, where))), f"{where}: ", exact=exact)
     return _without_point_zero(_without_blanks(_with_our_words(_composed(_with_known_ends(table)))))
 
 
@@ -192,7 +193,7 @@ def _without_point_zero(table: Table) -> Table:
 # Times.
 
 
-def _in_seconds(table: Table) -> Table:
+def in_seconds(table: Table) -> Table:
     """Convert times of the clock, such as `00:01:30.5` and pandas' `0 days 00:01:30.5`, and durations, to seconds."""
     for index, field in enumerate(table.schema):
         if field.name in TIMES:
@@ -200,6 +201,7 @@ def _in_seconds(table: Table) -> Table:
             if pa.types.is_duration(field.type):
                 table = table.set_column(index, field.name, _of_durations(column))
             elif str(field.type) in ("string", "large_string"):
+                column = pc.replace_substring_regex(column, WHOLE_DAYS, r"\1 00:00:00")
                 is_clock = pc.match_substring_regex(column, CLOCK)
                 if pc.any(is_clock).as_py():
                     column = pc.if_else(is_clock, _of_clock(column), column.cast(pa.string()))
