@@ -332,9 +332,6 @@ def test_other_columns_do_not_replace_shards_unasked(voices, tmp_path):
     assert sertool("featurize", voices, "--given", table, "-o", tmp_path / "f", "--overwrite").code == 0
 
 
-# Models.
-
-
 @pytest.fixture(scope="module")
 def trained(voices: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with shards of given features and of one computed feature, and a run on the former."""
