@@ -54,8 +54,8 @@ def _scores(run: Answers, by: Sequence[str], bootstrap: Bootstrap) -> Scores:
         ),
         people_clips=int(whole["votes"][0, -1].sum()) if "votes" in whole else 0,
         classes=_classes(run, whole["tally"], drawn["tally"]),
-        confusion=np.sum([metrics.confusion(run.truth, answer, len(run.classes)) for answer in run.predicted], axis=0),
-        reliability=whole["bins"][0].sum(0) if "bins" in whole else np.zeros((metrics.BINS, 3)),
+        confusion=_confusion(run),
+        reliability=whole["bins"][0].mean(0) if "bins" in whole else np.zeros((metrics.BINS, 3)),
         seeds=_each_seed(run, bootstrapping.figures(whole, whole)),
         folds=_each_fold(run, folds),
         by={name: groups.by_column(run, name, bootstrap) for name in by},
@@ -65,6 +65,13 @@ def _scores(run: Answers, by: Sequence[str], bootstrap: Bootstrap) -> Scores:
         else (),
         notes=tuple(_notes(run, units)),
     )
+
+
+def _confusion(run: Answers) -> np.ndarray:
+    """Count the answers of a seed on average, `[classes, classes]`; as integers where all counts are whole."""
+    means = np.mean([metrics.confusion(run.truth, answer, len(run.classes)) for answer in run.predicted], axis=0)
+    whole = means.astype(int)
+    return whole if np.array_equal(whole, means) else means
 
 
 def _rows_with(run: Answers) -> dict[str, int]:
@@ -79,9 +86,9 @@ def _classes(run: Answers, whole: np.ndarray, drawn: np.ndarray) -> tuple[Class,
     of_class = (metrics.precision, metrics.recall, metrics.f1)
     points, intervals = ([figure(tally) for figure in of_class] for tally in (point, resampled))
     clips, speakers = np.bincount(run.truth, minlength=len(run.classes)), _speakers_of_each_class(run)
-    answered = np.rint(point.predicted[0].mean(0))
+    answered = _confusion(run).sum(0).tolist()
     return tuple(
-        Class(name, int(clips[k]), int(speakers[k]), int(answered[k]),
+        Class(name, int(clips[k]), int(speakers[k]), answered[k],
               *(bootstrapping.with_interval(p[..., k], d[..., k]) for p, d in zip(points, intervals, strict=True)))
         for k, name in enumerate(run.classes)
     )  # fmt: skip

@@ -214,18 +214,18 @@ def _confusion(run: Scores) -> str:
     head = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in names)
     lines = []
     for row, name in enumerate(names):
-        cells = [_cell(shares[row, k], int(run.confusion[row, k]), (name, other)) for k, other in enumerate(names)]
+        cells = [_cell(shares[row, k], run.confusion[row, k], (name, other)) for k, other in enumerate(names)]
         lines.append(f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>\n')
     table = f'<table class="confusion"><thead><tr><td></td>{head}</tr></thead>\n<tbody>{"".join(lines)}</tbody></table>'
     caption = "Per cent of each true emotion (row) by predicted emotion (column)."
     return _section("Confusion", f'<div class="scroll">{table}</div>', caption=caption, width="half")
 
 
-def _cell(share: float, count: int, pair: tuple[str, str]) -> str:
+def _cell(share: float, count: float, pair: tuple[str, str]) -> str:
     empty = math.isnan(share)
     kinds = {"right": pair[0] == pair[1], "deep": share > 0.5, "none": not count}
     kind = " ".join(name for name, on in kinds.items() if on)
-    title = escape(f"{pair[0]}, predicted {pair[1]}: {count:,}")
+    title = escape(f"{pair[0]}, predicted {pair[1]}: {wording.count(count)}")
     text = "–" if empty else f"{100 * share:.0f}"
     return f'<td class="{kind}" style="--share:{0 if empty else 100 * share:.1f}%" title="{title}">{text}</td>'
 
@@ -237,7 +237,7 @@ def _confidence(run: Scores) -> str:
     points = np.stack([45 + 300 * confidence[filled] / clips[filled], 310 - 300 * right[filled] / clips[filled]], 1)
     sizes = 3 + 8 * np.sqrt(clips[filled] / clips.max())
     dots = [
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size:.1f}"><title>{count:,.0f} answers</title></circle>'
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size:.1f}"><title>{wording.count(count)} answers</title></circle>'
         for (x, y), size, count in zip(points, sizes, clips[filled], strict=True)
     ]
     wide, heights = 300 / metrics.BINS, 50 * clips / clips.max()
@@ -417,6 +417,6 @@ def _reading(report: Report) -> str:
     if any(run.people for run in report.runs):
         lines.append("People are listeners' votes on the voice alone, scored like the run; a tie counts in parts.")
     if any(run.seeds for run in report.runs):
-        lines.append("Figures of several seeds are averaged; their confusion matrices are added up.")
+        lines.append("Figures and counts of several seeds are averaged.")
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return _section("How to read this", f"<ul>{items}</ul>", width="wide reading")

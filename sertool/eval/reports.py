@@ -13,6 +13,7 @@ from sertool.eval.scores import Comparison, Difference, Figure, Group, Report, S
 from sertool.eval.wording import (
     NAMES,
     bounds,
+    count,
     heading,
     label,
     methods,
@@ -81,7 +82,7 @@ def _emotions(run: Scores) -> Section:
         (
             c.name,
             f"{c.clips:,}",
-            f"{c.answered:,}",
+            count(c.answered),
             with_ci(c.recall),
             percent(c.precision.value),
             percent(c.f1.value),
@@ -93,10 +94,12 @@ def _emotions(run: Scores) -> Section:
 
 def _confusions(run: Scores) -> Iterator[Section]:
     names = tuple(emotion.name for emotion in run.classes)
-    for unit, cells in ((f"% of its {units(run)}", row_shares(run.confusion)), ("answers", run.confusion)):
-        cells_shown = [[percent(cell) if unit.startswith("%") else f"{cell:,}" for cell in row] for row in cells]
-        rows = [(name, *row) for name, row in zip(names, cells_shown, strict=True)]
-        yield Section(f"Confusion: for each true emotion (row), {unit} by predicted emotion", ("", *names), rows)
+    seeds = f", mean of {len(run.seeds)} seeds" if run.seeds else ""
+    shares = row_shares(run.confusion)
+    for unit, cells, written in ((f"% of its {units(run)}", shares, percent), ("answers", run.confusion, count)):
+        rows = [(name, *map(written, row)) for name, row in zip(names, cells, strict=True)]
+        title = f"Confusion: for each true emotion (row), {unit} by predicted emotion{seeds}"
+        yield Section(title, ("", *names), rows)
 
 
 def _group(group: Group) -> tuple[str, ...]:
@@ -289,8 +292,8 @@ def _with_bounds(place: Line, figures: Mapping[str, Figure | Difference]) -> Ite
 
 def _counts(run: Scores) -> Iterator[Line]:
     for truth, row in zip(run.classes, run.confusion, strict=True):
-        for answer, count in zip(run.classes, row, strict=True):
-            yield {"table": "confusion", "row": truth.name, "figure": answer.name, "value": int(count)}
+        for answer, answers in zip(run.classes, row.tolist(), strict=True):
+            yield {"table": "confusion", "row": truth.name, "figure": answer.name, "value": answers}
 
 
 def _lines_of_pair(pair: Comparison) -> Iterator[Line]:

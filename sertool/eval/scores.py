@@ -23,7 +23,7 @@ class Class:
     name: str
     clips: int
     speakers: int  # 0 if unknown
-    answered: int  # mean over seeds
+    answered: float  # as `Scores.confusion`
     precision: Figure
     recall: Figure
     f1: Figure
@@ -59,8 +59,8 @@ class Scores:
     people: dict[str, Figure]
     people_clips: int
     classes: tuple[Class, ...]
-    confusion: np.ndarray
-    reliability: np.ndarray
+    confusion: np.ndarray  # answers of a seed on average, integers where all are whole
+    reliability: np.ndarray  # [bins, 3]: answers of a seed on average, sum of confidences, right answers
     seeds: dict[str, dict[str, float]]
     folds: dict[str, float]
     by: dict[str, tuple[Group, ...]]

@@ -54,6 +54,11 @@ def percent(value: float) -> str:
     return "-" if math.isnan(value) else f"{100 * value:.1f}"
 
 
+def count(value: float) -> str:
+    """Format a count that may be a mean over seeds."""
+    return f"{value:,.1f}".removesuffix(".0")
+
+
 def number(name: str, value: float) -> str:
     """Format a figure: in per cent, unless it is no share."""
     return percent(value) if name not in PLAIN or math.isnan(value) else f"{value:.3f}"
@@ -86,8 +91,7 @@ def value_of(run: Scores, name: str) -> str:
 
 def row_shares(matrix: np.ndarray) -> np.ndarray:
     """Return counts as shares of their row; NaN in an empty row."""
-    total = matrix.sum(1, keepdims=True)
-    return np.where(total > 0, matrix / np.maximum(total, 1), np.nan)
+    return metrics.ratio(matrix, matrix.sum(1, keepdims=True))
 
 
 def methods(report: Report) -> list[str]:
