@@ -44,7 +44,7 @@ HOUSE = {
         featurizing verify clip_statistics""",
     "drawings": "pictures panels plots",
     "augment": "effect_chains augmenting rendering",
-    "eval": """predictions answers scores bootstrapping groups comparing evaluating wording reports charts
+    "eval": """renaming predictions answers scores bootstrapping groups comparing evaluating wording reports charts
         sheet page""",
     "imagenet": "",
     "models/": "",

@@ -12,7 +12,8 @@ import numpy as np
 
 from sertool.divisions import own_division, protocols, splits
 from sertool.errors import SertoolError, UsageError
-from sertool.manifests import columns, delimited, intake, labels, manifest, manifest_io, provenance, row_filter
+from sertool.eval import renaming
+from sertool.manifests import columns, delimited, intake, labels, manifest, manifest_io, row_filter
 from sertool.manifests.delimited import Header
 from sertool.manifests.manifest import Table
 from sertool.numeric.codes import Codes
@@ -21,14 +22,6 @@ from sertool.system.files import listed
 
 # Optional columns: one that holds something else under such a name is left out.
 BESIDE = {name: kind for name, (kind, _) in columns.MEANINGS.items() if kind != "string"}
-# Other names that tables of answers use for our columns, the likeliest first.
-NAMES = columns.OTHER_NAMES | {
-    "emotion": ("truth", "true", "y_true", "ground_truth", "gold", "actual", "reference", "target", "true_label",
-                "true_emotion", "label_true", "emotion_true", "expected", "label", *columns.OTHER_NAMES["emotion"]),
-    "predicted": ("prediction", "y_pred", "pred", "predicted_label", "predicted_emotion", "pred_label", "pred_emotion",
-                  "label_pred", "emotion_pred", "hypothesis", "output"),
-    "clip": ("path", "id", "file", "filename", "utterance"),
-}  # fmt: skip
 SUM_TOLERANCE = 0.01  # by which probabilities may miss 1; float16 stays within it
 ROUNDING_ERROR = 0.005  # error of a probability with two decimals
 WRITINGS = (  # of a label, the one that counts in parentheses
@@ -47,6 +40,11 @@ class Reading:
     where: tuple[str, ...] = ()
     mapping: dict[str, str] = field(default_factory=dict)
     by: tuple[str, ...] = ()  # columns to group clips by
+
+    @property
+    def asked(self) -> dict[str, str | None]:
+        """The table's names of columns that options name, by ours."""
+        return {"emotion": self.truth, "predicted": self.predicted}
 
 
 class Coverage(NamedTuple):
@@ -99,13 +97,13 @@ def _table(source: str, reading: Reading) -> Table:
     if len(set(table.column_names)) < len(table.column_names):
         raise SertoolError(f"{where}: two columns have the same name: {listed(table.column_names, 20)}")
     names_read = table.column_names
-    table = intake.with_bands_named(_renamed(table, reading), where)
+    table = intake.with_bands_named(renaming.renamed(table, reading.asked), where)
     table = intake.typed(_without_strange(table, where), where, exact=True)
     for name, lack in (("predicted", "no predictions"), ("emotion", "no true emotions to compare with")):
         if name not in table.column_names:
             raise SertoolError(
                 f"{where}: {lack}: no column {name}; it has {listed(names_read, 20)}; "
-                f"say which it is with --{'truth' if name == 'emotion' else name}"
+                f"say which it is with {renaming.OPTIONS[name]}"
             )
     if not len(table):
         raise SertoolError(f"{where}: no rows")
@@ -127,47 +125,12 @@ def _without_strange(table: Table, where: str) -> Table:
 def _require_known_columns(header: Header, where: str, reading: Reading) -> None:
     """Refuse text that has none of our columns."""
     names = [name.strip() for name in header.names(header.likely_kind())]
-    if not _translation(names, reading):
+    if not renaming.translation(names, reading.asked):
         hint = "such as emotion and predicted, or those that --truth and --predicted name"
         raise SertoolError(
             f"{where}: no table of predictions: CSV, JSON Lines or Parquet with columns {hint}; its "
             f"first line is {header.record.decode('utf-8', 'replace').strip()[:60]!r}"
         )
-
-
-def _renamed(table: Table, reading: Reading) -> Table:
-    ours = _translation(table.column_names, reading)
-    replaced = set(ours.values())
-    columns_kept = [name for name in table.column_names if name in ours or name not in replaced]
-    renamed = table.select(columns_kept).rename_columns([ours.get(name, name) for name in columns_kept])
-    names = [_in_small(name, renamed) for name in renamed.column_names]
-    return provenance.attached(renamed.rename_columns(names), provenance.of(table))
-
-
-def _in_small(name: str, table: Table) -> str:
-    """Return `P_Angry` as `p_Angry` if it names an emotion; others, such as `P_ID`, stay."""
-    label = labels.plain(name[2:])
-    if not name.startswith("P_") or f"p_{name[2:]}" in table.column_names:
-        return name
-    words = (str(word) for column in ("emotion", "predicted") for word in manifest.codes(table, column).values)
-    return f"p_{name[2:]}" if labels.canonical(label) or label in map(labels.plain, words) else name
-
-
-def _translation(names: Sequence[str], reading: Reading) -> dict[str, str]:
-    """Map a table's column names to ours: those the options name, else the usual synonyms."""
-    translation = {}
-    requested = {"emotion": reading.truth, "predicted": reading.predicted}
-    if reading.truth and reading.truth == reading.predicted:
-        raise UsageError(f"--truth and --predicted both name the column {reading.truth}")
-    lowered = {name.lower(): name for name in reversed(names) if name not in requested.values()}
-    for ours in NAMES:
-        request = requested.get(ours)
-        if request and request not in names:
-            raise UsageError(f"no column {request}; there are {listed(names, 20)}")
-        usual = next((lowered[name] for name in (ours, *NAMES[ours]) if name in lowered), None)
-        if (name := request or usual) and name != ours:
-            translation[name] = ours
-    return translation
 
 
 def _by_run(tables_by_source: Sequence[tuple[str, Table]]) -> list[tuple[str, Table]]:
