@@ -276,6 +276,7 @@ function __sertool_at
                 "train --pack" \
                 "eval --truth" \
                 "eval --predicted" \
+                "eval --speaker" \
                 "eval --split" \
                 "eval --map" \
                 "eval --where" \
@@ -694,6 +695,7 @@ complete -c sertool -n '__sertool_at train' -s h -l help -d 'Show this message a
 complete -c sertool -n '__sertool_at train -ge 1' -F
 complete -c sertool -n '__sertool_at eval' -l truth -r -f -d 'The column that holds the true emotion.'
 complete -c sertool -n '__sertool_at eval' -l predicted -r -f -d 'The column that holds the predicted emotion.'
+complete -c sertool -n '__sertool_at eval' -l speaker -r -f -d 'The column that tells speakers apart.'
 complete -c sertool -n '__sertool_at eval' -l split -r -f -a 'test dev train' -d 'Which rows to score. [default: test where there are any, else dev]'
 complete -c sertool -n '__sertool_at eval' -l map -r -f -d 'What a label means: ps=surprise, calm=neutral.'
 complete -c sertool -n '__sertool_at eval' -l where -r -f -a '\'clip=\'\\t\'unique, stable name: corpus/stem; a copy is parent#k\' \'path=\'\\t\'the audio file\' \'start=\'\\t\'where the clip starts in the file, in seconds\' \'duration=\'\\t\'how long it is, in seconds; tables may say start and end, also as HH:MM:SS.fff\' \'corpus=\'\\t\'the corpus it belongs to\' \'speaker=\'\\t\'who speaks, qualified by the corpus: cremad:1001; null when unknown\' \'sex=\'\\t\'female or male\' \'age=\'\\t\'in years; bands such as 20-29 become a column age_band\' \'race=\'\\t\'as the corpus has it\' \'ethnicity=\'\\t\'as the corpus has it\' \'language=\'\\t\'ISO 639-1 code\' \'emotion=\'\\t\'canonical word, as listed below, or one of your own (--map)\' \'label=\'\\t\'the corpus\\\' own code for it\' \'intensity=\'\\t\'low, medium or high\' \'sentence=\'\\t\'identity or text of what was said\' \'style=\'\\t\'speech, song or non-speech; scripted, improvised, read or natural\' \'sample_rate=\'\\t\'of the file, in Hz\' \'channels=\'\\t\'in the file\' \'samples=\'\\t\'in each channel of the file\' \'digest=\'\\t\'of the decoded sound: equal samples have equal digests, in any bit depth\' \'size=\'\\t\'of the file, in bytes\' \'modified=\'\\t\'when the file last changed, in nanoseconds\' \'issue=\'\\t\'null, or why the clip is unusable; such clips are skipped\' \'notes=\'\\t\'what is odd but usable\' \'split=\'\\t\'train, dev or test, once decided\' \'fold=\'\\t\'the fold that holds it out, once decided\' \'parent=\'\\t\'the clip that a copy was made from\' \'augmentation=\'\\t\'the drawn numbers of a copy, as JSON\' \'seed=\'\\t\'what they were drawn with; of a prediction, the seed of the training\' \'run=\'\\t\'the run that predicted\' \'predicted=\'\\t\'the most probable emotion\' \'confidence=\'\\t\'its probability\'' -d 'Keep rows for which COLUMN=VALUE holds, such as \'corpus=cremad|tess and age>=40\'; also != < <= > >=, ~ for a regular expression, and = with nothing behind it for an empty cell.'

@@ -42,7 +42,7 @@ def trained(example_folder, tmp_path_factory) -> Path:
         ["clip,speaker,sex,age,emotion,predicted,confidence", *rows]))  # fmt: skip
     shutil.copytree(folder / "run", folder / "runs" / "a")
     shutil.copytree(folder / "other-run", folder / "runs" / "b")
-    (folder / "theirs.csv").write_text("y,yhat\nang,ang\nsad,ang\nsad,sad\n")
+    (folder / "theirs.csv").write_text("y,yhat,who\nang,ang,ann\nsad,ang,bob\nsad,sad,ann\n")
     os.chdir(here)
     return folder
 

@@ -19,7 +19,7 @@ Examples:
   sertool eval runs/a/ runs/b/
   sertool eval predictions.csv --html report.html --plot plots/
   sertool eval predictions.csv --min-uar .6 -f json > scores.json
-  sertool eval theirs.csv --truth y --predicted yhat --map ang=angry
+  sertool eval theirs.csv --truth y --predicted yhat --speaker who --map ang=angry
 
 Two columns are enough: the true emotion and the predicted one, as CSV, TSV, JSON Lines or Parquet. Rows of test are
 scored; where there are none, rows of dev; rows of train only with --split train. Rows without a prediction are counted
@@ -47,6 +47,7 @@ def _input_options() -> Any:
     return options.stack(
         option("--truth", metavar="COLUMN", group=group, help="The column that holds the true emotion."),
         option("--predicted", metavar="COLUMN", group=group, help="The column that holds the predicted emotion."),
+        option("--speaker", metavar="COLUMN", group=group, help="The column that tells speakers apart."),
         option("--split", type=click.Choice(["test", "dev", "train"]), group=group,
                help="Which rows to score. [default: test where there are any, else dev]"),
         option("--map", "mapping", multiple=True, metavar="FROM=TO,..", group=group,
@@ -99,7 +100,7 @@ def command(paths: tuple[str, ...], **values: Any) -> None:
     sources = [_predictions_of(source) for source in options.inputs(paths, "a table of predictions")]
     _refuse_written_over(sources, values["out"], values["html"])
     mapping = labels.parse_mapping(values["mapping"])
-    reading = Reading(values["truth"], values["predicted"], values["split"], values["where"], mapping, values["by"])
+    reading = options.part(Reading, values | {"mapping": mapping})
     runs = answers.read(sources, reading)
     labels.warn_of_unmet(mapping, set().union(*(predictions.plain_labels(answers.run) for answers in runs)))
     by = values["by"] or (groups.divisible(runs) if values["html"] else ())

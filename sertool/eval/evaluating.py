@@ -149,7 +149,8 @@ def _notes(run: Answers, units: Units) -> list[str]:
             words = np.array(run.classes)[rows]
             notes.append(f"{listed(words)} {clause.format(verb, '|'.join(words))}")
     if not units.speakers:
-        notes.append(f"who speaks is not known, so intervals may be too narrow: a column {SPEAKER} would tell")
+        telling = f"a column {SPEAKER} would tell, or another that --speaker names"
+        notes.append(f"who speaks is not known, so intervals may be too narrow: {telling}")
     alone = int((run.speaker < 0).sum())
     if alone and units.speakers:
         notes.append(f"{alone:,} {'clips' if run.whole is None else 'windows'} have no speaker")

@@ -36,6 +36,7 @@ class Reading:
 
     truth: str | None = None
     predicted: str | None = None
+    speaker: str | None = None
     split: str | None = None
     where: tuple[str, ...] = ()
     mapping: dict[str, str] = field(default_factory=dict)
@@ -44,7 +45,7 @@ class Reading:
     @property
     def asked(self) -> dict[str, str | None]:
         """The table's names of columns that options name, by ours."""
-        return {"emotion": self.truth, "predicted": self.predicted}
+        return {"emotion": self.truth, "predicted": self.predicted, "speaker": self.speaker}
 
 
 class Coverage(NamedTuple):

@@ -8,7 +8,7 @@ from sertool.manifests import columns, labels, manifest, provenance
 from sertool.manifests.manifest import Table
 from sertool.system.files import listed
 
-OPTIONS = {"emotion": "--truth", "predicted": "--predicted"}  # that name a column
+OPTIONS = {"emotion": "--truth", "predicted": "--predicted", "speaker": "--speaker"}  # that name a column
 # Other names that tables of answers use for our columns, the likeliest first.
 NAMES = columns.OTHER_NAMES | {
     "emotion": ("truth", "true", "y_true", "ground_truth", "gold", "actual", "reference", "target", "true_label",

@@ -106,13 +106,27 @@ def test_column_chosen_as_prediction_is_not_also_read_as_speaker(tmp_path: Path)
 
 def test_report_without_speakers_suggests_a_speaker_column(tmp_path: Path, say: Callable[..., Any]) -> None:
     _, out, _ = say(two(tmp_path / "two.csv", ["a", "b", "b"], ["a", "b", "a"]))
-    assert "a column speaker (or speaker_id, spk, actor, subject) would tell" in out
+    assert "a column speaker (or speaker_id, spk, actor, subject) would tell, or another that --speaker names" in out
 
 
 def test_truth_and_prediction_columns_can_have_any_name(tmp_path: Path) -> None:
     path = two(tmp_path / "two.csv", ["a", "b", "b"], ["a", "b", "a"], "said,heard")
     assert report(path, truth="said", predicted="heard").runs[0].figures["wa"].value == pytest.approx(2 / 3)
     assert "said" in refused(path, truth="nowhere", predicted="heard")
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_speaker_column_can_have_any_name(tmp_path: Path, say: Callable[..., Any], kind: str) -> None:
+    columns = made() | {"who": [k % 9 for k in range(240)]}
+    path = str(tmp_path / f"a.{kind}")
+    with Path(path).open("wb") as stream:
+        formats.encode([pa.table(columns)], stream, kind)
+    assert report(path).runs[0].speakers == 12
+    found = report(path, speaker="who", by=("speaker",)).runs[0]
+    assert found.speakers == len(found.by["speaker"]) == 9
+    assert "no column nobody; there are clip, corpus" in refused(path, speaker="nobody")
+    code, _, err = say(path, "--truth", "who", "--speaker", "who")
+    assert (code, "--truth and --speaker both name the column who" in err) == (2, True)
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
