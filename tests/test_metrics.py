@@ -79,6 +79,14 @@ def test_mcnemar_agrees_with_the_binomial_and_the_chi_square_distribution() -> N
         assert metrics.mcnemar(first, second) == (pytest.approx(expected, rel=1e-9), "chi-square")
 
 
+def test_holm_multiplies_the_smallest_p_by_all_tests_and_never_falls() -> None:
+    """.01 · 4, .02 · 3, .02 · 2 (raised to the .06 before it), .9 · 1; without a value a test does not count."""
+    assert metrics.holm([0.02, 0.01, np.nan, 0.9, 0.02]) == pytest.approx([0.06, 0.04, np.nan, 0.9, 0.06], nan_ok=True)
+    assert metrics.holm([0.4, 0.6]) == pytest.approx([0.8, 0.8])
+    assert metrics.holm([0.7, 0.6]) == pytest.approx([1, 1])
+    assert metrics.holm([0.3]) == [0.3]
+
+
 def test_class_without_clips_does_not_affect_the_others() -> None:
     truth, predicted = np.array([0, 0, 1, 1]), np.array([0, 2, 1, 1])
     ours = counted(truth, predicted, 4)

@@ -17,6 +17,7 @@ Examples:
   sertool train features/manifest.parquet -m cnn | sertool eval
   sertool eval predictions.csv --by sex,age
   sertool eval runs/a/ runs/b/
+  sertool eval runs/a/ runs/b/ run/ --baseline runs/a/
   sertool eval predictions.csv --html report.html --plot plots/
   sertool eval predictions.csv --min-uar .6 -f json > scores.json
   sertool eval theirs.csv --truth y --predicted yhat --speaker who --map ang=angry
@@ -67,6 +68,8 @@ def _score_options() -> Any:
                help=f"Tables by {', '.join(_groups())} (age in bands), or any column of few values."),
         option("--resamples", type=options.Number(int, 100, 100_000), default=2000, show_default=True, metavar="N",
                group=group, help="How many resamples the intervals are made of."),
+        option("--baseline", metavar="RUN", group=group,
+               help="Compare every other run with this one, rather than all pairs."),
         option("--min-uar", type=options.Number(float, 0, 1), metavar="SHARE", group=group,
                help="Exit 1 if the UAR of any run is below this share, such as .6."),
     )  # fmt: skip
@@ -104,7 +107,8 @@ def command(paths: tuple[str, ...], **values: Any) -> None:
     runs = answers.read(sources, reading)
     labels.warn_of_unmet(mapping, set().union(*(predictions.plain_labels(answers.run) for answers in runs)))
     by = values["by"] or (groups.divisible(runs) if values["html"] else ())
-    report = evaluating.report(runs, by, Bootstrap(values["resamples"], values["seed"]))
+    baseline = dict(zip(paths, sources, strict=False)).get(values["baseline"], values["baseline"])
+    report = evaluating.report(runs, by, Bootstrap(values["resamples"], values["seed"]), baseline)
     if values["html"] != "-" or values["out"] not in (None, "-"):  # two documents in one stream are invalid
         reports.write(reports.render(report, kind, values["out"]), values["out"])
     _draw(report, values["html"], values["plot"])

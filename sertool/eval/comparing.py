@@ -1,18 +1,55 @@
-"""Compare two runs on the clips that both answered: differences with intervals, and McNemar's test."""
+"""Compare pairs of runs on the clips that both answered: differences with intervals, and McNemar's test."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 
+from sertool.errors import UsageError
 from sertool.eval import answers, bootstrapping
 from sertool.eval.answers import Answers
 from sertool.eval.bootstrapping import Bootstrap, UnitSums
 from sertool.eval.scores import Comparison, Difference, McNemar
 from sertool.numeric import metrics
+from sertool.system.files import listed
 
 
-def comparison(first: Answers, second: Answers, bootstrap: Bootstrap) -> Comparison:
+def comparisons(runs: Sequence[Answers], bootstrap: Bootstrap, baseline: str | None) -> tuple[Comparison, ...]:
+    """Compare all pairs of runs, or all others with the baseline."""
+    pairs = combinations(runs, 2) if baseline is None else _with_baseline(runs, baseline)
+    return _corrected([_comparison(first, second, bootstrap) for first, second in pairs])
+
+
+def _with_baseline(runs: Sequence[Answers], baseline: str) -> list[tuple[Answers, Answers]]:
+    named = [run for run in runs if baseline in (run.run.name, run.run.source)]
+    if len(named) != 1:
+        raise UsageError(
+            f"--baseline {baseline} is {'several' if named else 'none'} of the runs: "
+            f"choose {listed((run.run.name for run in runs), 20)}"
+        )
+    if len(runs) == 1:
+        raise UsageError(f"--baseline {baseline}: there is no other run to compare with it")
+    return [(named[0], run) for run in runs if run is not named[0]]
+
+
+def _corrected(pairs: Sequence[Comparison]) -> tuple[Comparison, ...]:
+    """Add p-values that are corrected for the number of pairs, for each figure and McNemar's test by itself."""
+    names = {name for pair in pairs for name in pair.figures}
+    ps = {name: metrics.holm([pair.figures[name].p if pair.clips else math.nan for pair in pairs]) for name in names}
+    tests = metrics.holm([pair.mcnemar.get("p", math.nan) for pair in pairs])
+    return tuple(
+        replace(
+            pair,
+            figures={name: replace(figure, p_holm=ps[name][place]) for name, figure in pair.figures.items()},
+            mcnemar={**pair.mcnemar, "p_holm": tests[place]} if pair.clips else pair.mcnemar,
+        )
+        for place, pair in enumerate(pairs)
+    )
+
+
+def _comparison(first: Answers, second: Answers, bootstrap: Bootstrap) -> Comparison:
     """Compare two runs on the clips that both answered.
 
     Both are resampled together, so that common effects do not blur the difference.

@@ -1,14 +1,13 @@
-"""Turn answers into a report: every run with the notes its figures need, and every pair of runs."""
+"""Turn answers into a report: every run with the notes its figures need, and pairs of runs."""
 
 from collections.abc import Sequence
-from itertools import combinations
 
 import numpy as np
 
 from sertool.eval import bootstrapping, groups
 from sertool.eval.answers import Answers
 from sertool.eval.bootstrapping import Bootstrap, Fold
-from sertool.eval.comparing import comparison
+from sertool.eval.comparing import comparisons
 from sertool.eval.scores import Class, Report, Scores
 from sertool.manifests import columns
 from sertool.numeric import metrics
@@ -20,10 +19,10 @@ WORST = 5  # speakers to show
 SPEAKER = columns.named("speaker")
 
 
-def report(runs: Sequence[Answers], by: Sequence[str], bootstrap: Bootstrap) -> Report:
-    """Report every run, and every pair of runs."""
+def report(runs: Sequence[Answers], by: Sequence[str], bootstrap: Bootstrap, baseline: str | None) -> Report:
+    """Report every run and, compared with each other or with the baseline, pairs of runs."""
+    pairs = comparisons(runs, bootstrap, baseline)
     scores = tuple(_scores(run, by, bootstrap) for run in runs)
-    pairs = tuple(comparison(first, second, bootstrap) for first, second in combinations(runs, 2))
     return Report(runs[0].classes, scores, pairs, bootstrap.resamples, bootstrap.seed)
 
 

@@ -368,22 +368,24 @@ def _differences(report: Report) -> list[str]:
     ends = [end for uar in shown for end in (uar.value, uar.low, uar.high) if not math.isnan(end)]
     widest = max(map(abs, ends))
     reach = max(0.02, math.ceil(50 * widest) / 50)
-    rows = [_pair_row(pair) for pair in pairs]
-    plot = _plot(rows, ("points", "p", "McNemar"), mark=0, reach=reach, unit=wording.units(*report.runs))
-    chance = f" Of {len(pairs)} pairs, one in twenty differs by chance." if len(pairs) > 1 else ""
+    ps = ("p", wording.HOLM) if wording.has_holm(report) else ("p",)
+    rows = [_pair_row(pair, len(ps)) for pair in pairs]
+    plot = _plot(rows, ("points", *ps, "McNemar"), mark=0, reach=reach, unit=wording.units(*report.runs))
     caption = (
         f"{wording.heading('uar', *report.runs)} of one run less that of another, in points, on the clips that both "
         "have, resampled together. "
-        f"McNemar: clips that only the former and only the latter gets right.{chance}"
+        "McNemar: clips that only the former and only the latter gets right."
     )
     return [_section("Differences", plot, lonely, caption=caption)]
 
 
-def _pair_row(pair: Comparison) -> PlotRow:
+def _pair_row(pair: Comparison, ps: int) -> PlotRow:
+    """Return a row with one p-value of each test, or two."""
     uar, test = pair.figures["uar"], pair.mcnemar
-    discordant = f"{test['only_second']:,} : {test['only_first']:,}, p {wording.p_value(test['p'])}"
+    of_uar, of_test = (wording.p_values(p, holm)[:ps] for p, holm in ((uar.p, uar.p_holm), (test["p"], test["p_holm"])))
+    discordant = f"{test['only_second']:,} : {test['only_first']:,}, p {', Holm '.join(of_test)}"
     bar = Bar(uar, wording.signed(uar))
-    return PlotRow(f"{pair.second} less {pair.first}", [bar], [pair.clips], (wording.p_value(uar.p), discordant))
+    return PlotRow(f"{pair.second} less {pair.first}", [bar], [pair.clips], (*of_uar, discordant))
 
 
 def _figures(report: Report) -> str:

@@ -67,6 +67,7 @@ class Run(NamedTuple):
     """The scored rows of a run, with their labels as words."""
 
     name: str
+    source: str
     table: Table
     split: str | None
     coverage: Coverage
@@ -82,7 +83,7 @@ class Run(NamedTuple):
 def read(sources: Sequence[str], reading: Reading) -> list[Run]:
     """Read the runs in files and stdin."""
     tables = [(source, _table(source, reading)) for source in sources]
-    return [_run(name, table, reading) for name, table in _by_run(tables)]
+    return [_run(name, source, table, reading) for name, source, table in _by_run(tables)]
 
 
 # Renaming columns.
@@ -134,10 +135,13 @@ def _require_known_columns(header: Header, where: str, reading: Reading) -> None
         )
 
 
-def _by_run(tables_by_source: Sequence[tuple[str, Table]]) -> list[tuple[str, Table]]:
-    """Split tables into runs by column `run`, else by file; name them by the first scheme with distinct names."""
+def _by_run(tables_by_source: Sequence[tuple[str, Table]]) -> list[tuple[str, str, Table]]:
+    """Split tables into runs by column `run`, else by file; name them by the first scheme with distinct names.
+
+    Return name, source and rows of each.
+    """
     names: list[list[str]] = []
-    tables = []
+    runs = []
     for source, table in tables_by_source:
         path = _without_extension(source)
         stem, run = os.path.basename(path), manifest.codes(table, "run")
@@ -145,9 +149,9 @@ def _by_run(tables_by_source: Sequence[tuple[str, Table]]) -> list[tuple[str, Ta
             name = str(run.values[value]) if value >= 0 else stem
             ways = (name, stem, f"{stem}: {name}", path, f"{path}: {name}", f"{len(names) + 1}: {name}")
             names.append([talk.clean(way) for way in ways])
-            tables.append(manifest.keep(table, run.index == value))
+            runs.append((source, manifest.keep(table, run.index == value)))
     run_names = next(way for way in zip(*names, strict=True) if len(set(way)) == len(way))
-    return list(zip(run_names, tables, strict=True))
+    return [(name, *run) for name, run in zip(run_names, runs, strict=True)]
 
 
 def _without_extension(source: str) -> str:
@@ -159,7 +163,7 @@ def _without_extension(source: str) -> str:
 # Selecting the rows to score.
 
 
-def _run(name: str, table: Table, reading: Reading) -> Run:
+def _run(name: str, source: str, table: Table, reading: Reading) -> Run:
     parts = _parts(table)
     split = _held_out(parts, reading.split, name)
     rows = parts[split] if split else np.ones(len(table), bool)
@@ -168,7 +172,9 @@ def _run(name: str, table: Table, reading: Reading) -> Run:
     truth, predicted = (_words(scored, column, reading.mapping) for column in ("emotion", "predicted"))
     leaks = tuple(_leaks(table, parts, split, protocol))
     offers, mapping = _offered(scored, {*truth.values, *predicted.values}, reading.mapping), reading.mapping
-    return Run(name, scored, split, coverage, leaks, protocol, _adapted(scored), truth, predicted, mapping, offers)
+    return Run(
+        name, source, scored, split, coverage, leaks, protocol, _adapted(scored), truth, predicted, mapping, offers
+    )
 
 
 def _parts(table: Table) -> dict[str, np.ndarray]:

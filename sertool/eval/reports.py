@@ -11,14 +11,16 @@ from typing import Any, NamedTuple
 
 from sertool.eval.scores import Comparison, Difference, Figure, Group, Report, Scores
 from sertool.eval.wording import (
+    HOLM,
     NAMES,
     bounds,
     count,
+    has_holm,
     heading,
     label,
     methods,
     number,
-    p_value,
+    p_values,
     percent,
     row_shares,
     signed,
@@ -30,7 +32,8 @@ from sertool.eval.wording import (
 from sertool.manifests import streams
 from sertool.system import files, talk
 
-IN_CSV = ("run", "against", "table", "row", "figure", "value", "low", "high", "deviation", "p", "clips", "speakers")
+IN_CSV = ("run", "against", "table", "row", "figure", "value", "low", "high", "deviation", "p", "p_holm", "clips",
+          "speakers")  # fmt: skip
 Line = dict[str, Any]  # column to cell, for the columns that it has
 
 
@@ -120,13 +123,13 @@ def _of_several(report: Report) -> Iterator[Section]:
     yield Section("Runs", ("run", units(*runs), uar, "WA"), overall)
     figures = [(run.name, *(value_of(run, name) for name in names)) for run in runs]
     yield Section("Figures", ("run", *(heading(name, *runs) for name in names)), figures)
+    ps = ("p", HOLM) if has_holm(report) else ("p",)
     title = f"Differences: the second run less the first, on the {units(*runs)} that both have"
-    yield Section(
-        title, ("first", "second", units(*runs), uar, "p", "WA", "p"), [_difference(pair) for pair in pairs], 2
-    )
+    headers = ("first", "second", units(*runs), uar, *ps, "WA", *ps)
+    yield Section(title, headers, [_difference(pair, len(ps)) for pair in pairs], 2)
     title = f"McNemar: {units(*runs)} that only one of them gets right"
-    headers = ("first", "second", "only first", "only second", "test", "p")
-    yield Section(title, headers, [_mcnemar(pair) for pair in pairs if pair.clips], 2)
+    headers = ("first", "second", "only first", "only second", "test", *ps)
+    yield Section(title, headers, [_mcnemar(pair, len(ps)) for pair in pairs if pair.clips], 2)
     recalls = [
         (emotion, *(with_ci(run.classes[k].recall) for run in runs)) for k, emotion in enumerate(report.emotions)
     ]
@@ -135,17 +138,20 @@ def _of_several(report: Report) -> Iterator[Section]:
     yield from _worst(runs)
 
 
-def _difference(pair: Comparison) -> tuple[str, ...]:
+def _difference(pair: Comparison, ps: int) -> tuple[str, ...]:
+    """Return a row with one p-value of each figure, or two."""
     if not pair.clips:
-        return (pair.first, pair.second, "none", "", "", "", "")
-    uar, wa = pair.figures["uar"], pair.figures["wa"]
-    return (pair.first, pair.second, f"{pair.clips:,}", signed(uar), p_value(uar.p), signed(wa), p_value(wa.p))
+        return (pair.first, pair.second, "none", *[""] * (2 + 2 * ps))
+    figures = [pair.figures[name] for name in ("uar", "wa")]
+    cells = [cell for one in figures for cell in (signed(one), *p_values(one.p, one.p_holm)[:ps])]
+    return (pair.first, pair.second, f"{pair.clips:,}", *cells)
 
 
-def _mcnemar(pair: Comparison) -> tuple[str, ...]:
+def _mcnemar(pair: Comparison, ps: int) -> tuple[str, ...]:
     test = pair.mcnemar
     how = f"{test['method']}, first seeds" if test["seeds"] else test["method"]
-    return (pair.first, pair.second, f"{test['only_first']:,}", f"{test['only_second']:,}", how, p_value(test["p"]))
+    counts = (f"{test['only_first']:,}", f"{test['only_second']:,}")
+    return (pair.first, pair.second, *counts, how, *p_values(test["p"], test["p_holm"])[:ps])
 
 
 def _people(runs: Sequence[Scores]) -> Iterator[Section]:
@@ -299,7 +305,7 @@ def _counts(run: Scores) -> Iterator[Line]:
 def _lines_of_pair(pair: Comparison) -> Iterator[Line]:
     yield from _with_bounds({"table": "difference"}, pair.figures)
     if test := pair.mcnemar:
-        place = {"table": "mcnemar", "row": test["method"], "p": test["p"]}
+        place = {"table": "mcnemar", "row": test["method"], "p": test["p"], "p_holm": test["p_holm"]}
         yield place | {"figure": "only_first", "value": test["only_first"]}
         yield place | {"figure": "only_second", "value": test["only_second"]}
 

@@ -1,5 +1,6 @@
 """Hold everything that a report says about runs: figures with intervals, classes, groups, and comparisons."""
 
+import math
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -77,6 +78,7 @@ class Difference:
     low: float
     high: float
     p: float
+    p_holm: float = math.nan  # p corrected for the number of pairs
 
 
 class McNemar(TypedDict, total=False):
@@ -85,6 +87,7 @@ class McNemar(TypedDict, total=False):
     only_first: int
     only_second: int
     p: float
+    p_holm: float
     method: str
     seeds: list[str]  # the runs' first ones, if there are several
 

@@ -15,7 +15,7 @@ NAMES = {
     "votes_uar": "people, each vote: UAR", "votes_wa": "people, each vote: WA",
     "plurality_uar": "people, most votes: UAR", "plurality_wa": "people, most votes: WA",
 }  # fmt: skip
-FEW_PAIRS = 3  # of runs, for which p-values need no remark about their number
+HOLM = "p, Holm"
 PLAIN = ("log_loss", "brier")  # all others are shares, shown in per cent
 
 
@@ -84,9 +84,18 @@ def p_value(p: float) -> str:
     return "< .001" if p < 0.001 else f"{p:.3f}".replace("0.", ".")
 
 
+def p_values(*ps: float) -> tuple[str, ...]:
+    return tuple(map(p_value, ps))
+
+
 def value_of(run: Scores, name: str) -> str:
     of = f" (of {run.rows_with[name]:,} rows)" if name in run.rows_with else ""
     return f"{number(name, run.figures[name].value)}{of}" if name in run.figures else "-"
+
+
+def has_holm(report: Report) -> bool:
+    """Whether p-values are shown with their correction, which changes nothing of a single one."""
+    return sum(bool(pair.clips) for pair in report.comparisons) > 1
 
 
 def row_shares(matrix: np.ndarray) -> np.ndarray:
@@ -109,8 +118,9 @@ def methods(report: Report) -> list[str]:
         p = "; p is below .05 by chance in about 10 %" if report.comparisons else ""
         lines.append(f"{of} such intervals hold the truth in about 90 % of cases, not in 95 %{p}.")
     lines += _on_rare_emotions(report)
-    if (pairs := len(report.comparisons)) > FEW_PAIRS:
-        lines.append(f"p: of each of the {pairs} pairs by itself, not corrected for their number.")
+    if has_holm(report):
+        pairs = sum(bool(pair.clips) for pair in report.comparisons)
+        lines.append(f"{HOLM}: corrected for the {pairs} pairs by Holm's method; p: of each pair by itself.")
     if any("ece" in run.figures for run in report.runs):
         lines.append(f"ECE: in {metrics.BINS} bins; what chance adds to it is left out of its interval.")
     if any(pair.clips for pair in report.comparisons) and any(run.windows_of for run in report.runs):

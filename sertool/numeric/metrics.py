@@ -7,7 +7,7 @@ means none and is ignored. Undefined values (0 / 0) are NaN.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from typing import NamedTuple
 
@@ -278,6 +278,15 @@ def bootstrap_p_value(differences: np.ndarray) -> float:
     """Return the two-sided p-value of a difference, from resampled differences."""
     beyond = min((differences <= 0).mean(), (differences >= 0).mean())
     return float(min(1.0, max(2 * beyond, 1 / len(differences))))
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Return p-values corrected for their number by Holm's method; NaN is none, and does not count."""
+    values = np.array(ps, float)
+    order = np.argsort(values)[: int((~np.isnan(values)).sum())]  # NaN comes last
+    corrected = np.full(len(values), np.nan)
+    corrected[order] = np.minimum(1, np.maximum.accumulate(values[order] * np.arange(len(order), 0, -1)))
+    return corrected.tolist()
 
 
 def mcnemar(only_first: int, only_second: int) -> tuple[float, str]:

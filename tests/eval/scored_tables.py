@@ -55,8 +55,10 @@ def runs(*paths: str, **asked: Any) -> list[Answers]:
     return answers.read(paths, Reading(**asked))
 
 
-def report(*paths: str, by: tuple[str, ...] = (), bootstrap: Bootstrap = FEW, **asked: Any) -> Report:
-    return evaluating.report(runs(*paths, by=by, **asked), by, bootstrap)
+def report(
+    *paths: str, by: tuple[str, ...] = (), bootstrap: Bootstrap = FEW, baseline: str | None = None, **asked: Any
+) -> Report:
+    return evaluating.report(runs(*paths, by=by, **asked), by, bootstrap, baseline)
 
 
 def refused(*paths: str, **asked: Any) -> str:

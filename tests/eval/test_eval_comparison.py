@@ -1,5 +1,7 @@
 """eval compares runs on the clips that they share."""
 
+import csv
+import io
 import json
 import re
 from pathlib import Path
@@ -12,10 +14,60 @@ from scored_tables import EMOTIONS, made, refused, report, runs, seeded, table, 
 from sertool.eval.bootstrapping import Bootstrap
 
 
-def test_p_values_of_more_than_three_pairs_are_noted_as_uncorrected(tmp_path: Path, say: Any) -> None:
-    paths = [table(tmp_path / f"{k}.csv", made(seed=k)) for k in range(4)]
-    assert "p: of each of the 6 pairs by itself, not corrected for their number." in say(*paths)[1]
-    assert "not corrected" not in say(*paths[:3])[1]
+def right_at_first(count: int) -> list[str]:
+    """Answers to 16 clips, all sad or angry, of which the first so many are right."""
+    return ["sad" if (k % 2 == 0) == (k < count) else "angry" for k in range(16)]
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> list[str]:
+    """Runs of which `a` gets all of 16 clips right, `b` all but 8, `c` all but 6."""
+    return [two(tmp_path / f"{name}.csv", right_at_first(16), right_at_first(right))
+            for name, right in (("a", 16), ("b", 8), ("c", 10))]  # fmt: skip
+
+
+def test_p_values_of_several_pairs_are_corrected_by_holm_in_every_format(
+    tmp_path: Path, three: list[str], say: Any
+) -> None:
+    """McNemar's p is 2 / 2^8 of a and b, 2 / 2^6 of a and c, 2 / 2^2 of b and c."""
+    found = report(*three).comparisons
+    assert [pair.mcnemar["p"] for pair in found] == [2 / 256, 2 / 64, 2 / 4]
+    assert [pair.mcnemar["p_holm"] for pair in found] == [6 / 256, 4 / 64, 2 / 4]
+    out = say(*three, "--html", str(tmp_path / "page.html"))[1]
+    assert re.search(r"^a +b +8 +0 +exact +.008 +.023$", out, re.MULTILINE)
+    assert re.search(r"^first +second +clips +UAR +p +p, Holm +WA +p +p, Holm$", out, re.MULTILINE)
+    assert "p, Holm: corrected for the 3 pairs by Holm's method; p: of each pair by itself." in out
+    assert "p .008, Holm .023" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    (_, second, _) = json.loads(say(*three, "-f", "json")[1])["comparisons"]
+    assert second["mcnemar"]["p_holm"] == 4 / 64
+    assert second["figures"]["uar"]["p_holm"] >= second["figures"]["uar"]["p"]
+    rows = csv.DictReader(io.StringIO(say(*three, "-f", "csv")[1]))
+    assert [float(row["p_holm"]) for row in rows if row["figure"] == "only_first"] == [6 / 256, 4 / 64, 2 / 4]
+
+
+def test_p_value_of_a_single_pair_has_no_correction_beside_it(three: list[str], say: Any) -> None:
+    assert "Holm" not in say(*three[:2])[1]
+    (pair,) = report(*three[:2]).comparisons
+    assert pair.mcnemar["p_holm"] == pair.mcnemar["p"]
+
+
+def test_baseline_is_compared_with_every_other_run_and_with_no_other_pair(three: list[str], say: Any) -> None:
+    found = report(*three, baseline="b").comparisons
+    assert [(pair.first, pair.second) for pair in found] == [("b", "a"), ("b", "c")]
+    assert [pair.figures["wa"].value for pair in found] == [8 / 16, 2 / 16]
+    assert [pair.mcnemar["p_holm"] for pair in found] == [4 / 256, 2 / 4]
+    out = say(*three, "--baseline", three[1])[1]  # the path as typed names the run, too
+    assert re.search(r"^b +c +16 +\+12.5 ", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("count", "named", "says"), [
+    (3, "d", "--baseline d is none of the runs: choose a, b, c"),
+    (1, "a", "--baseline a: there is no other run to compare with it"),
+])  # fmt: skip
+def test_baseline_that_cannot_be_compared_is_refused(
+    three: list[str], say: Any, count: int, named: str, says: str
+) -> None:
+    assert say(*three[:count], "--baseline", named) == (2, "", f"sertool: {says}\n")
 
 
 def test_difference_between_identical_runs_is_zero(tmp_path: Path, predicted: str) -> None:
