@@ -1,7 +1,7 @@
 """Score predictions, with intervals, and compare runs."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,7 @@ def command(paths: tuple[str, ...], **values: Any) -> None:
     runs = answers.read(sources, reading)
     labels.warn_of_unmet(mapping, set().union(*(predictions.plain_labels(answers.run) for answers in runs)))
     by = values["by"] or (groups.divisible(runs) if values["html"] else ())
-    baseline = dict(zip(paths, sources, strict=False)).get(values["baseline"], values["baseline"])
+    baseline = _source_of(values["baseline"], dict(zip(paths, sources, strict=False)))
     report = evaluating.report(runs, by, Bootstrap(values["resamples"], values["seed"]), baseline)
     if values["html"] != "-" or values["out"] not in (None, "-"):  # two documents in one stream are invalid
         reports.write(reports.render(report, kind, values["out"]), values["out"])
@@ -126,6 +126,12 @@ def _predictions_of(source: str) -> str:
     if runs := run_folder.runs_in(Path(source)):
         raise UsageError(f"{source} holds runs, and is none itself: name {files.listed(runs)}")
     return source
+
+
+def _source_of(run: str | None, source_by_path: Mapping[str, str]) -> str | None:
+    """Return the source if the run is called by its path, else what it is called."""
+    sources = {os.path.normpath(path): source for path, source in source_by_path.items()}
+    return run and sources.get(os.path.normpath(run), run)
 
 
 def _refuse_written_over(sources: Sequence[str], *reports: str | None) -> None:

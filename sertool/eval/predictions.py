@@ -147,7 +147,8 @@ def _by_run(tables_by_source: Sequence[tuple[str, Table]]) -> list[tuple[str, st
         stem, run = os.path.basename(path), manifest.codes(table, "run")
         for value in np.unique(run.index):
             name = str(run.values[value]) if value >= 0 else stem
-            ways = (name, stem, f"{stem}: {name}", path, f"{path}: {name}", f"{len(names) + 1}: {name}")
+            last = os.path.basename(os.path.normpath(name)) or name  # of a run's folder, which `train` names
+            ways = (last, name, stem, f"{stem}: {name}", path, f"{path}: {name}", f"{len(names) + 1}: {name}")
             names.append([talk.clean(way) for way in ways])
             runs.append((source, manifest.keep(table, run.index == value)))
     run_names = next(way for way in zip(*names, strict=True) if len(set(way)) == len(way))

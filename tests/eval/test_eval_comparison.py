@@ -157,6 +157,17 @@ def test_runs_in_one_table_are_separated_by_the_run_column(tmp_path: Path) -> No
     assert found.comparisons[0].clips == 240
 
 
+def test_runs_named_by_paths_are_called_by_the_last_part_unless_two_would_be_called_alike(tmp_path: Path) -> None:
+    def named(*paths: str) -> list[str]:
+        written = [table(tmp_path / f"{k}.csv", made() | {"run": [path] * 240}) for k, path in enumerate(paths)]
+        return [run.name for run in report(*written).runs]
+
+    assert named("/home/me/runs/cnn") == ["cnn"]
+    assert named("runs/cnn", "runs/gru/") == ["cnn", "gru"]
+    assert named("one/run", "two/run") == ["one/run", "two/run"]
+    assert named("/", "a") == ["/", "a"]
+
+
 def test_files_of_the_same_name_get_different_run_names(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
