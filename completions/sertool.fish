@@ -287,6 +287,7 @@ function __sertool_at
                 "eval -o" "eval --out" \
                 "eval -f" "eval --format" \
                 "eval --plot" \
+                "eval --plot-format" \
                 "eval --html" \
                 "eval --seed" \
                 "predict --window" \
@@ -707,6 +708,7 @@ complete -c sertool -n '__sertool_at eval' -l min-uar -r -f -d 'Exit 1 if the UA
 complete -c sertool -n '__sertool_at eval' -s o -l out -r -F -d 'Write the report to this file (.txt, .json, .csv, .md) rather than to stdout.'
 complete -c sertool -n '__sertool_at eval' -s f -l format -r -f -a 'table json csv markdown' -d 'Format of the report. [default: by the extension of -o, else a table]'
 complete -c sertool -n '__sertool_at eval' -l plot -r -f -a '(__fish_complete_directories)' -d 'Draw into this folder: confusion, recall, reliability, threshold curves, speakers, differences of runs.'
+complete -c sertool -n '__sertool_at eval' -l plot-format -r -f -a 'png pdf svg' -d 'Format of the pictures. [default: png]'
 complete -c sertool -n '__sertool_at eval' -l html -r -F -d 'Write the whole report as one page for the browser; - for stdout, in place of the tables.'
 complete -c sertool -n '__sertool_at eval' -l seed -r -f -d 'Seed of all random choices. [default: 0; 0 or more]'
 complete -c sertool -n '__sertool_at eval' -s q -l quiet -d 'Say nothing but errors.'

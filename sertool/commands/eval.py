@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from sertool import catalogue, options
+from sertool.drawings import pictures
 from sertool.errors import SertoolError, UsageError
 from sertool.options import option
 from sertool.system import talk
@@ -18,7 +19,7 @@ Examples:
   sertool eval predictions.csv --by sex,age
   sertool eval runs/a/ runs/b/
   sertool eval runs/a/ runs/b/ run/ --baseline runs/a/
-  sertool eval predictions.csv --html report.html --plot plots/
+  sertool eval predictions.csv --html report.html --plot plots/ --plot-format pdf
   sertool eval predictions.csv --min-uar .6 -f json > scores.json
   sertool eval theirs.csv --truth y --predicted yhat --speaker who --map ang=angry
 
@@ -83,6 +84,8 @@ def _output_options() -> Any:
         option("--plot", type=click.Path(file_okay=False), metavar="DIR",
                help="Draw into this folder: confusion, recall, reliability, threshold curves, speakers, differences of "
                     "runs."),
+        option("--plot-format", type=click.Choice([suffix[1:] for suffix in pictures.FORMATS]), usual="png",
+               help="Format of the pictures."),
         option("--html", type=click.Path(dir_okay=False), metavar="FILE",
                help="Write the whole report as one page for the browser; - for stdout, in place of the tables."),
         options.seed, options.quiet, options.verbose,
@@ -99,6 +102,8 @@ def command(paths: tuple[str, ...], **values: Any) -> None:
     from sertool.eval.predictions import Reading
     from sertool.manifests import labels, manifest_io
 
+    if values["plot_format"] and not values["plot"]:
+        raise UsageError("--plot-format goes with --plot: without it nothing is drawn")
     kind = manifest_io.named_format(values["out"], values["kind"], FORMATS) or "table"
     sources = [_predictions_of(source) for source in options.inputs(paths, "a table of predictions")]
     _refuse_written_over(sources, values["out"], values["html"])
@@ -111,7 +116,7 @@ def command(paths: tuple[str, ...], **values: Any) -> None:
     report = evaluating.report(runs, by, Bootstrap(values["resamples"], values["seed"]), baseline)
     if values["html"] != "-" or values["out"] not in (None, "-"):  # two documents in one stream are invalid
         reports.write(reports.render(report, kind, values["out"]), values["out"])
-    _draw(report, values["html"], values["plot"])
+    _draw(report, values["html"], values["plot"], values["plot_format"] or "png")
     _refuse_below(report, values["min_uar"])
 
 
@@ -141,7 +146,7 @@ def _refuse_written_over(sources: Sequence[str], *reports: str | None) -> None:
                 raise UsageError(f"{report} holds the predictions that are scored: write the report to another file")
 
 
-def _draw(report: Any, html: str | None, plot: str | None) -> None:
+def _draw(report: Any, html: str | None, plot: str | None, plot_format: str) -> None:
     if html:
         from sertool.eval import page, reports
 
@@ -151,7 +156,7 @@ def _draw(report: Any, html: str | None, plot: str | None) -> None:
     if plot:
         from sertool.eval import charts
 
-        talk.say(f"{plot}: {', '.join(charts.draw(report, plot))}")
+        talk.say(f"{plot}: {', '.join(charts.draw(report, plot, f'.{plot_format}'))}")
 
 
 def _refuse_below(report: Any, least: float | None) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from sertool import features
 from sertool.drawings import panels, pictures
 from sertool.drawings.panels import Panel
-from sertool.drawings.pictures import INK, SOFT, TONES
+from sertool.drawings.pictures import FORMATS, INK, SOFT, TONES
 from sertool.errors import SertoolError, UsageError
 from sertool.featurize import decoding
 from sertool.featurize.decoding import Clip
@@ -24,8 +24,6 @@ from sertool.manifests.manifest import Table
 from sertool.sound import audio
 from sertool.sound.shaping import Wave
 from sertool.system import talk
-
-FORMATS = (".png", ".pdf", ".svg")
 
 
 def first(table: Table, extraction: Extraction, path: Path, *, dry: bool = False) -> None:

@@ -18,18 +18,18 @@ LINE = 0.165  # inches per line of a title; two lines have room in every picture
 LONGEST = 20  # letters of a name: longer ones leave no room for the picture
 
 
-def draw(report: Report, folder: str) -> list[str]:
+def draw(report: Report, folder: str, suffix: str = ".png") -> list[str]:
     """Draw all pictures that the report has data for into a folder; return the names of the files."""
     drawn: dict[str, Callable[[], Any]] = {}
     for run, name in zip(report.runs, plain_names(run.name for run in report.runs), strict=True):
         mark = f"-{name}" if len(report.runs) > 1 else ""
-        drawn |= {f"{what}{mark}.png": partial(picture, run) for what, picture in _pictures(run).items()}
-    drawn["recall.png"] = partial(_recalls, report)
+        drawn |= {f"{what}{mark}": partial(picture, run) for what, picture in _pictures(run).items()}
+    drawn["recall"] = partial(_recalls, report)
     if any(pair.clips for pair in report.comparisons):
-        drawn["comparison.png"] = partial(_comparison, report)
+        drawn["comparison"] = partial(_comparison, report)
     for name, figure in drawn.items():
-        save(figure(), Path(folder) / name)
-    return list(drawn)
+        save(figure(), Path(folder) / f"{name}{suffix}")
+    return [f"{name}{suffix}" for name in drawn]
 
 
 def _pictures(run: Scores) -> dict[str, Callable[[Scores], Any]]:

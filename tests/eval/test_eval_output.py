@@ -209,6 +209,24 @@ def test_plots_are_drawn_for_one_run_and_for_several(tmp_path: Path, predicted: 
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in (tmp_path / "two").iterdir())
 
 
+@pytest.mark.parametrize(("kind", "start"), [("pdf", b"%PDF"), ("svg", b"<?xml")])
+def test_plots_are_drawn_in_the_format_that_is_asked_for(
+    tmp_path: Path, predicted: str, say: Any, kind: str, start: bytes
+) -> None:
+    pytest.importorskip("matplotlib")
+    code, _, err = say(predicted, "--plot", str(tmp_path / "drawn"), "--plot-format", kind, "--resamples", "100")
+    assert (code, f"confusion.{kind}, reliability.{kind}" in err) == (0, True)
+    files = [*(tmp_path / "drawn").iterdir()]
+    assert {path.suffix for path in files} == {f".{kind}"}
+    assert all(path.read_bytes().startswith(start) for path in files)
+    assert not any(b"/Type3" in path.read_bytes() for path in files), "publishers refuse Type 3 fonts"
+
+
+def test_plot_format_without_plot_is_refused(predicted: str, say: Any) -> None:
+    refused = "sertool: --plot-format goes with --plot: without it nothing is drawn\n"
+    assert say(predicted, "--plot-format", "pdf") == (2, "", refused)
+
+
 def test_runs_with_similar_names_get_separate_plots(tmp_path: Path, say: Any) -> None:
     pytest.importorskip("matplotlib")
     paths = [table(tmp_path / f"a{mark}b.csv", made(seed=seed)) for seed, mark in enumerate(" -")]
