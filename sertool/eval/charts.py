@@ -10,8 +10,8 @@ import numpy as np
 
 from sertool.drawings.pictures import INK, RULE, SOFT, TONES, pyplot, save
 from sertool.eval import wording
-from sertool.eval.reports import percent
 from sertool.eval.scores import Report, Scores
+from sertool.eval.wording import percent
 from sertool.system.paths import plain_names
 
 LINE = 0.165  # inches per line of a title; two lines have room in every picture

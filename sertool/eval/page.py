@@ -3,17 +3,15 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import NamedTuple
 
 import numpy as np
 
 from sertool import __version__
-from sertool.drawings.pictures import TONES
-from sertool.eval import wording
+from sertool.eval import intervals, wording
 from sertool.eval.groups import FEW_VALUES
-from sertool.eval.reports import NAMES, number, percent
-from sertool.eval.scores import Comparison, Difference, Figure, Group, Report, Scores
+from sertool.eval.scores import Comparison, Figure, Group, Report, Scores
 from sertool.eval.sheet import STYLE
+from sertool.eval.wording import NAMES, number, percent
 from sertool.numeric import metrics
 from sertool.system.files import listed
 
@@ -28,24 +26,6 @@ HEAD = """<!doctype html>
 <meta name="color-scheme" content="light dark">
 <title>{title}</title>
 """
-
-
-class Bar(NamedTuple):
-    """An interval with its point estimate, and its text."""
-
-    figure: Figure | Difference
-    text: str
-    tone: int = 0
-    mark: float | None = None  # if it differs from the plot's mark
-
-
-class PlotRow(NamedTuple):
-    """A row in a plot of intervals: a bar for each run, and further cells of text."""
-
-    name: str
-    bars: Sequence[Bar]
-    clips: Sequence[int] = ()  # of each bar
-    cells: Sequence[str] = ()
 
 
 def html(report: Report) -> str:
@@ -70,11 +50,7 @@ def _lead(run: Scores, name: str) -> str:
 
 
 def _run_name(run: Scores, place: int) -> str:
-    return f'<b style="{_tone(place)}">{escape(run.name)}</b> '
-
-
-def _tone(place: int) -> str:
-    return f"--tone:var(--tone{place % len(TONES)})"
+    return f'<b style="{intervals.tone_style(place)}">{escape(run.name)}</b> '
 
 
 def _section(title: str, *parts: str, caption: str = "", width: str = "wide") -> str:
@@ -117,30 +93,31 @@ def _uar_overview(run: Scores) -> str:
     """Plot the UAR of the run and of people on one scale."""
     figures = {**run.figures, **run.people}
     rows = [
-        PlotRow(wording.label(run, name), [_bar(figures[name], 1 if name in run.people else 0)])
+        intervals.PlotRow(wording.label(run, name), [intervals.bar_of(figures[name], 1 if name in run.people else 0)])
         for name in ON_ONE_SCALE
         if name in figures
     ]
     count = sum(emotion.clips > 0 for emotion in run.classes)
     caption = f"Dashed: UAR by chance, {percent(1 / count)} % with {count} emotions."
-    return _section("At a glance", _plot(rows, mark=1 / count), caption=caption)
-
-
-def _bar(figure: Figure, tone: int = 0) -> Bar:
-    return Bar(figure, f"{percent(figure.value)} {wording.bounds(figure)}", tone)
+    return _section("At a glance", intervals.plot(rows, mark=1 / count), caption=caption)
 
 
 def _emotions(run: Scores) -> str:
     rows = [
-        PlotRow(row.name, [_bar(row.recall)], [row.clips], (percent(row.precision.value), percent(row.f1.value)))
+        intervals.PlotRow(
+            row.name, [intervals.bar_of(row.recall)], [row.clips], (percent(row.precision.value), percent(row.f1.value))
+        )
         for row in run.classes
     ]
-    plot = _plot(rows, ("recall, %", "precision", "F1"), unit=wording.units(run))
+    plot = intervals.plot(rows, ("recall, %", "precision", "F1"), unit=wording.units(run))
     return _section("By emotion", plot, caption="Of each emotion's clips, how many are found.")
 
 
 def _groups(run: Scores, groups: Iterable[Group]) -> str:
-    return _plot([PlotRow(group.name, [_bar(group.uar)], [group.clips]) for group in groups], unit=wording.units(run))
+    return intervals.plot(
+        [intervals.PlotRow(group.name, [intervals.bar_of(group.uar)], [group.clips]) for group in groups],
+        unit=wording.units(run),
+    )
 
 
 def _width(rows: Sequence[object]) -> str:
@@ -150,59 +127,6 @@ def _width(rows: Sequence[object]) -> str:
 def _chips(values: Mapping[str, float]) -> str:
     chips = [f"<li><span>{escape(name)}</span> <b>{percent(value)}</b></li>" for name, value in values.items()]
     return f'<ul class="chips">{"".join(chips)}</ul>'
-
-
-# Plots of intervals: a table whose rows hold dots on bars, all on one scale.
-
-
-def _plot(
-    rows: Sequence[PlotRow],
-    heads: Sequence[str] = ("%",),
-    mark: float | None = None,
-    reach: float = 0,
-    unit: str = "clips",
-) -> str:
-    """Plot rows of intervals; with `reach`, the scale is -reach to reach rather than 0 to 1."""
-    low, high = (-reach, reach) if reach else (0.0, 1.0)
-    ticks = [f'<span style="left:{25 * k}%">{100 * (low + (high - low) * k / 4):.3g}</span>' for k in range(5)]
-    clips = f"<th>{unit}</th>" if rows[0].clips else ""
-    axis = f'<th class="ticks"><div>{"".join(ticks)}</div></th>'
-    head = f"<th></th>{clips}{axis}{''.join(f'<th>{name}</th>' for name in heads)}"
-    lines = [_line(row, heads, (low, high), mark, unit) for row in rows]
-    kind = "intervals pairs" if reach else "intervals"
-    return f'<table class="{kind}"><thead><tr>{head}</tr></thead>\n<tbody>{"".join(lines)}</tbody></table>'
-
-
-def _line(row: PlotRow, heads: Sequence[str], scale: tuple[float, float], mark: float | None, unit: str) -> str:
-    alike = len(set(row.clips)) == 1
-    counts = f"{row.clips[0]:,}" if alike else "".join(f"<div>{count:,}</div>" for count in row.clips)
-    clips = f'<td class="clips" data-unit="{unit}">{counts}</td>' if row.clips else ""
-    drawn = "".join(_drawn(bar, scale, mark if bar.mark is None else bar.mark) for bar in row.bars)
-    values = "".join(_value(bar, len(row.bars) > 1) for bar in row.bars)
-    cells = "".join(f'<td data-name="{name}">{cell}</td>' for name, cell in zip(heads[1:], row.cells, strict=True))
-    name = f'<th scope="row">{escape(row.name)}</th>'
-    return f'<tr>{name}{clips}<td class="plot">{drawn}</td><td class="value">{values}</td>{cells}</tr>\n'
-
-
-def _value(bar: Bar, among_others: bool) -> str:
-    value, _, bounds = bar.text.partition(" ")
-    tone = f' style="color:var(--tone{bar.tone % len(TONES)})"' if among_others else ""
-    return f"<div><b{tone}>{value}</b> <span>{bounds}</span></div>"
-
-
-def _drawn(bar: Bar, scale: tuple[float, float], mark: float | None) -> str:
-    def place(value: float) -> float:
-        return 100 * (min(max(value, scale[0]), scale[1]) - scale[0]) / (scale[1] - scale[0])
-
-    figure, inside = bar.figure, ""
-    if mark is not None:
-        inside += f'<i class="{"mark" if scale[0] == 0 else "zero"}" style="left:{place(mark):.2f}%"></i>'
-    if not math.isnan(figure.low):
-        left, right = place(figure.low), place(figure.high)
-        inside += f'<i class="span" style="left:{left:.2f}%;width:{right - left:.2f}%"></i>'
-    if not math.isnan(figure.value):
-        inside += f'<i class="dot" style="left:{place(figure.value):.2f}%"></i>'
-    return f'<div class="scale" style="{_tone(bar.tone)}">{inside}</div>'
 
 
 # Matrices and drawings.
@@ -315,36 +239,48 @@ def _several(report: Report) -> list[str]:
     runs, unit = report.runs, wording.units(*report.runs)
     counts = [sum(results.clips > 0 for results in run.classes) for run in runs]
     overall = [
-        PlotRow(run.name, [_bar(run.figures["uar"], place)._replace(mark=1 / counts[place])], [run.clips])
+        intervals.PlotRow(
+            run.name, [intervals.bar_of(run.figures["uar"], place)._replace(mark=1 / counts[place])], [run.clips]
+        )
         for place, run in enumerate(runs)
     ]
     chances = listed(f"{percent(1 / count)} % with {count} emotions" for count in dict.fromkeys(counts))
     by_emotion = zip(report.emotions, zip(*(run.classes for run in runs), strict=True), strict=True)
     recalls = [
-        PlotRow(emotion, [_bar(row.recall, place) for place, row in enumerate(rows)], [row.clips for row in rows])
+        intervals.PlotRow(
+            emotion,
+            [intervals.bar_of(row.recall, place) for place, row in enumerate(rows)],
+            [row.clips for row in rows],
+        )
         for emotion, rows in by_emotion
     ]
     return [
-        _section(wording.heading("uar", *runs), _plot(overall, unit=unit), caption=f"Dashed: by chance, {chances}."),
+        _section(
+            wording.heading("uar", *runs), intervals.plot(overall, unit=unit), caption=f"Dashed: by chance, {chances}."
+        ),
         *_differences(report),
         _figures(report),
-        _section("Recall by emotion", _key(report), _plot(recalls, unit=unit)),
+        _section("Recall by emotion", _key(report), intervals.plot(recalls, unit=unit)),
         *(_by(report, name) for name in runs[0].by),
         *(_details(run) for run in runs),
     ]
 
 
 def _key(report: Report) -> str:
-    items = [f'<li style="{_tone(place)}">{escape(run.name)}</li>' for place, run in enumerate(report.runs)]
+    items = [
+        f'<li style="{intervals.tone_style(place)}">{escape(run.name)}</li>' for place, run in enumerate(report.runs)
+    ]
     return f'<ul class="key">{"".join(items)}</ul>'
 
 
 def _by(report: Report, name: str) -> str:
     rows = _group_rows(report, name)
-    return _section(f"UAR by {name}", _key(report), _plot(rows, unit=wording.units(*report.runs)), width=_width(rows))
+    return _section(
+        f"UAR by {name}", _key(report), intervals.plot(rows, unit=wording.units(*report.runs)), width=_width(rows)
+    )
 
 
-def _group_rows(report: Report, name: str) -> list[PlotRow]:
+def _group_rows(report: Report, name: str) -> list[intervals.PlotRow]:
     """Return a row for each value that any run has; a run without the value has no bar."""
     values = dict.fromkeys(group.name for run in report.runs for group in run.by[name])
     rows = []
@@ -353,7 +289,11 @@ def _group_rows(report: Report, name: str) -> list[PlotRow]:
             (place, group) for place, run in enumerate(report.runs) for group in run.by[name] if group.name == value
         ]
         rows.append(
-            PlotRow(value, [_bar(group.uar, place) for place, group in groups], [group.clips for _, group in groups])
+            intervals.PlotRow(
+                value,
+                [intervals.bar_of(group.uar, place) for place, group in groups],
+                [group.clips for _, group in groups],
+            )
         )
     return rows
 
@@ -370,7 +310,7 @@ def _differences(report: Report) -> list[str]:
     reach = max(0.02, math.ceil(50 * widest) / 50)
     ps = ("p", wording.HOLM) if wording.has_holm(report) else ("p",)
     rows = [_pair_row(pair, len(ps)) for pair in pairs]
-    plot = _plot(rows, ("points", *ps, "McNemar"), mark=0, reach=reach, unit=wording.units(*report.runs))
+    plot = intervals.plot(rows, ("points", *ps, "McNemar"), mark=0, reach=reach, unit=wording.units(*report.runs))
     caption = (
         f"{wording.heading('uar', *report.runs)} of one run less that of another, in points, on the clips that both "
         "have, resampled together. "
@@ -379,13 +319,13 @@ def _differences(report: Report) -> list[str]:
     return [_section("Differences", plot, lonely, caption=caption)]
 
 
-def _pair_row(pair: Comparison, ps: int) -> PlotRow:
+def _pair_row(pair: Comparison, ps: int) -> intervals.PlotRow:
     """Return a row with one p-value of each test, or two."""
     uar, test = pair.figures["uar"], pair.mcnemar
     of_uar, of_test = (wording.p_values(p, holm)[:ps] for p, holm in ((uar.p, uar.p_holm), (test["p"], test["p_holm"])))
     discordant = f"{test['only_second']:,} : {test['only_first']:,}, p {', Holm '.join(of_test)}"
-    bar = Bar(uar, wording.signed(uar))
-    return PlotRow(f"{pair.second} less {pair.first}", [bar], [pair.clips], (*of_uar, discordant))
+    bar = intervals.Bar(uar, wording.signed(uar))
+    return intervals.PlotRow(f"{pair.second} less {pair.first}", [bar], [pair.clips], (*of_uar, discordant))
 
 
 def _figures(report: Report) -> str:
@@ -395,7 +335,9 @@ def _figures(report: Report) -> str:
     for place, run in enumerate(report.runs):
         shown = [wording.value_of(run, name) for name in names]
         cells = "".join(f"<td>{cell}</td>" for cell in shown)
-        lines.append(f'<tr><th scope="row" class="run" style="{_tone(place)}">{escape(run.name)}</th>{cells}</tr>')
+        lines.append(
+            f'<tr><th scope="row" class="run" style="{intervals.tone_style(place)}">{escape(run.name)}</th>{cells}</tr>'
+        )
     table = f'<table class="plain"><thead><tr><td></td>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
     caption = "In per cent, except log loss and Brier score."
     return _section("Figures", f'<div class="scroll">{table}</div>', caption=caption)

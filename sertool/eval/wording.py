@@ -30,6 +30,11 @@ def title(run: Scores) -> str:
     return ", ".join(part for part in parts if part)
 
 
+def heads(report: Report) -> list[str]:
+    """Return what was scored in each run, and the notes on it."""
+    return [line for run in report.runs for line in (f"{run.name}: {title(run)}", *(f"  {note}" for note in run.notes))]
+
+
 def label(run: Scores, name: str) -> str:
     """Return a figure's name, with the number of rows it is based on if that differs between figures."""
     of = f", of {run.rows_with[name]:,} rows" if name in run.rows_with else ""

@@ -1,0 +1,172 @@
+"""Lay out what a report says as tables of text, for people to read in whatever format."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from sertool.eval.scores import Comparison, Figure, Group, Report, Scores
+from sertool.eval.wording import (
+    HOLM,
+    NAMES,
+    bounds,
+    count,
+    has_holm,
+    heading,
+    label,
+    number,
+    p_values,
+    percent,
+    row_shares,
+    signed,
+    units,
+    value_of,
+    with_ci,
+)
+
+
+class Section(NamedTuple):
+    """A table of the report; the first `words` columns hold names, the others numbers."""
+
+    title: str
+    headers: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    words: int = 1
+
+
+def sections(report: Report) -> list[Section]:
+    sections = list(_of_one(report.runs[0]) if len(report.runs) == 1 else _of_several(report))
+    return sections + [_by(report, name) for name in report.runs[0].by]
+
+
+def _of_one(run: Scores) -> Iterator[Section]:
+    yield _figures(run)
+    yield _emotions(run)
+    yield from _confusions(run)
+    if run.seeds:
+        names = [name for name in NAMES if name in run.figures]
+        rows = [(seed, *(number(name, values[name]) for name in names)) for seed, values in run.seeds.items()]
+        yield Section("By seed", ("seed", *(heading(name, run) for name in names)), rows)
+    if run.folds:
+        yield Section("By fold", ("fold", "UAR"), [(fold, percent(uar)) for fold, uar in run.folds.items()])
+    yield from _worst([run])
+
+
+def _figures(run: Scores) -> Section:
+    rows = [
+        (label(run, name), number(name, figure.value), bounds(figure, name), _deviation(name, figure))
+        for name, figure in {**run.figures, **run.people}.items()
+    ]
+    headers = ("", "%", "95 % interval", "sd of seeds")
+    return Section("Figures", headers, rows) if run.seeds else Section("Figures", headers[:3], [r[:3] for r in rows])
+
+
+def _deviation(name: str, figure: Figure) -> str:
+    return "" if figure.deviation is None else number(name, figure.deviation)
+
+
+def _emotions(run: Scores) -> Section:
+    rows = [
+        (
+            c.name,
+            f"{c.clips:,}",
+            count(c.answered),
+            with_ci(c.recall),
+            percent(c.precision.value),
+            percent(c.f1.value),
+        )
+        for c in run.classes
+    ]
+    return Section("By emotion", ("emotion", units(run), "answers", "recall", "precision", "F1"), rows)
+
+
+def _confusions(run: Scores) -> Iterator[Section]:
+    names = tuple(emotion.name for emotion in run.classes)
+    seeds = f", mean of {len(run.seeds)} seeds" if run.seeds else ""
+    shares = row_shares(run.confusion)
+    for unit, cells, written in ((f"% of its {units(run)}", shares, percent), ("answers", run.confusion, count)):
+        rows = [(name, *map(written, row)) for name, row in zip(names, cells, strict=True)]
+        title = f"Confusion: for each true emotion (row), {unit} by predicted emotion{seeds}"
+        yield Section(title, ("", *names), rows)
+
+
+def _group(group: Group) -> tuple[str, ...]:
+    return (
+        group.name,
+        f"{group.clips:,}",
+        f"{group.speakers or '-'}",
+        with_ci(group.uar),
+        with_ci(group.wa),
+    )
+
+
+def _of_several(report: Report) -> Iterator[Section]:
+    runs, pairs = report.runs, report.comparisons
+    uar = heading("uar", *runs)
+    names = [name for name in NAMES if any(name in run.figures for run in runs)]
+    overall = [(run.name, f"{run.clips:,}", with_ci(run.figures["uar"]), with_ci(run.figures["wa"])) for run in runs]
+    yield Section("Runs", ("run", units(*runs), uar, "WA"), overall)
+    figures = [(run.name, *(value_of(run, name) for name in names)) for run in runs]
+    yield Section("Figures", ("run", *(heading(name, *runs) for name in names)), figures)
+    ps = ("p", HOLM) if has_holm(report) else ("p",)
+    title = f"Differences: the second run less the first, on the {units(*runs)} that both have"
+    headers = ("first", "second", units(*runs), uar, *ps, "WA", *ps)
+    yield Section(title, headers, [_difference(pair, len(ps)) for pair in pairs], 2)
+    title = f"McNemar: {units(*runs)} that only one of them gets right"
+    headers = ("first", "second", "only first", "only second", "test", *ps)
+    yield Section(title, headers, [_mcnemar(pair, len(ps)) for pair in pairs if pair.clips], 2)
+    recalls = [
+        (emotion, *(with_ci(run.classes[k].recall) for run in runs)) for k, emotion in enumerate(report.emotions)
+    ]
+    yield Section("Recall", ("emotion", *(run.name for run in runs)), recalls)
+    yield from _people(runs)
+    yield from _worst(runs)
+
+
+def _difference(pair: Comparison, ps: int) -> tuple[str, ...]:
+    """Return a row with one p-value of each figure, or two."""
+    if not pair.clips:
+        return (pair.first, pair.second, "none", *[""] * (2 + 2 * ps))
+    figures = [pair.figures[name] for name in ("uar", "wa")]
+    cells = [cell for one in figures for cell in (signed(one), *p_values(one.p, one.p_holm)[:ps])]
+    return (pair.first, pair.second, f"{pair.clips:,}", *cells)
+
+
+def _mcnemar(pair: Comparison, ps: int) -> tuple[str, ...]:
+    test = pair.mcnemar
+    how = f"{test['method']}, first seeds" if test["seeds"] else test["method"]
+    counts = (f"{test['only_first']:,}", f"{test['only_second']:,}")
+    return (pair.first, pair.second, *counts, how, *p_values(test["p"], test["p_holm"])[:ps])
+
+
+def _people(runs: Sequence[Scores]) -> Iterator[Section]:
+    """Yield a section on the accuracy of listeners for each run whose clips have their votes."""
+    names = [name for name in NAMES if any(name in run.people for run in runs)]
+    rows = [
+        (run.name, f"{run.people_clips:,}", *(with_ci(run.people[name]) for name in names))
+        for run in runs
+        if run.people
+    ]
+    if rows:
+        headers = ("of the run", units(*runs), *(NAMES[name].removeprefix("people, ") for name in names))
+        yield Section("People", headers, rows)
+
+
+def _worst(runs: Sequence[Scores]) -> Iterator[Section]:
+    rows = [
+        (run.name, group.name, f"{group.clips:,}", with_ci(group.uar), with_ci(group.wa))
+        for run in runs
+        for group in run.worst
+    ]
+    if rows:
+        yield _of_runs(runs, "Worst speakers", ("speaker", units(*runs), "UAR", "WA"), rows)
+
+
+def _by(report: Report, name: str) -> Section:
+    rows = [(run.name, *_group(group)) for run in report.runs for group in run.by[name]]
+    return _of_runs(report.runs, f"By {name}", (name, units(*report.runs), "speakers", "UAR", "WA"), rows)
+
+
+def _of_runs(runs: Sequence[Scores], title: str, headers: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Section:
+    """Return a section of rows that begin with a run's name, which is dropped if there is only one run."""
+    if len(runs) > 1:
+        return Section(title, ("run", *headers), rows, 2)
+    return Section(title, headers, [row[1:] for row in rows])
