@@ -17,7 +17,7 @@ EPILOG = """\b
 Examples:
   sertool train features/manifest.parquet -m cnn | sertool eval
   sertool eval predictions.csv --by sex,age
-  sertool eval runs/a/ runs/b/
+  sertool eval runs/a/ runs/b/ -o report.tex
   sertool eval runs/a/ runs/b/ run/ --baseline runs/a/
   sertool eval predictions.csv --html report.html --plot plots/ --plot-format pdf
   sertool eval predictions.csv --min-uar .6 -f json > scores.json
@@ -41,7 +41,7 @@ Scores in the report:
                          leaves out what chance adds
   log loss, Brier score  how far the probabilities lie from the truth; lower is better
 """
-FORMATS = {".txt": "table", ".json": "json", ".csv": "csv", ".md": "markdown"}
+FORMATS = {".txt": "table", ".json": "json", ".csv": "csv", ".md": "markdown", ".tex": "latex"}
 
 
 def _input_options() -> Any:
@@ -78,7 +78,7 @@ def _score_options() -> Any:
 
 def _output_options() -> Any:
     return options.stack(
-        options.out("Write the report to this file (.txt, .json, .csv, .md) rather than to stdout."),
+        options.out("Write the report to this file (.txt, .json, .csv, .md, .tex) rather than to stdout."),
         option("-f", "--format", "kind", type=click.Choice(list(FORMATS.values())),
                help="Format of the report. [default: by the extension of -o, else a table]"),
         option("--plot", type=click.Path(file_okay=False), metavar="DIR",

@@ -1,22 +1,27 @@
-"""Write a report in words and numbers: tables for people, as text or Markdown, and CSV or JSON for machines."""
+"""Write a report in words and numbers: tables for people, as text, Markdown or LaTeX, and CSV or JSON for machines."""
 
 import json
 import math
+import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sertool.eval.scores import Comparison, Difference, Figure, Report, Scores
-from sertool.eval.tables import sections
+from sertool.eval.tables import Section, sections
 from sertool.eval.wording import heads, methods
 from sertool.manifests import streams
 from sertool.system import files, talk
 
 IN_CSV = ("run", "against", "table", "row", "figure", "value", "low", "high", "deviation", "p", "p_holm", "clips",
           "speakers")  # fmt: skip
+IN_LATEX = str.maketrans({
+    "\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}",
+    ">": r"\textgreater{}", "|": r"\textbar{}", **{letter: f"\\{letter}" for letter in "{}$&#%_"},
+})  # fmt: skip
 Line = dict[str, Any]  # column to cell, for the columns that it has
 
 
@@ -60,23 +65,90 @@ def _aligned(row: Sequence[str], widths: Sequence[int], words: int) -> str:
     return "  ".join(cells).rstrip()
 
 
+class Dialect(NamedTuple):
+    """How the parts of a document are written, each as its lines."""
+
+    title: Callable[[str], list[str]]
+    items: Callable[[list[str]], list[str]]
+    table: Callable[[Section], list[str]]
+    prose: Callable[[str], str]
+
+
 def markdown(report: Report) -> str:
-    lines = [f"# {len(report.runs)} runs" if len(report.runs) > 1 else f"# {report.runs[0].name}", ""]
-    lines += [f"- {line.strip()}" for line in heads(report)]
+    return _document(report, MARKDOWN)
+
+
+def latex(report: Report) -> str:
+    return _document(report, LATEX)
+
+
+def _document(report: Report, dialect: Dialect) -> str:
+    title = f"{len(report.runs)} runs" if len(report.runs) > 1 else report.runs[0].name
+    lines = [*dialect.title(title), "", *dialect.items([line.strip() for line in heads(report)])]
     for section in sections(report):
-        rule = [("---" if place < section.words else "---:") for place in range(len(section.headers))]
-        rows = ["| " + " | ".join(_escaped(row)) + " |" for row in (section.headers, rule, *section.rows)]
-        lines += ["", f"## {section.title}", "", *rows]
-    return _lined([*lines, "", *methods(report)])
+        lines += ["", *dialect.table(section)]
+    return _lined([*lines, "", *map(dialect.prose, methods(report))])
+
+
+def _markdown_table(section: Section) -> list[str]:
+    rule = [("---" if place < section.words else "---:") for place in range(len(section.headers))]
+    cells = ([cell.replace("|", "\\|") for cell in row] for row in (section.headers, rule, *section.rows))
+    return [f"## {section.title}", "", *(f"| {' | '.join(row)} |" for row in cells)]
+
+
+MARKDOWN = Dialect(
+    title=lambda text: [f"# {text}"],
+    items=lambda texts: [f"- {text}" for text in texts],
+    table=_markdown_table,
+    prose=str,
+)
+
+
+def _latex_table(section: Section) -> list[str]:
+    headers = [_latex_row(map(_latex, section.headers))]
+    rows = [_latex_row([*map(_latex, row[: section.words]), *map(_latex_number, row[section.words :])])
+            for row in section.rows]  # fmt: skip
+    columns = "l" * section.words + "r" * (len(section.headers) - section.words)
+    return [
+        r"\begin{table}[htbp]", r"\centering", rf"\caption{{{_latex(section.title)}}}",
+        rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *headers, r"\midrule", *rows, r"\bottomrule",
+        r"\end{tabular}", r"\end{table}",
+    ]  # fmt: skip
+
+
+def _latex_row(cells: Iterable[str]) -> str:
+    return rf"{_as_no_argument(' & '.join(cells))} \\"
+
+
+def _as_no_argument(text: str) -> str:
+    """Keep text that begins with a bracket or star from being read as the argument of the command before it."""
+    return "{}" + text if text.startswith(("[", "*")) else text
+
+
+def _latex(text: str) -> str:
+    return re.sub("-(?=-)", "-{}", talk.clean(text).translate(IN_LATEX))  # two hyphens would become a dash
+
+
+def _latex_number(cell: str) -> str:
+    return re.sub(r"(?<![\w)])-(?=\d)", "$-$", _latex(cell))
+
+
+LATEX = Dialect(
+    title=lambda text: [
+        r"% To be read in with \input; packages: \usepackage{booktabs} and, for pdfLaTeX, \usepackage[T1]{fontenc}.",
+        rf"\section*{{{_latex(text)}}}",
+    ],
+    items=lambda texts: [
+        r"\begin{itemize}", *(rf"\item {_as_no_argument(_latex(text))}" for text in texts), r"\end{itemize}",
+    ],
+    table=_latex_table,
+    prose=_latex,
+)  # fmt: skip
 
 
 def _lined(lines: Sequence[str]) -> str:
     """Join lines, escaping characters that would move a terminal's cursor."""
     return "".join(f"{talk.clean(line)}\n" for line in lines)
-
-
-def _escaped(row: Sequence[str]) -> list[str]:
-    return [cell.replace("|", "\\|") for cell in row]
 
 
 def as_csv(report: Report) -> str:
@@ -137,7 +209,13 @@ def as_json(report: Report) -> str:
     return json.dumps(streams.strict(asdict(report)), ensure_ascii=False, indent=1) + "\n"
 
 
-WRITERS: dict[str, Callable[[Report], str]] = {"table": text, "json": as_json, "csv": as_csv, "markdown": markdown}
+WRITERS: dict[str, Callable[[Report], str]] = {
+    "table": text,
+    "json": as_json,
+    "csv": as_csv,
+    "markdown": markdown,
+    "latex": latex,
+}
 
 
 def write(what: str, out: str | None) -> None:

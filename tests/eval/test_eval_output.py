@@ -101,6 +101,47 @@ def test_rows_of_a_markdown_table_have_equal_column_counts(predicted: str, say: 
         assert len({line.count("|") for line in one.splitlines()}) == 1
 
 
+def plain_of_latex(text: str) -> str:
+    for escaped, plain in (("{}[", "["), ("{}*", "*"), ("-{}", "-"), ("$-$", "-")):
+        text = text.replace(escaped, plain)
+    words = {"backslash": "\\", "asciicircum": "^", "asciitilde": "~", "less": "<", "greater": ">", "bar": "|"}
+    return re.sub(r"\\text(\w+)\{\}|\\([{}$&#%_])", lambda match: words.get(match[1]) or match[2], text)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_latex_report_is_the_markdown_report_in_balanced_escaped_latex(tmp_path: Path, say: Any, count: int) -> None:
+    strange = dict(zip(EMOTIONS, ["[50 %]", "*a & b_c", "~^\\{}$#", "x<y>--z"], strict=True))
+    paths = []
+    for seed in range(count):
+        columns = {name: values for name, values in made(seed=seed).items() if name[:2] != "p_"}
+        columns |= {name: [strange[word] for word in columns[name]] for name in ("emotion", "predicted")}
+        paths.append(table(tmp_path / f"run_{seed}&.csv", columns))
+    markdown = say(*paths, "-f", "markdown", "--by", "sex", "--resamples", "100")[1]
+    assert say(*paths, "-o", str(tmp_path / "report.tex"), "--by", "sex", "--resamples", "100")[0] == 0
+    text = (tmp_path / "report.tex").read_text()
+    assert re.match(r"%.*\\usepackage\{booktabs\}", text)
+    bare = re.sub(r"\\[{}]", "", text.partition("\n")[2])
+    assert bare.count("{") == bare.count("}")
+    opened = re.findall(r"\\(begin|end)\{(\w+)\}", text)
+    for way, names in (("begin", ["table", "tabular"]), ("end", ["tabular", "table"])):
+        assert [name for found, name in opened[2:] if found == way] == names * markdown.count("\n## ")
+    for line in re.findall(r"^.*(?= \\\\$)", text, re.MULTILINE):
+        assert not re.search(r"(?<!\\)[#%_]|^[\[*]|--", line), line
+
+    shown = [[plain_of_latex(cell) for cell in re.split(" & ", row)] for row in re.findall(r"^(.*) \\\\$", text, re.M)]
+    tables = re.findall(r"^\| (.*) \|$", markdown, re.MULTILINE)
+    assert shown == [row.replace("\\|", "|").split(" | ") for row in tables if not row.startswith("---")]
+    assert [plain_of_latex(title) for title in re.findall(r"\\caption\{(.*)\}", text)] == re.findall(
+        "^## (.*)", markdown, re.M
+    )
+
+
+def test_minus_signs_of_latex_tables_are_no_hyphens(tmp_path: Path, say: Any) -> None:
+    paths = [table(tmp_path / f"run-{seed}.csv", made(seed=seed)) for seed in range(2)]
+    out = say(*paths, "-f", "latex", "--resamples", "100")[1]
+    assert re.search(r"^run-0 & run-1 & 240 & \$-\$\d+\.\d \[\$-\$\d+\.\d, [+]\d+\.\d\] & \.\d+ & ", out, re.MULTILINE)
+
+
 def test_output_format_follows_the_file_extension(tmp_path: Path, predicted: str, say: Any) -> None:
     out = tmp_path / "scores.json"
     assert say(predicted, "-o", str(out), "--resamples", "100")[1] == ""
