@@ -1,6 +1,7 @@
 """The house: imports run strictly downward, a dependency has one door, and nobody pays for what they don't use."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -85,6 +86,7 @@ def house(path: Path) -> str | None:
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if house(path) is not None)
 
 
+@functools.cache
 def imports(path: Path) -> set[str]:
     """Everything that a file imports, at its top or later, down to the names: `sertool.system.files.atomic_write`."""
     found: set[str] = set()

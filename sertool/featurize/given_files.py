@@ -128,7 +128,8 @@ def _in_order(name: str, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray)
 
 def _numbers_of(table: Table) -> dict[str, np.ndarray]:
     """Return the columns of numbers, each `[rows, width]`, which is 1 but for lists."""
-    unknown = [name for name in table.column_names if not _is_known(name, table.column_names)]
+    names = table.column_names
+    unknown = [name for name in names if not _is_known(name, names)]
     read = {name: _numbers(table.column(name), name) for name in unknown}
     return {name: values for name, values in read.items() if values is not None}
 

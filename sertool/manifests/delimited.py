@@ -32,6 +32,7 @@ UNKNOWN = (
     "-1.#IND", "1.#QNAN", "-1.#QNAN",
 )  # fmt: skip
 OF_NAMES = ("clip", "speaker", "sentence")  # columns in which a word such as NA may be a name
+BLOCK = 2**25  # bytes: with fewer, thousands of columns come in pieces of a few rows, each with its own cost
 DIGITS = "(?:0|[1-9][0-9]{0,14})"  # as many as a double keeps; 007 is a name
 WHOLE = r"^ *(?:0|-?[1-9][0-9]{0,18}) *$"
 FRACTION = rf"^ *-?(?:{DIGITS}(?:[eE][-+][0-9]+)?|{DIGITS}?\.[0-9]+(?:[eE][-+]?[0-9]+)?) *$"
@@ -285,4 +286,5 @@ def _columns_of(
         column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False, decimal_point=point,
         null_values=unknown, include_columns=only,
     )  # fmt: skip
-    return arrow_csv.read_csv(pa.BufferReader(data), parse_options=parsing, convert_options=converting)
+    reading = arrow_csv.ReadOptions(block_size=BLOCK)
+    return arrow_csv.read_csv(pa.BufferReader(data), reading, parsing, converting)

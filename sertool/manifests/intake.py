@@ -1,5 +1,6 @@
 """Convert others' tables to manifests: our types and words and an id for each clip, or an error saying why not."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -56,7 +57,7 @@ def check(table: Table, where: str) -> Table:
 
 
 def refuse_repeated(names: Sequence[str], where: str) -> None:
-    if repeated := {name for name in names if names.count(name) > 1}:
+    if repeated := [name for name, count in Counter(names).items() if count > 1]:
         raise SertoolError(f"{where}: more than one column is named {listed(sorted(repeated))}")
 
 
