@@ -147,16 +147,16 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         _labelling(values),
         values["corrections"],
         old,
-        values["labels"] != "intended",
+        values["labels"],
+        values["votes"] or "voice",
         labels.parse_parts(values["parts"]),
     )
     if values["dry_run"]:
         return _say_plan(sources, values["tables"])
     read, unseen = indexing.read(sources, index_options)
-    mapping = index_options.labelling.mapping
     if values["audit"]:
-        return auditing.report(_choose_rows(read, values, mapping), strict_sentences=values["strict_sentences"])
-    table = duplicates.released(_choose_rows(duplicates.marked(read), values, mapping))
+        return auditing.report(_choose_rows(read, values), strict_sentences=values["strict_sentences"])
+    table = duplicates.released(_choose_rows(duplicates.marked(read), values))
     table = manifest.with_empty(table, "issue", "notes")  # for whatever reads them next
     seed = _seed(request, values["seed"])
     if request is not None:
@@ -250,15 +250,13 @@ def _refuse_quarrels(values: dict[str, Any]) -> None:
         raise UsageError("--votes goes with --labels perceived or --labels soft")
 
 
-def _choose_rows(table: Any, values: dict[str, Any], mapping: Any) -> Any:
+def _choose_rows(table: Any, values: dict[str, Any]) -> Any:
     """Return the rows and emotions that are asked for."""
     from sertool.index import indexing
-    from sertool.manifests import row_filter, votes
+    from sertool.manifests import row_filter
 
     if not len(table):
         raise SertoolError("nothing to index: what was read has no rows")
-    if values["labels"] != "intended":
-        table = votes.labelled(table, values["labels"], values["votes"] or "voice", mapping)
     if values["emotions"]:
         table = indexing.only_emotions(table, values["emotions"])
     return row_filter.choose(table, values["where"])

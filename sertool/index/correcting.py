@@ -1,15 +1,16 @@
 """Correct what is said of some clips by tables of the user's (`--correct`)."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from sertool.errors import UsageError
-from sertool.index import labelling, updating
+from sertool.index import labelling, tables, updating
 from sertool.index.clips import qualified
 from sertool.index.labelling import Candidate
-from sertool.manifests import columns, duplicates, labels, manifest, merging
+from sertool.manifests import columns, duplicates, intake, labels, manifest, manifest_io, manifest_paths, merging
 from sertool.manifests.columns import Row
 from sertool.manifests.manifest import Table
 from sertool.system import talk
@@ -31,6 +32,12 @@ def corrected(table: Table, fixes: Iterable[tuple[str, Table]], mapping: dict[st
         talk.say(f"--correct {file}: {talk.counted(len(known), 'clip')} as it says")
         table, applied = _with_fixes(table, known), applied | met
     return table, applied
+
+
+def read(file: str) -> Table:
+    """Read a table of corrections, whose columns may have the names that those of `--table` may have."""
+    told = intake.check(tables.with_our_names(manifest_io.read_table(file)), file)
+    return manifest_paths.rebased(told, manifest_io.folder_of(file) or os.getcwd())
 
 
 def _fixes(told: Table, places: np.ndarray, table: Table, mapping: dict[str, str], file: str) -> tuple[Table, set[str]]:
@@ -55,7 +62,9 @@ def _settle_emotions(rows: Sequence[Row], mapping: dict[str, str]) -> set[str]:
     said = [Candidate(Path(), Path(row["clip"]), {"emotion": row.get("emotion") or row.get("label")}) for row in rows]
     met = labelling.settle_emotions(said, mapping)
     for row, clip in zip(rows, said, strict=True):
-        row["emotion"], row["label"] = clip.row["emotion"], row.get("label") or clip.row.get("label")
+        label = clip.row.get("label")
+        row["emotion"] = "" if label and not clip.row["emotion"] else clip.row["emotion"]  # "": it means no emotion
+        row["label"] = row.get("label") or label
     return met
 
 

@@ -35,7 +35,8 @@ class IndexOptions:
     labelling: Labelling = field(default_factory=Labelling)
     corrections: Sequence[str] = ()  # tables of what to correct of some clips
     update: Table | None = None
-    from_votes: bool = False  # whether emotions follow from listeners' votes, after all is read
+    source: str = "intended"  # or "perceived" or "soft": whether emotions follow from listeners' votes
+    modality: str = "voice"  # what the listeners had
     parts: Mapping[str, str] = field(default_factory=dict)  # what names of parts mean
 
 
@@ -71,11 +72,13 @@ def read(sources: Sources, options: IndexOptions) -> Indexed:
             "--corpus, --pattern, --table, --group and --update are for audio, and here are manifests only"
         )
     mapped_tables, labels_met = zip(*(_mapped(table, mapping) for table in tables), strict=True)
-    told = [manifest_io.read(file) for file in options.corrections]
+    told = [correcting.read(file) for file in options.corrections]
     named_tables = _with_parts_named([*mapped_tables, *told], options.parts)
     read_tables, told = named_tables[: len(mapped_tables)], named_tables[len(mapped_tables) :]
-    fixes = zip(options.corrections, told, strict=True)
-    table, labels_corrected = correcting.corrected(merging.merged(read_tables), fixes, mapping)
+    table, fixes = merging.merged(read_tables), zip(options.corrections, told, strict=True)
+    if options.source != "intended":
+        table = votes.labelled(table, options.source, options.modality, mapping)
+    table, labels_corrected = correcting.corrected(table, fixes, mapping)
     labels.warn_of_unmet(mapping, applied.union(labels_corrected, *labels_met))
     return Indexed(table, unseen)
 
@@ -164,7 +167,7 @@ def _found(sources: Sources, how: Labelling) -> tuple[clips.Found, list[Path]]:
 
 def _say_unlabelled(rows: Sequence[dict[str, Any]], options: IndexOptions) -> None:
     how = options.labelling
-    without = [row for row in rows if not row.get("emotion") and not (options.from_votes and _has_votes(row))]
+    without = [row for row in rows if not row.get("emotion") and not (options.source != "intended" and _has_votes(row))]
     if no_emotion := Counter(row["label"] for row in without if row.get("label")):
         labels_met = listed((f"{label} ({count:,})" for label, count in no_emotion.most_common()), 8)
         talk.say(f"labels of {no_emotion.total():,} of {talk.counted(len(rows), 'clip')} mean no emotion: {labels_met}")

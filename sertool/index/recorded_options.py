@@ -11,7 +11,7 @@ CHOOSES_ROWS = {"--emotions", "--where"}  # which a command does after it has na
 BY_VOTES = {"--labels", "--votes"}
 # What names emotions, with what one command does no earlier: after that in another command, it would name others.
 NO_EARLIER = dict.fromkeys(("--map", *BY_VOTES), {"--map", "--correct"} | BY_VOTES | CHOOSES_ROWS) | {
-    "--correct": BY_VOTES | CHOOSES_ROWS
+    "--correct": CHOOSES_ROWS
 }
 ADDED_UP = {"--correct", "--where"}  # later ones go beside earlier ones
 Options = dict[str, list[str]]  # the arguments of each option

@@ -73,17 +73,10 @@ def with_absolute_path(spec: str) -> str:
 
 def _rows(name: str) -> Iterator[tuple[str, Row]]:
     """Yield path and values of each row of a table."""
-    table = manifest_io.read_table(name)
-    names = {column.strip().lower(): column for column in table.column_names}
-    path_column = next((names[word] for word in columns.PATH_NAMES if word in names), None)
-    if path_column is None:
-        raise UsageError(
-            f"--table {name}: no column with paths ({listed(columns.PATH_NAMES, 4)}); it has {listed(names)}"
-        )
-    found = {path_column: "path"}
-    if split_column := _split_column(table, names):
-        found[split_column] = "split"
-    table = table.rename_columns(list(_our_names(table.column_names, found)))
+    table = with_our_names(manifest_io.read_table(name))
+    if "path" not in table.column_names:
+        has = listed(column.strip().lower() for column in table.column_names)
+        raise UsageError(f"--table {name}: no column with paths ({listed(columns.PATH_NAMES, 4)}); it has {has}")
     intake.refuse_repeated(table.column_names, name)
     if measured := [column for column in table.column_names if column in columns.FILE]:
         tell = talk.say if {*measured} & {*IN_WORDS} else talk.detail
@@ -94,6 +87,14 @@ def _rows(name: str) -> Iterator[tuple[str, Row]]:
         path = row.pop("path")
         if path:
             yield path_of(path), {key: value for key, value in row.items() if value is not None}
+
+
+def with_our_names(table: Table) -> Table:
+    """Rename the columns of another's table that mean one of ours, if not two of them do."""
+    names = {column.strip().lower(): column for column in table.column_names}
+    path_column = next((names[word] for word in columns.PATH_NAMES if word in names), None)
+    found = {column: ours for column, ours in ((path_column, "path"), (_split_column(table, names), "split")) if column}
+    return table.rename_columns([*_our_names(table.column_names, found)])
 
 
 def _split_column(table: Table, names: Mapping[str, str]) -> str | None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sertool.errors import SertoolError, first_line
-from sertool.manifests import duplicates, formats, manifest, provenance
+from sertool.manifests import columns, duplicates, formats, manifest, provenance
 from sertool.manifests.manifest import Table
 from sertool.numeric.codes import Codes
 from sertool.system import talk
@@ -73,12 +73,17 @@ def merged(tables: Sequence[Table]) -> Table:
 
 
 def replaced(table: Table, by: Table, places: np.ndarray) -> Table:
-    """Return the table with another's values; `places` is each row's there or -1, and null replaces nothing."""
+    """Return the table with another's values; `places` is each row's there or -1.
+
+    Null replaces nothing, and "" is a word of ours that becomes unknown.
+    """
     table, by = with_common_types([table, by])
     for name in (name for name in by.column_names if name != "clip"):
         column = manifest.taken(by, name, places)
         if name in table.column_names:
             column = pc.coalesce(column, table.column(name))
+        if columns.kind_of(name) == "string":
+            column = manifest.nulled(column, pc.equal(column, ""))
         table = manifest.with_column(table, name, column)
     return table
 

@@ -99,6 +99,35 @@ def test_words_of_ones_own_and_mapped_words_are_known_in_corrections(conflict):
     assert "changes nothing" not in done.err
 
 
+@pytest.mark.parametrize("text", ["clip,emotion\nx/sad/3,Other\n", "clip,emotion,label\nx/sad/3,,Other\n"])
+def test_corrected_label_that_means_no_emotion_takes_the_old_emotion_away(conflict, text):
+    held = by_clip(conflict / "x", "--correct", table(conflict, "fixes.csv", text), "--map", "other=")
+    assert emotions(held) == {"x/angry/1": "angry", "x/sad/2": "sad", "x/sad/3": None}
+    assert held["x/sad/3"]["label"] == "Other"
+    assert [row.get("issue") for row in held.values()] == [None, None, "duplicate-of:x/angry/1"]
+
+
+def test_columns_of_corrections_may_have_the_names_that_those_of_tables_may_have(conflict):
+    text = "File,Emo,Actor,Gender,partition\nx/sad/3.wav,ang,ann,F,Validation\n"
+    row = by_clip(conflict / "x", "--correct", table(conflict, "fixes.csv", text))["x/sad/3"]
+    told = {"emotion": "angry", "speaker": "x:ann", "sex": "female", "split": "dev"}
+    assert {name: row.get(name) for name in told} == told
+    assert not {*row} & {"emo", "actor", "gender", "partition"}
+
+
+def test_corrections_come_after_what_listeners_heard_also_in_an_update(make):
+    folder = make("x/a.wav", "x/b.wav")
+    heard = table(
+        folder, "labels.csv", "path,emotion,votes_voice_sad,votes_voice_happy\na.wav,sad,1,3\nb.wav,sad,1,3\n"
+    )
+    fixes, out = table(folder, "fixes.csv", "clip,emotion\nx/b,fear\n"), folder / "a.parquet"
+    words = (folder / "x", "--table", heard, "--labels", "perceived")
+    assert emotions(by_clip(*words, "--correct", fixes)) == {"x/a": "happy", "x/b": "fear"}
+    sertool("index", *words, "-o", out)
+    sertool("index", out, "--correct", fixes, "-o", out)
+    assert emotions(by_clip(folder / "x", "--update", out)) == {"x/a": "happy", "x/b": "fear"}
+
+
 def test_corrections_that_change_nothing_are_refused_or_named(conflict):
     words = (conflict / "x", "--correct")
     refused(*words, table(conflict, "a.csv", "clip,emotion\nx/sad/2,anry\n"), says="unknown emotion 'anry'")
