@@ -130,7 +130,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         return _show_list()
     from sertool.divisions import auditing, own_division, splitting
     from sertool.index import indexing, recorded_options
-    from sertool.manifests import duplicates, labels, manifest, manifest_io, provenance, speakers
+    from sertool.manifests import duplicates, manifest, manifest_io, provenance, speakers
     from sertool.system import files, workers
 
     request = splitting.requested_division(values["split"], values["folds"], values["protocol"])
@@ -149,7 +149,6 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         old,
         values["labels"],
         values["votes"] or "voice",
-        labels.parse_parts(values["parts"]),
     )
     if values["dry_run"]:
         return _say_plan(sources, values["tables"])
@@ -273,7 +272,8 @@ def _labelling(values: dict[str, Any]) -> Any:
         if alike := get_close_matches(name.lower(), corpora, cutoff=0.75):
             raise UsageError(f"--corpus {name}: perhaps {alike[0]}? Those that are known are {', '.join(corpora)}")
     mapping = labels.parse_mapping(values["mapping"], can_be_none=True)
-    return Labelling(name, values["patterns"], values["tables"], values["group"], mapping)
+    parts = labels.parse_parts(values["parts"])
+    return Labelling(name, values["patterns"], values["tables"], values["group"], mapping, parts)
 
 
 def _say_plan(sources: Any, labels: tuple[str, ...]) -> None:

@@ -2,7 +2,7 @@
 
 import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,12 +74,13 @@ def with_parts_named(table: Table, meant: Mapping[str, str]) -> tuple[Table, set
     return manifest.with_column(table, "split", manifest.from_codes(index, words)), meant.keys() & {*names}
 
 
-def holds_parts(table: Table, name: str) -> bool:
-    """Whether most cells of a column are names of parts, so that it looks like a split."""
+def holds_parts(table: Table, name: str, parts: Collection[str] = ()) -> bool:
+    """Whether most cells of a column are names of `parts`, or usual ones, so that it looks like a split."""
     if not manifest.is_of_words(table, name) or "string" not in str(table.schema.field(name).type):
         return False
     counts = manifest.counts(table, name)
-    return 2 * sum(count for word, count in counts if labels.is_part(word)) > sum(count for _, count in counts)
+    named = sum(count for word, count in counts if labels.is_part(word) or labels.plain(word) in parts)
+    return 2 * named > sum(count for _, count in counts)
 
 
 def to_name(names: Sequence[str]) -> str:

@@ -66,7 +66,7 @@ def _common(files: Sequence[Path]) -> Path | None:
 
 def rows(search: Found, how: Labelling, used_names: Iterable[str] = ()) -> tuple[list[Row], set[str]]:
     """Return a row for each clip, with an id that is not in use, and the mapping's labels that clips have."""
-    clips = tables.listed_clips(search.clips, how.tables) if how.tables else search.clips
+    clips = tables.listed_clips(search.clips, how.tables, how.parts) if how.tables else search.clips
     labelling.by_path(clips, how, search.side)
     clips = _without_uncut(clips)
     for clip in clips:

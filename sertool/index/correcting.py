@@ -1,7 +1,7 @@
 """Correct what is said of some clips by tables of the user's (`--correct`)."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +34,9 @@ def corrected(table: Table, fixes: Iterable[tuple[str, Table]], mapping: dict[st
     return table, applied
 
 
-def read(file: str) -> Table:
+def read(file: str, parts: Collection[str]) -> Table:
     """Read a table of corrections, whose columns may have the names that those of `--table` may have."""
-    told = intake.check(tables.with_our_names(manifest_io.read_table(file)), file)
+    told = intake.check(tables.with_our_names(manifest_io.read_table(file), parts), file)
     return manifest_paths.rebased(told, manifest_io.folder_of(file) or os.getcwd())
 
 

@@ -37,7 +37,6 @@ class IndexOptions:
     update: Table | None = None
     source: str = "intended"  # or "perceived" or "soft": whether emotions follow from listeners' votes
     modality: str = "voice"  # what the listeners had
-    parts: Mapping[str, str] = field(default_factory=dict)  # what names of parts mean
 
 
 class Indexed(NamedTuple):
@@ -61,19 +60,19 @@ class Sources:
 
 def read(sources: Sources, options: IndexOptions) -> Indexed:
     """Return one manifest of all sources: manifests are read, audio is examined."""
-    tables, mapping = sources.tables, options.labelling.mapping
+    tables, mapping, parts = sources.tables, options.labelling.mapping, options.labelling.parts
     applied: set[str] = set()
     unseen: Sequence[Path] = ()
     if sources.has_audio() or options.labelling.tables:
         built, applied = _build(sources, options)
         tables, unseen = [*tables, built.table], built.unseen
-    elif options.labelling != Labelling(mapping=mapping) or options.update is not None:
+    elif options.labelling != Labelling(mapping=mapping, parts=parts) or options.update is not None:
         raise UsageError(
             "--corpus, --pattern, --table, --group and --update are for audio, and here are manifests only"
         )
     mapped_tables, labels_met = zip(*(_mapped(table, mapping) for table in tables), strict=True)
-    told = [correcting.read(file) for file in options.corrections]
-    named_tables = _with_parts_named([*mapped_tables, *told], options.parts)
+    told = [correcting.read(file, parts) for file in options.corrections]
+    named_tables = _with_parts_named([*mapped_tables, *told], parts)
     read_tables, told = named_tables[: len(mapped_tables)], named_tables[len(mapped_tables) :]
     table, fixes = merging.merged(read_tables), zip(options.corrections, told, strict=True)
     if options.source != "intended":

@@ -27,6 +27,7 @@ class Labelling:
     tables: tuple[str, ...] = ()
     group: str | None = None
     mapping: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, str] = field(default_factory=dict)  # what names of parts mean
 
 
 @dataclass

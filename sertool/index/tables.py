@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sertool.divisions import own_division, splits
@@ -20,13 +20,16 @@ IN_WORDS = ("issue", "notes")  # people may have filled in these; the files tell
 FEW_NAMESAKES = 8  # up to so many files of one name are compared directly, without indexing their folders
 
 
-def listed_clips(clips: Sequence[Candidate], tables: Iterable[str]) -> list[Candidate]:
-    """Return a clip for each row of the tables, with the file it means; a missing file keeps the path of its row."""
+def listed_clips(clips: Sequence[Candidate], tables: Iterable[str], parts: Collection[str] = ()) -> list[Candidate]:
+    """Return a clip for each row of the tables, with the file it means; a missing file keeps the path of its row.
+
+    `parts` are names of parts besides the usual ones.
+    """
     files = Files(clips)
     clip_of_row: dict[tuple[Path, object], Candidate] = {}
     for spec in tables:
         part, name = _part_and_file(spec)
-        for path, row in _rows(name):
+        for path, row in _rows(name, parts):
             root, whole = files.find(path) or _beside(name, path)
             is_lost = bool(clips) and not os.path.lexists(whole)
             clip = Candidate(root, whole, said=row | ({"split": part} if part else {}), is_lost=is_lost)
@@ -71,11 +74,12 @@ def with_absolute_path(spec: str) -> str:
     return f"{part}={path}" if part else path
 
 
-def _rows(name: str) -> Iterator[tuple[str, Row]]:
+def _rows(name: str, parts: Collection[str]) -> Iterator[tuple[str, Row]]:
     """Yield path and values of each row of a table."""
-    table = with_our_names(manifest_io.read_table(name))
+    read = manifest_io.read_table(name)
+    table = with_our_names(read, parts)
     if "path" not in table.column_names:
-        has = listed(column.strip().lower() for column in table.column_names)
+        has = listed(read.column_names)
         raise UsageError(f"--table {name}: no column with paths ({listed(columns.PATH_NAMES, 4)}); it has {has}")
     intake.refuse_repeated(table.column_names, name)
     if measured := [column for column in table.column_names if column in columns.FILE]:
@@ -89,18 +93,19 @@ def _rows(name: str) -> Iterator[tuple[str, Row]]:
             yield path_of(path), {key: value for key, value in row.items() if value is not None}
 
 
-def with_our_names(table: Table) -> Table:
+def with_our_names(table: Table, parts: Collection[str]) -> Table:
     """Rename the columns of another's table that mean one of ours, if not two of them do."""
     names = {column.strip().lower(): column for column in table.column_names}
     path_column = next((names[word] for word in columns.PATH_NAMES if word in names), None)
-    found = {column: ours for column, ours in ((path_column, "path"), (_split_column(table, names), "split")) if column}
+    split_column = _split_column(table, names, parts)
+    found = {column: ours for column, ours in ((path_column, "path"), (split_column, "split")) if column}
     return table.rename_columns([*_our_names(table.column_names, found)])
 
 
-def _split_column(table: Table, names: Mapping[str, str]) -> str | None:
+def _split_column(table: Table, names: Mapping[str, str], parts: Collection[str]) -> str | None:
     """Return the column with a usual name that holds a split, unless one is called so; `names` are by lower case."""
     usual = [names[word] for word in columns.SPLIT_NAMES if word in names and "split" not in names]
-    return next((name for name in usual if own_division.holds_parts(table, name)), None)
+    return next((name for name in usual if own_division.holds_parts(table, name, parts)), None)
 
 
 def _our_names(names: Sequence[str], found: Mapping[str, str]) -> Iterator[str]:

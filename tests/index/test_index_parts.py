@@ -69,6 +69,13 @@ def test_split_is_read_from_a_column_of_another_name_if_it_holds_parts(tmp_path,
     assert [(row["split"], row[column]) for row in held] == [("train", "A"), ("test", "B")]
 
 
+def test_names_that_the_user_says_are_parts_make_a_split_of_such_a_column(tmp_path):
+    a = parted(tmp_path, ["Train", "Fold A", "Fold B"], "set")
+    done = sertool("index", "--table", a, "--parts", "fold_a=test,fold_b=dev", "-f", "jsonl")
+    assert parts(rows(done)) == ["train", "test", "dev"]
+    assert "changes nothing" not in done.err
+
+
 def test_column_that_looks_like_a_split_is_named_where_none_is_known(tmp_path):
     a = parted(tmp_path, ["train,x,1", "val,y,1", "Eval,z,2", ",w,2"], "Phase,Raum,Take")
     says = "no split is known, but column Phase looks like one (train 1, val 1, Eval 1): name it split"
