@@ -275,8 +275,7 @@ def summary(table: Table) -> None:
     corpora = listed(f"{name} {count:,}" for name, count in manifest.counts(table, "corpus"))
     talk.say(f"{talk.counted(len(table), 'clip')}, {who}, {hours:.2f} h" + (f" of {corpora}" if corpora else ""))
     for name, head in (("emotion", ""), ("split", "split: "), ("fold", "fold: ")):
-        if name in table.column_names:
-            counts = manifest.counts(table, name)
+        if counts := manifest.counts(table, name):
             counts = sorted(counts, key=_place) if head else counts
             talk.say(f"  {head}" + listed((f"{word} {count:,}" for word, count in counts), 30))
     if strange := own_division.strange_parts(table):

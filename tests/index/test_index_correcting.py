@@ -107,6 +107,12 @@ def test_corrected_label_that_means_no_emotion_takes_the_old_emotion_away(confli
     assert [row.get("issue") for row in held.values()] == [None, None, "duplicate-of:x/angry/1"]
 
 
+def test_summary_says_nothing_of_emotions_where_corrections_left_none(conflict):
+    fixes = table(conflict, "fixes.csv", "path,label\nx/sad/2.wav,other\n")
+    done = sertool("index", conflict / "x/sad/2.wav", "--correct", fixes, "--map", "other=", "-f", "csv")
+    assert done.err.splitlines()[-1].startswith("1 clip, ")
+
+
 def test_columns_of_corrections_may_have_the_names_that_those_of_tables_may_have(conflict):
     text = "File,Emo,Actor,Gender,partition\nx/sad/3.wav,ang,ann,F,Validation\n"
     row = by_clip(conflict / "x", "--correct", table(conflict, "fixes.csv", text))["x/sad/3"]
