@@ -112,7 +112,8 @@ def _of_several(report: Report) -> Iterator[Section]:
     yield Section(title, headers, [_difference(pair, len(ps)) for pair in pairs], 2)
     title = f"McNemar: {units(*runs)} that only one of them gets right"
     headers = ("first", "second", "only first", "only second", "test", *ps)
-    yield Section(title, headers, [_mcnemar(pair, len(ps)) for pair in pairs if pair.clips], 2)
+    if rows := [_mcnemar(pair, len(ps)) for pair in pairs if pair.clips]:
+        yield Section(title, headers, rows, 2)
     recalls = [
         (emotion, *(with_ci(run.classes[k].recall) for run in runs)) for k, emotion in enumerate(report.emotions)
     ]

@@ -110,7 +110,7 @@ def row_shares(matrix: np.ndarray) -> np.ndarray:
 
 def methods(report: Report) -> list[str]:
     """Say how all intervals were computed."""
-    scored: list[Scores | Comparison] = [*report.runs, *report.comparisons]
+    scored: list[Scores | Comparison] = [*report.runs, *(pair for pair in report.comparisons if pair.clips)]
     ways = dict.fromkeys(one.bootstrap for one in scored)
     lines = [_method(report, way) for way in ways]
     groups = [group for run in report.runs for table in (*run.by.values(), run.worst) for group in table]

@@ -145,6 +145,8 @@ def test_runs_without_a_clip_in_common_are_not_compared(tmp_path: Path, predicte
     code, out, _ = say(predicted, other, "--html", str(page))
     assert code == 0
     assert re.search(r"one +other +none", out)
+    assert "McNemar" not in out
+    assert out.count("\nIntervals of 95 %: ") == 1
     assert "no clip in common" in page.read_text()
 
 
