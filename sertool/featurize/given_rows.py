@@ -5,7 +5,7 @@ A name in such a file means a clip or its audio file, in the ways in which a tab
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,11 @@ from sertool.featurize.shard_plan import clips_of
 from sertool.index.labelling import Candidate
 from sertool.index.tables import Files
 from sertool.manifests import manifest
+from sertool.manifests.labels import composed
 from sertool.manifests.manifest import Table
 from sertool.system import talk
 from sertool.system.files import listed
-from sertool.system.paths import path_of
+from sertool.system.paths import absolute, path_of
 
 NAMED = re.compile(r"([A-Za-z0-9][\w-]*)=(.+)")  # egemaps=egemaps.csv
 SLACK = 0.02  # seconds by which a row may end after its clip, as a frame does
@@ -94,9 +95,26 @@ def _meant(names: Sequence[str], clips: Sequence[Clip]) -> dict[str, list[Clip]]
     """Return the clips that each name means: one by its own name, or those of an audio file."""
     by_name, in_file = {clip.name: clip for clip in clips}, _by_file(clips)
     files = Files([Candidate(path.parent, path) for path in in_file])
-    places = {name: None if name in by_name else files.find(path_of(name)) for name in names}
+    known = {name for name in names if name in by_name or Path(absolute(path_of(name))) in in_file}
+    likely = _likely(names, known, {_folder(path) for path in in_file})
+    places = {name: files.find(path_of(name)) for name in likely if name not in by_name}
     of_files = {name: in_file[place[1]] for name, place in places.items() if place}
     return {name: [by_name[name]] if name in by_name else of_files.get(name, []) for name in names}
+
+
+def _likely(names: Sequence[str], known: Collection[str], folders: Collection[str]) -> list[str]:
+    """Return the names that may mean a clip here, if some are `known` to, or name one of the `folders` of clips.
+
+    Then the others that name a folder mean clips that are not here, such as another speaker's, perhaps called alike.
+    """
+    inside = {name: _folder(Path(path_of(name).replace("\\", "/"))) for name in names}
+    known = known or {name for name in names if inside[name] in folders}
+    return [name for name in names if not known or name in known or not inside[name]]
+
+
+def _folder(path: Path) -> str:
+    """Return the name of the folder that a file lies in, as names are compared."""
+    return composed(path.parent.name).casefold()
 
 
 def _within(piece: Piece, clip: Clip) -> np.ndarray:
