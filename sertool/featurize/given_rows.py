@@ -88,7 +88,17 @@ def _of_clips(pieces: Pieces, table: Table, file: str) -> dict[str, np.ndarray]:
         raise UsageError(f"none of its {len(pieces):,} names, such as {example}, is a clip or file here")
     if strange := [name for name, clips in meant.items() if not clips]:
         talk.say(f"{file}: {talk.counted(len(strange), 'name')} of no clip here left out, such as {strange[0]}")
+    _warn_of_other_folders(meant, file)
     return found
+
+
+def _warn_of_other_folders(meant: Mapping[str, Sequence[Clip]], file: str) -> None:
+    """Warn where names mean clips in a folder that is called otherwise: they may be of other clips, called alike."""
+    paths = {name: clips[0].path for name, clips in meant.items() if clips and clips[0].path and name != clips[0].name}
+    loose = [name for name, path in paths.items() if _folder(name) not in ("", _folder(path))]
+    if loose:
+        count = talk.counted(len(loose), "name")
+        talk.warn(f"{file}: {count} taken for files called alike in other folders: {loose[0]} for {paths[loose[0]]}")
 
 
 def _meant(names: Sequence[str], clips: Sequence[Clip]) -> dict[str, list[Clip]]:
@@ -96,7 +106,7 @@ def _meant(names: Sequence[str], clips: Sequence[Clip]) -> dict[str, list[Clip]]
     by_name, in_file = {clip.name: clip for clip in clips}, _by_file(clips)
     files = Files([Candidate(path.parent, path) for path in in_file])
     known = {name for name in names if name in by_name or Path(absolute(path_of(name))) in in_file}
-    likely = _likely(names, known, {_folder(path) for path in in_file})
+    likely = _likely(names, known, {_folder(clip.path) for clip in clips if clip.path})
     places = {name: files.find(path_of(name)) for name in likely if name not in by_name}
     of_files = {name: in_file[place[1]] for name, place in places.items() if place}
     return {name: [by_name[name]] if name in by_name else of_files.get(name, []) for name in names}
@@ -107,14 +117,14 @@ def _likely(names: Sequence[str], known: Collection[str], folders: Collection[st
 
     Then the others that name a folder mean clips that are not here, such as another speaker's, perhaps called alike.
     """
-    inside = {name: _folder(Path(path_of(name).replace("\\", "/"))) for name in names}
+    inside = {name: _folder(name) for name in names}
     known = known or {name for name in names if inside[name] in folders}
     return [name for name in names if not known or name in known or not inside[name]]
 
 
-def _folder(path: Path) -> str:
-    """Return the name of the folder that a file lies in, as names are compared."""
-    return composed(path.parent.name).casefold()
+def _folder(name: str) -> str:
+    """Return the name of the folder that a file lies in, perhaps on Windows, as names are compared."""
+    return composed(Path(path_of(name).replace("\\", "/")).parent.name).casefold()
 
 
 def _within(piece: Piece, clip: Clip) -> np.ndarray:

@@ -36,3 +36,14 @@ def test_no_clip_gets_the_row_of_another_speakers_clip_that_is_called_alike(voic
     assert {clip: int(np.squeeze(own)) for clip, own in rows(tmp_path, "given").items()} == expected
     assert "1 not-given" in done.err
     assert "names of no clip here left out" in done.err
+
+
+def test_names_in_no_folder_of_the_clips_are_taken_by_their_file_names_with_a_warning(voices, tmp_path):
+    held = manifest_io.read(str(voices))
+    names = [f"wavs/{path.rpartition('/')[2]}" for path in manifest.column(held, "path") if "s01f" in path]
+    lines = [f"{name},{number}" for number, name in enumerate(names)]
+    (tmp_path / "x.csv").write_text("\n".join(["path,f0", *lines]))
+    done = sertool("featurize", voices, "--where", "speaker~s01f", "--given", tmp_path / "x.csv", "-o", tmp_path)
+    assert done.code == 0, done.err
+    assert len(rows(tmp_path, "given")) == len(names)
+    assert f"{len(names)} names taken for files called alike in other folders: {names[0]} for " in done.err
