@@ -26,7 +26,7 @@ HOUSE = {
     "numeric": "codes dsp pitch_classes pyin reference metrics",
     "sound": """containers levels digests audio encoding shaping long_audio filters stretching ratios synth
         folders sounds""",
-    "manifests": """columns labels manifest manifest_paths row_filter provenance intake delimited streams
+    "manifests": """columns labels casting manifest manifest_paths row_filter provenance intake delimited streams
         formats run_folder manifest_io votes speakers duplicates merging""",
     "divisions": "protocols dealing splits leak_guard own_division splitting auditing heldout heldout_checks",
     "corpora/": "",
@@ -68,7 +68,8 @@ PLACES = [place for name, files in HOUSE.items() for place in ([f"{name}/{file}"
 DOORS = {
     "click": {"cli", "options", "commands"}, "rich": {"talk"}, "tqdm": {"talk"}, "soundfile": {"audio", "encoding"},
     "soxr": {"audio"}, "matplotlib": {"pictures"},
-    "pyarrow": {"manifest", "merging", "row_filter", "intake", "delimited", "formats", "manifest_paths", "manifest_io"},
+    "pyarrow": {"casting", "manifest", "merging", "row_filter", "intake", "delimited", "formats", "manifest_paths",
+                "manifest_io"},
 }  # fmt: skip
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 HEAVY = ("torch", "torchaudio", "torchvision", "sklearn", "scipy.signal", "matplotlib")

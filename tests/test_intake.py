@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from sertool.errors import SertoolError
-from sertool.manifests import intake, manifest
+from sertool.manifests import casting, intake, manifest
 
 
 def test_foreign_column_types_are_converted_to_manifest_types():
@@ -16,7 +16,7 @@ def test_foreign_column_types_are_converted_to_manifest_types():
     })  # fmt: skip
     held = intake.check(large, "here")
     for field in held.schema:
-        assert field.type == manifest.kind(field.name), field.name
+        assert field.type == casting.kind(field.name), field.name
     assert held.to_pylist()[0] == {
         "clip": "1", "path": "/a", "start": 0.0, "speaker": "1001", "age": 31, "emotion": "sad", "issue": None,
         "notes": ["dc"], "fold": 1,
@@ -126,7 +126,7 @@ def test_column_without_values_reads_as_null_whatever_its_type(nothing):
     held = intake.check(pa.table({"path": ["/a", "/b"], **dict.fromkeys(names, nothing)}), "here")
     for name in names:
         assert manifest.column(held, name) == [None, None] or name == "p_sad", name
-        assert held.schema.field(name).type in (manifest.kind(name), nothing.type), name
+        assert held.schema.field(name).type in (casting.kind(name), nothing.type), name
 
 
 def test_segments_of_one_file_get_distinct_ids_from_their_start_times():

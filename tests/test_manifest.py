@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from sertool.errors import SertoolError, UsageError
-from sertool.manifests import columns, intake, manifest, manifest_io, merging, provenance, row_filter
+from sertool.manifests import casting, columns, intake, manifest, manifest_io, merging, provenance, row_filter
 
 
 def table(rows, **record):
@@ -68,7 +68,7 @@ def test_manifest_columns_come_first_in_canonical_order_with_fixed_types():
 
 def test_every_column_has_a_type_and_a_meaning():
     for name, (kind, meaning) in (columns.MEANINGS | columns.FAMILIES).items():
-        assert kind in manifest.TYPES, name
+        assert kind in casting.TYPES, name
         assert meaning
     assert columns.kind_of("mel_shard") == "string"
     assert columns.kind_of("votes_voice_sad") == "int32"
@@ -105,7 +105,7 @@ def test_any_emotion_name_is_accepted_in_columns_of_the_right_type():
     }  # fmt: skip
     held = intake.check(pa.table({"clip": ["a", "b"], **given}), "here")
     for name in given:
-        assert held.schema.field(name).type == manifest.kind(name), name
+        assert held.schema.field(name).type == casting.kind(name), name
     assert manifest.family(held, "p_") == ["furious", "angry", "serene"]
     assert columns.features(held.column_names) == ["mel"]
     for wrong in ({"p_angry": ["x", "y"]}, {**given, "mel_rows": ["x", "y"]}):

@@ -9,7 +9,7 @@ import numpy as np
 from sertool.errors import SertoolError, UsageError
 from sertool.eval import predictions
 from sertool.eval.predictions import Reading, Run
-from sertool.manifests import columns, manifest
+from sertool.manifests import casting, columns, manifest
 from sertool.manifests.manifest import Table
 from sertool.numeric import codes, metrics
 from sertool.numeric.codes import Codes
@@ -226,7 +226,7 @@ def _probable(run: Run, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarra
     place = np.array([shares.words.index(word) if word in shares.words else -1 for word in classes], int)
     true, answered = (place[_numbers(column, classes)] for column in (run.truth, run.predicted))
     confidence = _confidence(run, shares, answered)
-    outside = (confidence < -manifest.ROUNDING) | (confidence > 1 + manifest.ROUNDING)
+    outside = (confidence < -casting.ROUNDING) | (confidence > 1 + casting.ROUNDING)
     notes = [*_notes_on_shares(run, shares, true, answered), *_notes_on_confidence(run, shares, int(outside.sum()))]
     confidence = np.full(len(confidence), np.nan) if outside.any() else np.clip(confidence, 0, 1)
     return confidence, _losses(shares, true), tuple(notes)
@@ -234,7 +234,7 @@ def _probable(run: Run, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarra
 
 def _shares(run: Run) -> Shares:
     words, values = _columns(run, "p_")
-    odd = ~predictions.sums_to_one(values.sum(1), len(run.offered)) | (values < -manifest.ROUNDING).any(1)
+    odd = ~predictions.sums_to_one(values.sum(1), len(run.offered)) | (values < -casting.ROUNDING).any(1)
     values = np.clip(values, 0, None)
     values = np.c_[values / np.where(odd, np.nan, values.sum(1))[:, None], np.where(odd, np.nan, 0)]
     return Shares(words, values, len(run.offered) > len(words))

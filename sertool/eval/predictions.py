@@ -13,7 +13,7 @@ import numpy as np
 from sertool.divisions import own_division, protocols, splits
 from sertool.errors import SertoolError, UsageError
 from sertool.eval import renaming
-from sertool.manifests import columns, delimited, intake, labels, manifest, manifest_io, row_filter
+from sertool.manifests import casting, columns, delimited, intake, labels, manifest, manifest_io, row_filter
 from sertool.manifests.delimited import Header
 from sertool.manifests.manifest import Table
 from sertool.numeric.codes import Codes
@@ -312,7 +312,7 @@ def _odd(table: Table, names: Sequence[str]) -> np.ndarray:
 
 def sums_to_one(sums: np.ndarray, count: int) -> np.ndarray:
     """Return which sums of `count` probabilities are 1, as these may be rounded to two decimals; bool `[rows]`."""
-    return np.abs(sums - 1) <= max(SUM_TOLERANCE, ROUNDING_ERROR * count) + manifest.ROUNDING
+    return np.abs(sums - 1) <= max(SUM_TOLERANCE, ROUNDING_ERROR * count) + casting.ROUNDING
 
 
 def classes(runs: Sequence[Run]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sertool.errors import SertoolError, UsageError
-from sertool.manifests import columns, intake, manifest, manifest_io
+from sertool.manifests import casting, columns, intake, manifest_io
 from sertool.manifests.manifest import Table
 from sertool.networks import tensorfile
 from sertool.system import talk
@@ -191,5 +191,5 @@ def _doubles(column: Any, name: str) -> np.ndarray:
     try:
         return column.cast("double").to_numpy()
     except (ValueError, NotImplementedError):
-        problem = manifest.describe_bad_value(column, manifest.TYPES["double"]) or f"{column.type}, not seconds"
+        problem = casting.describe_bad_value(column, casting.TYPES["double"]) or f"{column.type}, not seconds"
         raise SertoolError(f"column {name} holds {problem}") from None

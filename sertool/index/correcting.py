@@ -10,7 +10,7 @@ from sertool.errors import UsageError
 from sertool.index import labelling, tables, updating
 from sertool.index.clips import qualified
 from sertool.index.labelling import Candidate
-from sertool.manifests import columns, duplicates, intake, labels, manifest, manifest_io, manifest_paths, merging
+from sertool.manifests import casting, columns, duplicates, intake, labels, manifest, manifest_io, manifest_paths, merging
 from sertool.manifests.columns import Row
 from sertool.manifests.manifest import Table
 from sertool.system import talk
@@ -42,7 +42,7 @@ def read(file: str, parts: Collection[str]) -> Table:
 
 def _fixes(told: Table, places: np.ndarray, table: Table, mapping: dict[str, str], file: str) -> tuple[Table, set[str]]:
     """Return what is told of the table's clips at some places, by their ids, in our words."""
-    names = [name for name in told.column_names if name in columns.FROM_NAMES] + manifest.own_columns(told)
+    names = [name for name in told.column_names if name in columns.FROM_NAMES] + casting.own_columns(told)
     if not names:
         raise UsageError(f"--correct {file}: no column to correct, such as emotion; it has {listed(told.column_names)}")
     rows, clips = told.select(names).to_pylist(), manifest.column(table, "clip")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sertool.index import doctor
-from sertool.manifests import columns, manifest
+from sertool.manifests import casting, columns, manifest
 from sertool.manifests.columns import Row
 from sertool.manifests.manifest import Table
 from sertool.system import talk
@@ -53,7 +53,7 @@ def with_own_columns(table: Table, old: Table, read: Collection[str]) -> Table:
 
 def _own(old: Table) -> list[str]:
     """Return the columns that are not ours, nor of a model's answers."""
-    return [name for name in manifest.own_columns(old) if name not in columns.ANSWERS]
+    return [name for name in casting.own_columns(old) if name not in columns.ANSWERS]
 
 
 def _places(table: Table, old: Table) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sertool.manifests import columns, manifest
+from sertool.manifests import casting, columns
 from sertool.manifests.manifest import Table
 from sertool.system import talk
 from sertool.system.paths import path_text
@@ -148,9 +148,9 @@ def _table(data: pa.Buffer, kind: str, header: list[str], loose: Collection[str]
     names = [name.strip() for name in header]
     kinds = {name: columns.kind_of(name.strip(), names) for name in header}
     ours = {
-        name: manifest.TYPES[IN_TEXT.get(kind, kind)]
+        name: casting.TYPES[IN_TEXT.get(kind, kind)]
         for name, kind in kinds.items()
-        if kind and name.strip() not in loose and not manifest.is_ambiguous_name(name.strip())
+        if kind and name.strip() not in loose and not casting.is_ambiguous_name(name.strip())
     }
     types = {name: pa.binary() if _is_of_paths(name) else ours.get(name, pa.string()) for name in header}
     try:
@@ -202,10 +202,10 @@ def _numbers(column: pa.ChunkedArray, point: str, name: str) -> pa.ChunkedArray 
     """
     if column.null_count == len(column):
         return pa.nulls(len(column))
-    text = manifest.nulled(column, pc.equal(column, ""))  # as with every cell quoted
+    text = casting.nulled(column, pc.equal(column, ""))  # as with every cell quoted
     text = pc.replace_substring(text, ",", ".") if point == "," else text
     for written, kind in ((WHOLE, pa.int64()), (FRACTION, pa.float64())):
-        if manifest.all_match(written, text):
+        if casting.all_match(written, text):
             with suppress(pa.ArrowInvalid):
                 numbers = (text := pc.utf8_trim_whitespace(text)).cast(kind)
                 if pc.all(pc.is_finite(numbers)).as_py() and (_holds_numbers(name) or _are_written_once(numbers, text)):

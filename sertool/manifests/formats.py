@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 
 from sertool.errors import SertoolError, first_line
 from sertool.manifests import columns, delimited
+from sertool.manifests.casting import is_bytes
 from sertool.manifests.delimited import BOM, SEPARATORS
-from sertool.manifests.manifest import Table, is_bytes
+from sertool.manifests.manifest import Table
 from sertool.manifests.streams import json_line, plain, strict
 
 LINES = 65_536  # lines converted to a table at once

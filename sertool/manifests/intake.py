@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sertool.errors import SertoolError
-from sertool.manifests import columns, labels, manifest
+from sertool.manifests import casting, columns, labels, manifest
 from sertool.manifests.manifest import Table
 from sertool.system import talk
 from sertool.system.files import listed
@@ -66,7 +66,7 @@ def typed(table: Table, where: str, *, exact: bool = False) -> Table:
 
     With `exact`, numbers keep double precision where our type is single.
     """
-    table = manifest.as_ours(_spelt_out(in_seconds(with_bands_named(table, where))), f"{where}: ", exact=exact)
+    table = casting.as_ours(_spelt_out(in_seconds(with_bands_named(table, where))), f"{where}: ", exact=exact)
     return _without_point_zero(_without_blanks(_with_our_words(_composed(_with_known_ends(table)))))
 
 
@@ -77,7 +77,7 @@ def with_bands_named(table: Table, where: str) -> Table:
         return table
     column = _in_plain_types(table.column("age")).drop_null()
     is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-    if not len(column) or not is_text or not manifest.all_match(BAND, column):
+    if not len(column) or not is_text or not casting.all_match(BAND, column):
         return table
     talk.say(f"{where}: column age holds bands, such as {column[0].as_py()!r}: it is called age_band here")
     return table.rename_columns(["age_band" if name == "age" else name for name in names])
@@ -88,7 +88,7 @@ def _spelt_out(table: Table) -> Table:
     for index, field in enumerate(table.schema):
         original = table.column(index)
         column = _in_plain_types(original)
-        column = manifest.nulled(column, pc.is_nan(column)) if pa.types.is_floating(column.type) else column
+        column = casting.nulled(column, pc.is_nan(column)) if pa.types.is_floating(column.type) else column
         column = _of_the_calendar(column) if str(column.type).partition("[")[0] in ("timestamp", "date32") else column
         if column is not original:
             table = table.set_column(index, field.name, column)
@@ -140,7 +140,7 @@ def _of_the_calendar(column: pa.ChunkedArray) -> pa.ChunkedArray:
     numbers = (column.cast(pa.int32()) if whole else column).cast(pa.int64())
     a_day = 1 if whole else PER_DAY[column.type.unit]
     odd = pc.or_(pc.less(numbers, CALENDAR[0] * a_day), pc.greater_equal(numbers, CALENDAR[1] * a_day))
-    return manifest.nulled(column, odd)
+    return casting.nulled(column, odd)
 
 
 def _composed(table: Table) -> Table:
@@ -171,7 +171,7 @@ def _without_blanks(table: Table) -> Table:
         if field.name == "speaker" and pc.any(pc.match_substring_regex(column, BLANK_ENDS)).as_py():
             column = pc.utf8_trim_whitespace(column)
         if columns.kind_of(field.name, names) == "string":
-            column = manifest.nulled(column, pc.equal(column, ""))
+            column = casting.nulled(column, pc.equal(column, ""))
         if column is not original:
             table = table.set_column(index, field.name, column)
     return table
@@ -184,9 +184,9 @@ def _without_point_zero(table: Table) -> Table:
     value is unchanged.
     """
     for index, field in enumerate(table.schema):
-        if field.name in columns.SPEAKER_COLUMNS | columns.SPEECH_COLUMNS and manifest.kind(field.name) == pa.string():
+        if field.name in columns.SPEAKER_COLUMNS | columns.SPEECH_COLUMNS and casting.kind(field.name) == pa.string():
             column = table.column(index)
-            if manifest.all_match(POINT_ZERO, column):
+            if casting.all_match(POINT_ZERO, column):
                 table = table.set_column(index, field.name, pc.replace_substring_regex(column, r"[.,]0$", ""))
     return table
 
@@ -239,7 +239,7 @@ def with_durations(table: Table, where: str) -> Table:
     try:
         end = _finite_or_null(ends.cast(pa.float64()))
     except pa.ArrowException:
-        problem = manifest.describe_bad_value(ends, pa.float64()) or f"{ends.type}, not seconds"
+        problem = casting.describe_bad_value(ends, pa.float64()) or f"{ends.type}, not seconds"
         raise SertoolError(f"{where}: column end holds {problem}") from None
     start = pc.fill_null(table.column("start"), 0.0)
     length = pc.round(pc.subtract(end, start), 9)
@@ -290,4 +290,4 @@ def _with_known_ends(table: Table) -> Table:
 
 def _finite_or_null(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Set numbers that are not finite to null."""
-    return manifest.nulled(column, pc.invert(pc.is_finite(column)))
+    return casting.nulled(column, pc.invert(pc.is_finite(column)))

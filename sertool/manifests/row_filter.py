@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sertool.errors import SertoolError, UsageError, first_line
-from sertool.manifests import manifest
+from sertool.manifests import casting, manifest
 from sertool.manifests.manifest import Table
 from sertool.system import talk
 from sertool.system.files import listed
@@ -73,8 +73,8 @@ def _holds(table: Table, clause: str) -> np.ndarray:
     name, operator, text = _parsed(clause)
     if name in table.column_names:
         column = table.column(name)
-    elif manifest.kind(name):  # a null column: no clip of a sound corpus has an issue
-        column = pa.chunked_array([pa.nulls(len(table), manifest.kind(name))])
+    elif casting.kind(name):  # a null column: no clip of a sound corpus has an issue
+        column = pa.chunked_array([pa.nulls(len(table), casting.kind(name))])
     else:
         raise UsageError(f"--where: no column {name}; there are {listed(table.column_names, 40)}")
     if operator == "=" and text.startswith("="):
