@@ -10,7 +10,10 @@ import pyarrow as pa
 import pytest
 
 from sertool.errors import SertoolError, UsageError
+from sertool.index import indexing, updating
 from sertool.manifests import casting, columns, intake, manifest, manifest_io, merging, provenance, row_filter
+from sertool.predict import manifest_requests
+from sertool.predict.stored_rows import Shelf
 
 
 def table(rows, **record):
@@ -139,6 +142,30 @@ def test_the_time_to_encode_a_column_does_not_grow_with_its_chunks():
         return min(timeit.repeat(lambda: manifest.coded(column), number=1, repeat=5))
 
     assert seconds(200) < 8 * seconds(1)
+
+
+def wide(width):
+    return table([{"clip": "a", "path": "/a.wav", "emotion": "sad"} | {f"f{place}": 0.5 for place in range(width)}])
+
+
+ON_WIDE_TABLES = {
+    "index, looking for a split": indexing.summary,
+    "index --update, keeping columns": lambda held: updating.with_own_columns(wide(0), held, set()),
+    "index --update, leaving out columns": lambda held: updating.warn_of_left_out(wide(0), held),
+    "index --correct": lambda held: merging.replaced(wide(0), held, np.zeros(1, int)),
+    "predict": lambda held: manifest_requests.kept(held, None, Shelf({})),
+}
+
+
+@pytest.mark.parametrize("what", ON_WIDE_TABLES)
+def test_the_time_for_a_table_does_not_grow_with_the_square_of_its_columns(what):
+    """Tables of features have thousands, and asking a table for all of its names takes time in proportion to them."""
+
+    def seconds(width: int) -> float:
+        held = wide(width)
+        return min(timeit.repeat(lambda: ON_WIDE_TABLES[what](held), number=1, repeat=2))
+
+    assert seconds(2000) < 24 * seconds(250)  # eight times as many
 
 
 def test_absent_and_empty_columns_have_no_coded_values():

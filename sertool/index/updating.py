@@ -26,7 +26,7 @@ def by_path(old: Table) -> dict[str, Row]:
 
 def rows_to_keep(old: Table, folders: Sequence[Path]) -> list[Row]:
     """Return an older manifest's rows under some folders, without what depends on the rest of the manifest."""
-    described = (*columns.CLIP, *columns.SPEAKER_COLUMNS, *columns.SPEECH_COLUMNS, *columns.FILE, "parent", *_own(old))
+    described = {*columns.CLIP, *columns.SPEAKER_COLUMNS, *columns.SPEECH_COLUMNS, *columns.FILE, "parent", *_own(old)}
     names = [name for name in old.column_names if name in described or name.startswith("votes_")]
     rows = (row for row in old.select(names).to_pylist() if not row.get("parent"))
     inside = tuple(os.path.join(folder, "") for folder in folders)
@@ -43,12 +43,11 @@ def with_own_columns(table: Table, old: Table, read: Collection[str]) -> Table:
     Columns that have been `read` anew are not taken over.
     """
     names = [name for name in _own(old) if name not in read]
-    if names:
-        talk.say(f"columns kept of the older manifest: {listed(names)}")
-        places = _places(table, old)
-    for name in names:
-        table = manifest.with_column(table, name, manifest.taken(old, name, places))
-    return table
+    if not names:
+        return table
+    talk.say(f"columns kept of the older manifest: {listed(names)}")
+    places = _places(table, old)
+    return manifest.with_columns(table, {name: manifest.taken(old, name, places) for name in names})
 
 
 def _own(old: Table) -> list[str]:
@@ -80,8 +79,8 @@ def parts(table: Table) -> Iterator[tuple[str, float]]:
 def warn_of_left_out(table: Table, old: Table) -> None:
     """Warn of features, copies and columns of ours that the older manifest has and the new one lacks."""
     features = columns.features(old.column_names)
-    passing = {*PASSING, *(column for feature in features for column in columns.of_feature(feature))}
-    names = [name for name in old.column_names if name not in (*passing, *table.column_names)]
+    known = {*table.column_names, *PASSING, *(column for each in features for column in columns.of_feature(each))}
+    names = [name for name in old.column_names if name not in known]
     names = [name for name in names if not name.startswith("soft_") and not manifest.lacking(old, name).all()]
     copies = int((~manifest.originals(old)).sum())
     lost = [*features, *names, *([talk.counted(copies, "copy")] if copies else [])]

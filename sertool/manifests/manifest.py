@@ -39,7 +39,7 @@ def from_columns(values: Mapping[str, Any], kinds: Mapping[str, pa.DataType] | N
 
 def ordered(table: Table) -> Table:
     """Put our columns in our order, and others after them as they were."""
-    ours = [name for name in columns.MEANINGS if name in table.column_names]
+    ours = [name for name in columns.MEANINGS if has(table, name)]
     return table.select(ours + [name for name in table.column_names if name not in columns.MEANINGS])
 
 
@@ -67,6 +67,11 @@ def same_rows(first: Table, second: Table) -> bool:
 # Columns.
 
 
+def has(table: Table, name: str) -> bool:
+    """Whether a table has a column, without making a list of all names, of which there may be thousands."""
+    return bool(table.schema.get_all_field_indices(name))
+
+
 class Values(Sequence[str]):
     """A sequence of strings kept in Arrow until indexed; `rows` selects and orders them."""
 
@@ -85,7 +90,7 @@ class Values(Sequence[str]):
 
 def codes(table: Table, name: str) -> Codes:
     """Encode a column as integers and their values; an absent column is null in every row."""
-    if name not in table.column_names:
+    if not has(table, name):
         return Codes(np.full(len(table), -1, np.int32), ())
     return coded(_text(table.column(name)))
 
@@ -123,13 +128,13 @@ def distinct_codes(table: Table, name: str) -> Codes:
 
 def is_of_words(table: Table, name: str) -> bool:
     """Whether each cell of a column is a single word or number; also true of an absent column."""
-    kind_of = table.schema.field(name).type if name in table.column_names else pa.string()
+    kind_of = table.schema.field(name).type if has(table, name) else pa.string()
     return not (pa.types.is_nested(kind_of) or casting.is_bytes(kind_of))
 
 
 def words(table: Table, name: str) -> tuple[np.ndarray, Codes]:
     """Return the words in a column of lists: the row of each, and the words encoded."""
-    if name not in table.column_names:
+    if not has(table, name):
         return np.zeros(0, np.int64), Codes(np.zeros(0, np.int32), ())
     lists = table.column(name)
     return np.repeat(np.arange(len(table)), lengths(lists)), coded(pc.list_flatten(lists))
@@ -142,7 +147,7 @@ def lengths(lists: pa.ChunkedArray) -> np.ndarray:
 
 def column(table: Table, name: str, default: Any = None) -> list[Any]:
     """Return a column as Python values; an absent column is `default` in every row."""
-    return table.column(name).to_pylist() if name in table.column_names else [default] * len(table)
+    return table.column(name).to_pylist() if has(table, name) else [default] * len(table)
 
 
 def own_or_parents(table: Table, places: Mapping[str, int]) -> np.ndarray:
@@ -164,16 +169,26 @@ def cell(table: Table, name: str, row: int) -> Any:
 
 def with_column(table: Table, name: str, values: Any) -> Table:
     """Return the table with a column set or replaced."""
-    array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, casting.kind(name))
-    if name in table.column_names:
-        return table.set_column(table.column_names.index(name), name, array)
-    return ordered(table.append_column(name, array))
+    return with_columns(table, {name: values})
+
+
+def with_columns(table: Table, values: Mapping[str, Any]) -> Table:
+    """Return the table with columns set or replaced: one by one, thousands would take minutes."""
+    arrays = {
+        name: column if isinstance(column, pa.Array | pa.ChunkedArray) else pa.array(column, casting.kind(name))
+        for name, column in values.items()
+    }
+    held = dict(zip(table.column_names, table.columns, strict=True)) | arrays
+    fields = {field.name: field for field in table.schema}
+    fields |= {name: pa.field(name, array.type) for name, array in arrays.items()}
+    made = pa.table([*held.values()], pa.schema([*fields.values()], table.schema.metadata))
+    return made if len(held) == table.num_columns else ordered(made)
 
 
 def with_empty(table: Table, *names: str) -> Table:
     """Return the table with the named columns added as null where it lacks them."""
     for name in names:
-        if name not in table.column_names:
+        if not has(table, name):
             table = with_column(
                 table,
                 name,
@@ -184,7 +199,7 @@ def with_empty(table: Table, *names: str) -> Table:
 
 def without(table: Table, name: str) -> Table:
     """Return the table without a column, if it has it."""
-    return table.drop_columns([name]) if name in table.column_names else table
+    return table.drop_columns([name]) if has(table, name) else table
 
 
 def family(table: Table, prefix: str) -> list[str]:
@@ -239,7 +254,7 @@ def with_feature(table: Table, feature: str, place: tuple[np.ndarray, ...], shar
 
 def lacking(table: Table, name: str) -> np.ndarray:
     """Return which rows are null in a column, bool `[rows]`; all if it is absent."""
-    return table.column(name).is_null().to_numpy() if name in table.column_names else np.ones(len(table), bool)
+    return table.column(name).is_null().to_numpy() if has(table, name) else np.ones(len(table), bool)
 
 
 def usable(table: Table) -> np.ndarray:
@@ -275,7 +290,7 @@ def present(table: Table, name: str) -> list[str]:
 
 
 def total(table: Table, name: str) -> float:
-    return (pc.sum(table.column(name)).as_py() or 0) if name in table.column_names else 0
+    return (pc.sum(table.column(name)).as_py() or 0) if has(table, name) else 0
 
 
 def digest(table: Table) -> str:

@@ -35,16 +35,16 @@ def with_common_types(tables: Sequence[Table]) -> list[Table]:
     kinds: dict[str, set[pa.DataType]] = {}
     for field in (field for table in tables for field in table.schema):
         kinds.setdefault(field.name, set()).add(field.type)
-    made = [*tables]
+    cast: list[dict[str, pa.ChunkedArray]] = [{} for _ in tables]
     for name in (name for name, held in kinds.items() if len(held) > 1):
-        places = [place for place, table in enumerate(made) if name in table.column_names]
+        places = [place for place, table in enumerate(tables) if manifest.has(table, name)]
         try:
-            cells = _of_one_type([made[place].column(name) for place in places])
+            cells = _of_one_type([tables[place].column(name) for place in places])
         except pa.ArrowException as error:
             raise SertoolError(f"the manifests do not fit together: column {name}: {first_line(error)}") from None
         for place, column in zip(places, cells, strict=True):
-            made[place] = manifest.with_column(made[place], name, column)
-    return made
+            cast[place][name] = column
+    return [manifest.with_columns(table, own) for table, own in zip(tables, cast, strict=True)]
 
 
 def _of_one_type(cells: Sequence[pa.ChunkedArray]) -> list[pa.ChunkedArray]:
@@ -78,14 +78,11 @@ def replaced(table: Table, by: Table, places: np.ndarray) -> Table:
     Null replaces nothing, and "" is a word of ours that becomes unknown.
     """
     table, by = with_common_types([table, by])
-    for name in (name for name in by.column_names if name != "clip"):
-        column = manifest.taken(by, name, places)
-        if name in table.column_names:
-            column = pc.coalesce(column, table.column(name))
-        if columns.kind_of(name) == "string":
-            column = manifest.nulled(column, pc.equal(column, ""))
-        table = manifest.with_column(table, name, column)
-    return table
+    values = {name: manifest.taken(by, name, places) for name in by.column_names if name != "clip"}
+    for name, column in values.items():
+        known = pc.coalesce(column, table.column(name)) if manifest.has(table, name) else column
+        values[name] = casting.nulled(known, pc.equal(known, "")) if columns.kind_of(name) == "string" else known
+    return manifest.with_columns(table, values)
 
 
 def warn_of_namesakes(folders: Mapping[str, Iterable[object]]) -> None:
