@@ -12,7 +12,7 @@ from sertool.featurize import engine, shard_plan, shards
 from sertool.featurize.extraction import Extraction
 from sertool.featurize.shard_plan import ShardPlan, Task
 from sertool.index import doctor
-from sertool.manifests import manifest, manifest_io, provenance
+from sertool.manifests import columns, manifest, manifest_io, provenance
 from sertool.manifests.manifest import Table
 from sertool.numeric import dsp
 from sertool.system import talk
@@ -54,11 +54,7 @@ def _plan(table: Table, extraction: Extraction, folder: Path) -> ShardPlan:
 def warn_of_channels(table: Table, extraction: Extraction) -> None:
     """Warn that features ignore the column `channel`, as in predict's output, and follow --channels."""
     channels = manifest.codes(table, "channel")
-    if (
-        extraction.computed
-        and len(channels.values)
-        and all(text.removesuffix(".0").isdecimal() for text in channels.values)
-    ):
+    if extraction.computed and columns.channel_numbers(channels.values):
         rows = talk.counted(int((channels.index >= 0).sum()), "row")
         talk.warn(f"the column channel of {rows} is not heeded: features are of --channels {extraction.wave.channels}")
 

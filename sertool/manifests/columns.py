@@ -1,7 +1,7 @@
 """The manifest's columns: their names, types and meanings. Help, completions and man pages read them from here."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 Row = dict[str, Any]  # a row of a manifest, by column
@@ -56,6 +56,8 @@ OUTCOME = {
 ANSWERS = (*OUTCOME, "top", "protocol", "adapted")  # found only in predictions, like `p_*`
 
 OF_WINDOWS = {"end": "double", "channel": "int64", "top": "string"}  # in predictions; anything elsewhere
+
+CHANNEL_DIGITS = 4  # most digits of a channel's number: longer numbers are ids
 
 # Columns of some manifests only, which may be anything in others.
 ELSEWHERE = {
@@ -149,6 +151,13 @@ def kind_of(name: str, beside: Collection[str] | None = None) -> str | None:
             points = f"_{end}" in FEATURE and pattern.startswith("*")
             return None if points and beside is not None and not _is_feature(feature, beside) else kind
     return None
+
+
+def channel_numbers(words: Sequence[str]) -> list[int]:
+    """Return the numbers of channels that a column `channel` holds; none if it holds something else."""
+    texts = [word.removesuffix(".0") for word in words]
+    are_numbers = all(text.isdecimal() and len(text) <= CHANNEL_DIGITS for text in texts)
+    return [*map(int, texts)] if are_numbers else []
 
 
 def of_rows(rows: Collection[Mapping[str, Any]]) -> dict[str, list[Any]]:

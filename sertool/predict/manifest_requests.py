@@ -18,7 +18,6 @@ KEPT = (
     "clip", "path", "start", "duration", "corpus", "speaker", "sex", "age", "race", "ethnicity", "language", "emotion",
     "label", "intensity", "sentence", "style", "split", "fold", "parent", "issue", "digest",
 )  # fmt: skip
-DIGITS = 4  # most digits of a channel number: longer numbers are ids
 OF_ANSWERS = ("end", "channel", "top", "protocol", "adapted")  # not manifest columns, but columns of answers
 VOTES = "votes_voice_"  # listeners' votes, which eval scores
 
@@ -70,10 +69,9 @@ def _with_channels(table: Table) -> Table:
     If the column holds words, or numbers too large for channels, it means something else and is dropped.
     """
     named = manifest.codes(table, "channel")
-    words = [text.removesuffix(".0") for text in named.values]
-    if not words or not all(word.isdecimal() and len(word) <= DIGITS for word in words):
+    if not (numbers := columns.channel_numbers(named.values)):
         return manifest.without(table, "channel")
-    if 0 in (numbers := [*map(int, words)]):
+    if 0 in numbers:
         raise UsageError("the column channel holds 0, and channels are counted from 1: count so, or leave it out")
     return manifest.with_column(table, "channel", [None if place < 0 else numbers[place] for place in named.index])
 

@@ -1,8 +1,6 @@
 """Options of featurize, and a script that runs it."""
 
-from sertool import (
-    catalogue,
-)
+from sertool import catalogue
 
 ALL = [f"--{name.replace('_', '-')}" for name, held in catalogue.entries("features").items()
        if not {"CHOICE", "FROM_FILE"} & held.facts.keys()]  # fmt: skip

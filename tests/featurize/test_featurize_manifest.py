@@ -230,6 +230,16 @@ def test_table_with_only_paths_is_accepted(voices, tmp_path):
     assert len(rows(tmp_path / "f", "rms")) == 4
 
 
+@pytest.mark.parametrize(("channels", "is_said"), [(["1", "2.0", ""], True), (["20155512345", "1", "2"], False)])
+def test_only_numbers_of_channels_are_said_to_go_unheeded(voices, tmp_path, channels, is_said):
+    """Other programs' ids may stand in a column of that name."""
+    paths = manifest.column(manifest_io.read(str(voices)), "path")[:3]
+    lines = ["path,channel", *(f"{path},{channel}" for path, channel in zip(paths, channels, strict=True))]
+    done = sertool("featurize", "-", "--rms", "-o", tmp_path / "f", stdin="\n".join(lines).encode())
+    assert done.code == 0, done.err
+    assert ("is not heeded" in done.err) is is_said
+
+
 def test_files_with_unusual_names_are_featurized(tmp_path):
     voice = synth.voice(0, "angry", 0)
     for name in ("a b.wav", "q\"'.wav", "new\nline.wav", "\u2764\ufe0f.wav", os.fsdecode(b"\xff\xfe.wav")):
