@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from sertool import __version__, catalogue
-from sertool.errors import Interrupted, SertoolError, UsageError
+from sertool.errors import Interrupted, SertoolError, UsageError, reason
 from sertool.system import talk
 
 OfTheSystem = MemoryError | OSError | ImportError
@@ -158,7 +158,7 @@ def _of_the_system(error: OfTheSystem) -> str:
     if isinstance(error, OSError) and error.errno == errno.EBADF:
         return "stdout is closed: give it a reader, or name a file with -o"
     where = f": {error.filename}" if error.filename else ""
-    return f"{(error.strerror or str(error)).lower()}{where}"
+    return f"{reason(error)}{where}"
 
 
 def _is_of_a_library(error: OfTheSystem) -> bool:

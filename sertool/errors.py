@@ -6,6 +6,11 @@ def first_line(error: BaseException) -> str:
     return str(error).partition("\n")[0]
 
 
+def reason(error: OSError) -> str:
+    """Return the system's message without Python's additions."""
+    return (error.strerror or str(error)).lower()
+
+
 class SertoolError(Exception):
     """The work failed: shown as one line, exit code 1."""
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from sertool import catalogue, effects
 from sertool.catalogue import Entry, Setting
-from sertool.errors import UsageError, first_line
-from sertool.system.files import listed, reason
+from sertool.errors import UsageError, first_line, reason
+from sertool.system.files import listed
 
 MOST_COPIES = 1000  # of a row, at most
 

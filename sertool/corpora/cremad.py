@@ -8,7 +8,7 @@ import re
 from operator import itemgetter
 from pathlib import Path, PurePath
 
-from sertool.errors import SertoolError
+from sertool.errors import SertoolError, reason
 
 TITLE = "Crowd-sourced Emotional Multimodal Actors Dataset (CREMA-D)"
 HOMEPAGE = "https://github.com/CheyneyComputerScience/CREMA-D"
@@ -131,7 +131,7 @@ def _read(path: Path, *columns: str) -> list[tuple[str, ...]]:
     try:
         lines = path.read_text(encoding="utf-8-sig").replace('"', "").splitlines()
     except OSError as error:
-        raise SertoolError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
+        raise SertoolError(f"cannot read {path}: {reason(error)}") from None
     places = [lines[0].split(",").index(column) for column in columns]
     pick, cuts = itemgetter(*places), max(places) + 1
     return [pick(line.split(",", cuts)) for line in lines[1:] if line]

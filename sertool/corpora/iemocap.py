@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from pathlib import Path, PurePath
 
-from sertool.errors import SertoolError
+from sertool.errors import SertoolError, reason
 
 TITLE = "Interactive Emotional Dyadic Motion Capture database (IEMOCAP)"
 HOMEPAGE = "https://sail.usc.edu/iemocap/"
@@ -98,4 +98,4 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise SertoolError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
+        raise SertoolError(f"cannot read {path}: {reason(error)}") from None

@@ -11,7 +11,7 @@ import csv
 import re
 from pathlib import Path, PurePath
 
-from sertool.errors import SertoolError
+from sertool.errors import SertoolError, reason
 
 TITLE = "Multimodal EmotionLines Dataset (MELD)"
 HOMEPAGE = "https://affective-meld.github.io/"
@@ -80,7 +80,7 @@ def enrich(rows: list[dict[str, object]], tables: dict[str, list[Path]]) -> None
                     stem = f"dia{int(line['Dialogue_ID'])}_utt{int(line['Utterance_ID'])}"
                     facts[table.partition("_")[0], stem] = _labelled(line)
         except OSError as error:
-            raise SertoolError(f"cannot read {paths[0]}: {(error.strerror or str(error)).lower()}") from None
+            raise SertoolError(f"cannot read {paths[0]}: {reason(error)}") from None
         except (LookupError, TypeError, ValueError, AttributeError):
             raise SertoolError(f"{paths[0]} is not the whole table of MELD: get it again") from None
     for row in rows:

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from pathlib import Path, PurePath
 
-from sertool.errors import SertoolError
+from sertool.errors import SertoolError, reason
 
 TITLE = "MSP-IMPROV: acted corpus of dyadic interactions"
 HOMEPAGE = "https://ecs.utdallas.edu/research/researchlabs/msp-lab/MSP-Improv.html"
@@ -82,7 +82,7 @@ def enrich(rows: list[dict[str, object]], tables: dict[str, list[Path]]) -> None
     try:
         blocks = path.read_text(encoding="utf-8", errors="replace").split("UTD-")[1:]
     except OSError as error:
-        raise SertoolError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
+        raise SertoolError(f"cannot read {path}: {reason(error)}") from None
     facts = {f"MSP-{head[1].upper()}": _evaluation(head[2], block) for block in blocks if (head := TURN.match(block))}
     if not facts:
         raise SertoolError(f"{path} holds no evaluations of MSP-IMPROV: get it again")

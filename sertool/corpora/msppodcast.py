@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
-from sertool.errors import SertoolError
+from sertool.errors import SertoolError, reason
 
 TITLE = "MSP-Podcast corpus"
 HOMEPAGE = "https://ecs.utdallas.edu/research/researchlabs/msp-lab/MSP-Podcast.html"
@@ -125,4 +125,4 @@ def _read(path: Path) -> Iterator[dict[str, str]]:
             else:
                 yield from csv.DictReader(stream)
     except OSError as error:
-        raise SertoolError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
+        raise SertoolError(f"cannot read {path}: {reason(error)}") from None

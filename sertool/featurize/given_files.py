@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from sertool.errors import SertoolError, UsageError
+from sertool.errors import SertoolError, UsageError, reason
 from sertool.manifests import casting, columns, intake, manifest_io
 from sertool.manifests.manifest import Table
 from sertool.networks import tensorfile
 from sertool.system import talk
-from sertool.system.files import listed, reason
+from sertool.system.files import listed
 
 ARRAYS = (".npz", ".safetensors")
 NAMES = ("clip", *columns.PATH_NAMES)

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from sertool.errors import SertoolError
+from sertool.errors import SertoolError, reason
 from sertool.internet import web
 from sertool.internet.web import Damaged, Refused, Reply, Retry, Stopped
-from sertool.system.files import UNFINISHED, reason, size
+from sertool.system.files import UNFINISHED, size
 
 TAG = ".tag"
 ENDLESS = 10**12  # the greatest length of a body of unknown length

@@ -16,8 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from sertool.errors import SertoolError, first_line
-from sertool.system.files import reason
+from sertool.errors import SertoolError, first_line, reason
 
 BLOCK_BYTES = 1 << 20
 JUNK = re.compile(r"(?:^|/)(?:__MACOSX|\.DS_Store|Thumbs\.db|\._[^/]*)(?:/|$)")

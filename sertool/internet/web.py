@@ -19,9 +19,9 @@ from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from sertool import __version__
-from sertool.errors import SertoolError
+from sertool.errors import SertoolError, reason
 from sertool.system import talk
-from sertool.system.files import reason, size
+from sertool.system.files import size
 
 AGENT = f"sertool/{__version__}"
 BLOCK_BYTES = 1 << 16

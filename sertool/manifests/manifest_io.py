@@ -16,12 +16,12 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sertool.errors import SertoolError, UsageError
+from sertool.errors import SertoolError, UsageError, reason
 from sertool.manifests import columns, delimited, formats, intake, manifest_paths
 from sertool.manifests.manifest import Table
 from sertool.manifests.run_folder import PREDICTIONS
 from sertool.system import talk
-from sertool.system.files import atomic_write, is_special, reason
+from sertool.system.files import atomic_write, is_special
 from sertool.system.paths import absolute
 
 EXTENSIONS = {

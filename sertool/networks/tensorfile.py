@@ -17,8 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from sertool.errors import SertoolError
-from sertool.system.files import reason
+from sertool.errors import SertoolError, reason
 
 NAMES = {
     "float16": "F16", "float32": "F32", "float64": "F64", "uint8": "U8",

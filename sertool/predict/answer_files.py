@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sertool.errors import NothingThereError, SertoolError
+from sertool.errors import NothingThereError, SertoolError, reason
 from sertool.manifests import columns, manifest, manifest_io, manifest_paths, merging, provenance, streams
 from sertool.manifests.columns import Row
 from sertool.manifests.manifest import Table
@@ -65,7 +65,7 @@ def _require_writable(path: Path) -> None:
             folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise SertoolError(f"cannot write {path}: {files.reason(error)}") from None
+        raise SertoolError(f"cannot write {path}: {reason(error)}") from None
 
 
 def _path_in(text: str, folder: str | None) -> str:

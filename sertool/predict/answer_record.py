@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sertool.errors import SertoolError, UsageError
+from sertool.errors import SertoolError, UsageError, reason
 from sertool.predict.recordings import Recording
 from sertool.system import files, talk
 
@@ -78,7 +78,7 @@ class Record:
             with self.path.open("ab") as stream:
                 stream.write(_line(entry))
         except OSError as error:
-            raise SertoolError(f"cannot write {self.path}: {files.reason(error)}") from None
+            raise SertoolError(f"cannot write {self.path}: {reason(error)}") from None
 
 
 def _line(entry: Mapping[str, Any]) -> bytes:

@@ -15,12 +15,11 @@ from io import FileIO
 import numpy as np
 import soundfile
 
-from sertool.errors import SertoolError
+from sertool.errors import SertoolError, reason
 from sertool.sound import containers
 from sertool.sound.digests import Digest
 from sertool.sound.levels import FULL_SCALE, FULL_SCALES, Levels
 from sertool.system import talk
-from sertool.system.files import reason
 
 EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".opus", ".aiff", ".aif", ".rf64")
 UNREAD = (  # these hold audio too, some beside video, but are not read

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
 
-from sertool.errors import Interrupted, NothingThereError, SertoolError
+from sertool.errors import Interrupted, NothingThereError, SertoolError, reason
 
 fcntl: ModuleType | None
 try:
@@ -33,11 +33,6 @@ def cache_folder() -> Path:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sertool"
     except RuntimeError:
         raise SertoolError("this user has no home folder: set SERTOOL_CACHE to a folder for what is fetched") from None
-
-
-def reason(error: OSError) -> str:
-    """Return the system's message without Python's additions."""
-    return (error.strerror or str(error)).lower()
 
 
 @contextmanager

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from sertool.errors import SertoolError
-from sertool.system.files import reason
+from sertool.errors import SertoolError, reason
 
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 LOCKLESS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)  # some network file systems, Lustre among them

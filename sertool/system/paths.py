@@ -8,8 +8,7 @@ from itertools import count
 from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
-from sertool.errors import SertoolError
-from sertool.system.files import reason
+from sertool.errors import SertoolError, reason
 
 Unlisted = tuple[Path, str]  # a folder, and why it cannot be listed
 
