@@ -308,7 +308,7 @@ def _differences(report: Report) -> list[str]:
     ends = [end for uar in shown for end in (uar.value, uar.low, uar.high) if not math.isnan(end)]
     widest = max(map(abs, ends))
     reach = max(0.02, math.ceil(50 * widest) / 50)
-    ps = ("p", wording.HOLM) if wording.has_holm(report) else ("p",)
+    ps = wording.p_headers(report)
     rows = [_pair_row(pair, len(ps)) for pair in pairs]
     plot = intervals.plot(rows, ("points", *ps, "McNemar"), mark=0, reach=reach, unit=wording.units(*report.runs))
     caption = (

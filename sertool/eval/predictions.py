@@ -86,7 +86,7 @@ def read(sources: Sequence[str], reading: Reading) -> list[Run]:
     return [_run(name, source, table, reading) for name, source, table in _by_run(tables)]
 
 
-# Renaming columns.
+# Reading tables.
 
 
 def _table(source: str, reading: Reading) -> Table:
@@ -96,9 +96,8 @@ def _table(source: str, reading: Reading) -> Table:
     if data.size and manifest_io.kind_of(data) == "paths":
         _require_known_columns(header, where, reading)
     table = manifest_io.parse(data, where, header.likely_kind(), loose=BESIDE)
-    if len(set(table.column_names)) < len(table.column_names):
-        raise SertoolError(f"{where}: two columns have the same name: {listed(table.column_names, 20)}")
     names_read = table.column_names
+    intake.refuse_repeated(names_read, where)
     table = intake.with_bands_named(renaming.renamed(table, reading.asked), where)
     table = intake.typed(_without_strange(table, where), where, exact=True)
     for name, lack in (("predicted", "no predictions"), ("emotion", "no true emotions to compare with")):

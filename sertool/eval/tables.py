@@ -5,14 +5,13 @@ from typing import NamedTuple
 
 from sertool.eval.scores import Comparison, Figure, Group, Report, Scores
 from sertool.eval.wording import (
-    HOLM,
     NAMES,
     bounds,
     count,
-    has_holm,
     heading,
     label,
     number,
+    p_headers,
     p_values,
     percent,
     row_shares,
@@ -106,7 +105,7 @@ def _of_several(report: Report) -> Iterator[Section]:
     yield Section("Runs", ("run", units(*runs), uar, "WA"), overall)
     figures = [(run.name, *(value_of(run, name) for name in names)) for run in runs]
     yield Section("Figures", ("run", *(heading(name, *runs) for name in names)), figures)
-    ps = ("p", HOLM) if has_holm(report) else ("p",)
+    ps = p_headers(report)
     title = f"Differences: the second run less the first, on the {units(*runs)} that both have"
     headers = ("first", "second", units(*runs), uar, *ps, "WA", *ps)
     yield Section(title, headers, [_difference(pair, len(ps)) for pair in pairs], 2)

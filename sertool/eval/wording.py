@@ -98,6 +98,11 @@ def value_of(run: Scores, name: str) -> str:
     return f"{number(name, run.figures[name].value)}{of}" if name in run.figures else "-"
 
 
+def p_headers(report: Report) -> tuple[str, ...]:
+    """Return the headers of p-values: of each by itself and, of several pairs, corrected."""
+    return ("p", HOLM) if has_holm(report) else ("p",)
+
+
 def has_holm(report: Report) -> bool:
     """Whether p-values are shown with their correction, which changes nothing of a single one."""
     return sum(bool(pair.clips) for pair in report.comparisons) > 1

@@ -292,7 +292,7 @@ def test_predictions_are_read_from_stdin(predicted: str) -> None:
         ("clip,emotion,predicted\na,sad,sad\na,sad,angry\nb,angry,sad\n", "clip a is predicted twice"),
         ("clip,seed,emotion,predicted\na,0,sad,sad\na,1,angry,sad\n", "clip a is sad in one row and angry"),
         ("a.wav\nb.wav\n", "no table of predictions"),
-        ("emotion,predicted,emotion\nsad,sad,angry\n", "two columns have the same name"),
+        ("emotion,predicted,emotion\nsad,sad,angry\n", "more than one column is named emotion"),
         ('emotion,predicted\n"s\na",a\nb,"\x1b[31mred"\n', "--map \\x1b[31mred=EMOTION"),
     ],
 )
