@@ -13,13 +13,13 @@ import numpy as np
 
 from sertool.errors import SertoolError, UsageError, reason
 from sertool.manifests import casting, columns, intake, manifest_io
+from sertool.manifests.columns import CLIP_NAMES
 from sertool.manifests.manifest import Table
 from sertool.networks import tensorfile
 from sertool.system import talk
 from sertool.system.files import listed
 
 ARRAYS = (".npz", ".safetensors")
-NAMES = ("clip", *columns.PATH_NAMES)
 TIMES = ("start", "end")
 INDEX = re.compile(r"|unnamed: \d+|__index_level_\d+__")  # what pandas calls the numbers of rows
 
@@ -82,9 +82,9 @@ def _table(file: str) -> tuple[list[str], Pieces]:
     table = manifest_io.read_table(file)
     intake.refuse_repeated(table.column_names, file)
     by_word = {name.strip().lower(): name for name in table.column_names}
-    key = next((by_word[word] for word in NAMES if word in by_word), None)
+    key = next((by_word[word] for word in CLIP_NAMES if word in by_word), None)
     if key is None:
-        raise UsageError(f"no column of clips or paths ({listed(NAMES, 4)}); it has {listed(table.column_names)}")
+        raise UsageError(f"no column of clips or paths ({listed(CLIP_NAMES, 4)}); it has {listed(table.column_names)}")
     held = _numbers_of(table)
     if not held:
         raise UsageError(f"no column of numbers but what is known of clips; it has {listed(table.column_names)}")
@@ -137,7 +137,7 @@ def _numbers_of(table: Table) -> dict[str, np.ndarray]:
 def _is_known(name: str, beside: Collection[str]) -> bool:
     """Whether a column tells what manifests know of clips, which is no feature, or numbers the rows."""
     ours = columns.ours(name)
-    known = ours in (*NAMES, *columns.ELSEWHERE) or columns.kind_of(ours, beside) is not None
+    known = ours in (*CLIP_NAMES, *columns.ELSEWHERE) or columns.kind_of(ours, beside) is not None
     return known or INDEX.fullmatch(ours) is not None
 
 
@@ -184,12 +184,4 @@ def _seconds(table: Table, by_word: Mapping[str, str]) -> dict[str, np.ndarray]:
     """Return the columns of times that a table has, in seconds, `[rows]`; NaN where there is none."""
     words = [word for word in TIMES if word in by_word]
     times = intake.in_seconds(table.select([by_word[word] for word in words]).rename_columns(words))
-    return {word: _doubles(times.column(word), word) for word in words}
-
-
-def _doubles(column: Any, name: str) -> np.ndarray:
-    try:
-        return column.cast("double").to_numpy()
-    except (ValueError, NotImplementedError):
-        problem = casting.describe_bad_value(column, casting.TYPES["double"]) or f"{column.type}, not seconds"
-        raise SertoolError(f"column {name} holds {problem}") from None
+    return {word: casting.seconds(times.column(word), word).to_numpy() for word in words}

@@ -118,6 +118,15 @@ def describe_bad_value(column: pa.ChunkedArray, dtype: pa.DataType) -> str | Non
     return f"{repr(column[first].as_py())[:60]} in row {first + 1:,}, and takes {most}"
 
 
+def seconds(column: pa.ChunkedArray, name: str, where: str = "") -> pa.ChunkedArray:
+    """Cast a column of times to doubles; refuse one that holds something else."""
+    try:
+        return column.cast(pa.float64())
+    except pa.ArrowException:
+        problem = describe_bad_value(column, pa.float64()) or f"{column.type}, not seconds"
+        raise SertoolError(f"{where}column {name} holds {problem}") from None
+
+
 def _casts(column: pa.ChunkedArray, dtype: pa.DataType) -> bool:
     try:
         return len(_cast(column, dtype)) >= 0

@@ -96,6 +96,7 @@ FAMILIES = {
 PATH_NAMES = (
     "path", "file", "filename", "file_name", "filepath", "file_path", "wav", "wav_path", "audio", "audio_path",
 )  # fmt: skip
+CLIP_NAMES = ("clip", *PATH_NAMES)  # a row of others has one of these, which names its clip
 SPLIT_NAMES = ("partition", "subset", "set", "split_set", "data_split", "part")  # of splits, if they hold parts
 OTHER_NAMES = {
     "emotion": ("emo", "class"),

@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 from sertool.errors import SertoolError, first_line
 from sertool.manifests import columns, delimited
 from sertool.manifests.casting import is_bytes
+from sertool.manifests.columns import CLIP_NAMES
 from sertool.manifests.delimited import BOM, SEPARATORS
 from sertool.manifests.manifest import Table
 from sertool.manifests.streams import json_line, plain, strict
 
 LINES = 65_536  # lines converted to a table at once
-WORKBOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")  # the first bytes of .xlsx, as of any ZIP archive, and of .xls
+WORKBOOK_BYTES = (b"PK\3\4", b"\xd0\xcf\x11\xe0")  # the first bytes of .xlsx, as of any ZIP archive, and of .xls
 OBJECT = re.compile(rb"(?:" + BOM + rb")?\s*(?:\[\s*)?\{\s*[\"}]")  # the beginning of JSON, not of Markdown or a path
-NAMES = {"clip", *columns.PATH_NAMES}  # a row has one of these, which names its clip
 
 
 def sniff(data: Any) -> str:
@@ -135,12 +135,12 @@ def _document(text: bytes) -> list[dict[str, Any]] | None:
 def _by_clip(document: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Return rows named after their keys; keys that merely count rows, as pandas writes them, name none with a path."""
     counts = [*document] == [*map(str, range(len(document)))]
-    return [row if counts and row.keys() & NAMES else {"clip": name, **row} for name, row in document.items()]
+    return [row if counts and row.keys() & CLIP_NAMES else {"clip": name, **row} for name, row in document.items()]
 
 
 def _rows_of(document: Any) -> list[Any]:
     """Return the rows in a document: the only list of objects in one that is no row itself, or all of it."""
-    if not isinstance(document, dict) or document.keys() & NAMES:
+    if not isinstance(document, dict) or document.keys() & CLIP_NAMES:
         return document if isinstance(document, list) else [document]
     lists = [rows for rows in document.values() if isinstance(rows, list) and rows and isinstance(rows[0], dict)]
     return lists[0] if len(lists) == 1 else [document]

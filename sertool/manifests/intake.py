@@ -235,12 +235,7 @@ def with_durations(table: Table, where: str) -> Table:
     """
     if not {"start", "end"} <= {*table.column_names}:
         return table
-    ends = table.column("end")
-    try:
-        end = _finite_or_null(ends.cast(pa.float64()))
-    except pa.ArrowException:
-        problem = casting.describe_bad_value(ends, pa.float64()) or f"{ends.type}, not seconds"
-        raise SertoolError(f"{where}: column end holds {problem}") from None
+    end = _finite_or_null(casting.seconds(table.column("end"), "end", f"{where}: "))
     start = pc.fill_null(table.column("start"), 0.0)
     length = pc.round(pc.subtract(end, start), 9)
     if pc.any(wrong := pc.fill_null(pc.less_equal(length, 0.0), False)).as_py():

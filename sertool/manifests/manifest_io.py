@@ -72,7 +72,7 @@ def _read_all(stream: BinaryIO, begun: bytes = b"") -> pa.Buffer:
 
 def _of_spreadsheets(data: pa.Buffer, where: str) -> pa.Buffer:
     """Drop a spreadsheet's separator line; raise SertoolError for Excel workbooks and UTF-16 text."""
-    if bytes(data[:4]).startswith(formats.WORKBOOKS):
+    if bytes(data[:4]).startswith(formats.WORKBOOK_BYTES):
         raise SertoolError(f"{where}: an Excel workbook, or another archive: save it as CSV UTF-8")
     if bytes(data[:2]) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         raise SertoolError(f"{where}: UTF-16 text, as spreadsheets call Unicode: save it as UTF-8")

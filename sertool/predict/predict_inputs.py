@@ -178,7 +178,7 @@ def _from_stdin(root: str | None, *, nul: bool) -> Table | Iterator[Row]:
     stream = sys.stdin.buffer
     begun = b"" if nul else _beginning(stream)
     kind = formats.sniff(delimited.without_separator_line(begun))
-    if not (nul or begun) or kind != "paths" or begun.startswith(formats.WORKBOOKS):
+    if not (nul or begun) or kind != "paths" or begun.startswith(formats.WORKBOOK_BYTES):
         return manifest_io.decode(manifest_io.read_bytes("-", begun), "-", root)
     if b"\0" in begun:
         raise UsageError(
