@@ -1,6 +1,6 @@
 """Features that another program made, such as openSMILE's functionals or embeddings, from a file of them.
 
-Nothing is computed of sound: the rows of each clip are in a table or in arrays, which `featurize.given_rows` reads.
+Nothing is computed of sound: the rows of each clip are in a table or in arrays, which `featurize.given_files` reads.
 """
 
 from dataclasses import dataclass, field

@@ -272,8 +272,8 @@ def summary(table: Table) -> None:
     hours = manifest.total(table, "duration") / 3600
     speakers = len(manifest.counts(table, "speaker"))
     who = talk.counted(speakers, "speaker") if speakers else "speakers unknown"
-    corpora = listed(f"{name} {count:,}" for name, count in manifest.counts(table, "corpus"))
-    talk.say(f"{talk.counted(len(table), 'clip')}, {who}, {hours:.2f} h" + (f" of {corpora}" if corpora else ""))
+    origin = listed(f"{name} {count:,}" for name, count in manifest.counts(table, "corpus"))
+    talk.say(f"{talk.counted(len(table), 'clip')}, {who}, {hours:.2f} h" + (f" of {origin}" if origin else ""))
     for name, head in (("emotion", ""), ("split", "split: "), ("fold", "fold: ")):
         if counts := manifest.counts(table, name):
             counts = sorted(counts, key=_place) if head else counts

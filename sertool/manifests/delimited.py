@@ -81,13 +81,13 @@ def read(data: pa.Buffer, kind: str, where: str, loose: Collection[str]) -> Tabl
     header = header_of(data)
     data = _without_more_headers(data, header, where)
     table = _table(data, kind, header.names(kind), loose)
-    _say_of_unknown_names(data, kind, where, table)
+    _say_of_unknown_names(data, kind, where, header, table)
     return table
 
 
-def _say_of_unknown_names(data: pa.Buffer, kind: str, where: str, table: Table) -> None:
+def _say_of_unknown_names(data: pa.Buffer, kind: str, where: str, header: Header, table: Table) -> None:
     """Say which columns of names hold a word that means unknown, as people may have such initials."""
-    for raw in header_of(data).names(kind):
+    for raw in header.names(kind):
         name = raw.strip()
         if columns.ours(name) not in OF_NAMES or table.column_names.count(name) != 1:
             continue

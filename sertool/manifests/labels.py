@@ -1,4 +1,4 @@
-"""The canonical emotions and their synonyms."""
+"""Our words for emotions, parts of splits and sexes, their synonyms, and what the user says that words mean."""
 
 import re
 import shlex
