@@ -129,9 +129,8 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     if values["show_list"]:
         return _show_list()
     from sertool.divisions import auditing, own_division, splitting
-    from sertool.index import indexing, recorded_options
+    from sertool.index import indexing
     from sertool.manifests import duplicates, manifest, manifest_io, provenance, speakers
-    from sertool.system import files, workers
 
     request = splitting.requested_division(values["split"], values["folds"], values["protocol"])
     reads_sources = paths or not values["tables"]
@@ -141,15 +140,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     kind = manifest_io.format_for(values["out"], values["kind"])
     given = options.inputs(paths, "a folder of audio or a manifest", nul=values["null"]) if reads_sources else ()
     sources = indexing.sort_sources(given, values["root"], nul=values["null"])
-    index_options = indexing.IndexOptions(
-        values["check"],
-        values["jobs"] or workers.cores(),
-        _labelling(values),
-        values["corrections"],
-        old,
-        values["labels"],
-        values["votes"] or "voice",
-    )
+    index_options = _index_options(values, old)
     if values["dry_run"]:
         return _say_plan(sources, values["tables"])
     read, unseen = indexing.read(sources, index_options)
@@ -158,25 +149,41 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     table = duplicates.released(_choose_rows(duplicates.marked(read), values))
     table = manifest.with_empty(table, "issue", "notes")  # for whatever reads them next
     seed = _seed(request, values["seed"])
-    if request is not None:
-        table = splitting.divided(table, request, seed, old)
-        speakers.warn_of_like_names(table)
-        auditing.warn_of_torn_recordings(table)
-    elif old is not None:
-        table = splitting.divided_as(table, old)
+    table = _divided(table, request, seed, old)
     reads_audio = sources.has_audio() or bool(values["tables"])
     protocol = own_division.protocol(old) if old is not None and request is None else None  # whose parts are kept
     facts = {"reading" if reads_audio else "selection": _non_default_reading_options(values), "protocol": protocol}
     table = provenance.made_by(table, talk.command_line(), seed, read, **facts)
-    if manifest_io.holds(values["out"], table, kind, recorded_options.told):
-        talk.say(f"{values['out']} is up to date")
-        tables = (*values["tables"], *values["corrections"], *filter(None, [values["update"]]))
-        files.no_older(values["out"], [*paths, *tables])
-    else:
-        manifest_io.write(table, values["out"], kind)
+    _write(table, kind, values, paths)
     indexing.summary(table)
     speakers.warn_of_several_in_one(table)
     return indexing.exit_status(table, unseen, strict=values["strict"])
+
+
+def _divided(table: Any, request: str | int | None, seed: int, old: Any) -> Any:
+    """Return the table divided as asked for, else as the older manifest is."""
+    from sertool.divisions import auditing, splitting
+    from sertool.manifests import speakers
+
+    if request is None:
+        return table if old is None else splitting.divided_as(table, old)
+    table = splitting.divided(table, request, seed, old)
+    speakers.warn_of_like_names(table)
+    auditing.warn_of_torn_recordings(table)
+    return table
+
+
+def _write(table: Any, kind: str, values: dict[str, Any], paths: tuple[str, ...]) -> None:
+    """Write the manifest, unless the file of -o holds it already, which then only becomes no older than its sources."""
+    from sertool.index import recorded_options
+    from sertool.manifests import manifest_io
+    from sertool.system import files
+
+    if not manifest_io.holds(values["out"], table, kind, recorded_options.told):
+        return manifest_io.write(table, values["out"], kind)
+    talk.say(f"{values['out']} is up to date")
+    tables = (*values["tables"], *values["corrections"], *filter(None, [values["update"]]))
+    return files.no_older(values["out"], [*paths, *tables])
 
 
 def _seed(request: str | int | None, seed: int) -> int:
@@ -259,6 +266,21 @@ def _choose_rows(table: Any, values: dict[str, Any]) -> Any:
     if values["emotions"]:
         table = indexing.only_emotions(table, values["emotions"])
     return row_filter.choose(table, values["where"])
+
+
+def _index_options(values: dict[str, Any], old: Any) -> Any:
+    from sertool.index.indexing import IndexOptions
+    from sertool.system import workers
+
+    return IndexOptions(
+        check=values["check"],
+        jobs=values["jobs"] or workers.cores(),
+        labelling=_labelling(values),
+        corrections=values["corrections"],
+        update=old,
+        source=values["labels"],
+        modality=values["votes"] or "voice",
+    )
 
 
 def _labelling(values: dict[str, Any]) -> Any:
