@@ -160,10 +160,8 @@ def _parts(clip: Codes, part: Codes) -> Codes:
     """Name parts of clips by their start or channel: `clip@start`."""
     keys = clip.index.astype(np.int64) * (len(part.values) + 1) + part.index + 1
     _, first, row_of = np.unique(keys, return_index=True, return_inverse=True)
-    names, places = (
-        codes.strings(clip.values, 0, len(clip.values)),
-        [*codes.strings(part.values, 0, len(part.values)), "0"],
-    )
+    names = codes.strings(clip.values, 0, len(clip.values))
+    places = [*codes.strings(part.values, 0, len(part.values)), "0"]
     pairs = zip(clip.index[first].tolist(), part.index[first].tolist(), strict=True)
     return Codes(row_of, [f"{names[clip_place]}@{places[part_place]}" for clip_place, part_place in pairs])
 
@@ -214,9 +212,8 @@ class Shares(NamedTuple):
     """The probabilities of each row, by emotion."""
 
     words: list[str]
-    values: (
-        np.ndarray
-    )  # [rows, words + 1]: 0 for emotions without probabilities (index -1), NaN in rows without a distribution
+    # [rows, words + 1]: 0 for emotions without probabilities (index -1), NaN in rows without a distribution
+    values: np.ndarray
     are_sums: bool  # whether --map joined emotions, whose columns are added up
 
 
