@@ -175,15 +175,15 @@ def _divided(table: Any, request: str | int | None, seed: int, old: Any) -> Any:
 
 def _write(table: Any, kind: str, values: dict[str, Any], paths: tuple[str, ...]) -> None:
     """Write the manifest, unless the file of -o holds it already, which then only becomes no older than its sources."""
-    from sertool.index import recorded_options
+    from sertool.index import recorded_options, tables
     from sertool.manifests import manifest_io
     from sertool.system import files
 
     if not manifest_io.holds(values["out"], table, kind, recorded_options.told):
         return manifest_io.write(table, values["out"], kind)
     talk.say(f"{values['out']} is up to date")
-    tables = (*values["tables"], *values["corrections"], *filter(None, [values["update"]]))
-    return files.no_older(values["out"], [*paths, *tables])
+    labels = (tables.part_and_file(spec)[1] for spec in values["tables"])
+    return files.no_older(values["out"], [*paths, *labels, *values["corrections"], values["update"] or ""])
 
 
 def _seed(request: str | int | None, seed: int) -> int:

@@ -28,7 +28,7 @@ def listed_clips(clips: Sequence[Candidate], tables: Iterable[str], parts: Colle
     files = Files(clips)
     clip_of_row: dict[tuple[Path, object], Candidate] = {}
     for spec in tables:
-        part, name = _part_and_file(spec)
+        part, name = part_and_file(spec)
         for path, row in _rows(name, parts):
             root, whole = files.find(path) or _beside(name, path)
             is_lost = bool(clips) and not os.path.lexists(whole)
@@ -60,7 +60,7 @@ def _agree(before: Candidate, clip: Candidate, spec: str) -> None:
             )
 
 
-def _part_and_file(spec: str) -> tuple[str | None, str]:
+def part_and_file(spec: str) -> tuple[str | None, str]:
     """Split `test=fold_1_test.jsonl` into part and file; a plain file name has no part."""
     before, equals, after = spec.partition("=")
     part = labels.part_named(before)
@@ -69,7 +69,7 @@ def _part_and_file(spec: str) -> tuple[str | None, str]:
 
 def with_absolute_path(spec: str) -> str:
     """Return `test=fold_1_test.jsonl` with the path made absolute."""
-    part, name = _part_and_file(spec)
+    part, name = part_and_file(spec)
     path = absolute(name)
     return f"{part}={path}" if part else path
 

@@ -1,5 +1,7 @@
 """index finds files: links, hidden folders, extensions, dry runs."""
 
+import os
+
 import pytest
 from indexing import by_clip, emotions, index, refused, rows
 from running import sertool
@@ -16,6 +18,18 @@ def test_rerun_with_nothing_to_do_does_not_rewrite_the_manifest(make):
         assert (before.st_mtime_ns, before.st_ino) == (after.st_mtime_ns, after.st_ino)
         sertool("index", folder / "x", "--emotions", "sad", "-o", folder / name)
         assert (folder / name).stat().st_ino != before.st_ino
+
+
+@pytest.mark.parametrize("part", ["", "test="])
+def test_unchanged_manifest_becomes_no_older_than_its_tables(make, part):
+    """As `make` compares these times, also of a table of one part."""
+    folder = make("angry/a.wav")
+    (folder / "labels.csv").write_text("path,emotion\nangry/a.wav,sad\n")
+    words = ("index", folder, "--table", f"{part}{folder / 'labels.csv'}", "-o", folder / "out.parquet")
+    assert sertool(*words).code == 0
+    os.utime(folder / "out.parquet", (0, 0))
+    assert "is up to date" in sertool(*words).err
+    assert (folder / "out.parquet").stat().st_mtime > 0
 
 
 def test_dry_run_states_the_planned_work_and_writes_nothing(make):
