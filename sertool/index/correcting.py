@@ -10,7 +10,17 @@ from sertool.errors import UsageError
 from sertool.index import labelling, tables, updating
 from sertool.index.clips import qualified
 from sertool.index.labelling import Candidate
-from sertool.manifests import casting, columns, duplicates, intake, labels, manifest, manifest_io, manifest_paths, merging
+from sertool.manifests import (
+    casting,
+    columns,
+    duplicates,
+    intake,
+    labels,
+    manifest,
+    manifest_io,
+    manifest_paths,
+    merging,
+)
 from sertool.manifests.columns import Row
 from sertool.manifests.manifest import Table
 from sertool.system import talk

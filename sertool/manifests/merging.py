@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sertool.errors import SertoolError, first_line
-from sertool.manifests import columns, duplicates, formats, manifest, provenance
+from sertool.manifests import casting, columns, duplicates, formats, manifest, provenance
 from sertool.manifests.manifest import Table
 from sertool.numeric.codes import Codes
 from sertool.system import talk
