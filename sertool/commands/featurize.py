@@ -20,7 +20,7 @@ Examples:
   sertool featurize clips.parquet --mfcc --rms --zcr --stats mean,std -o statistics/
   sertool featurize clips.parquet --pitch --rms --stats mean,std --values statistics.csv
   sertool featurize clips.parquet --preset imagenet -o features/
-  sertool featurize clips.parquet --given egemaps=egemaps.csv | sertool train -m svm --folds 5 -o run/ | sertool eval
+  sertool featurize clips.parquet --given egemaps=egemaps.csv | sertool train -m svm -o run/ | sertool eval
   sertool featurize clips.parquet --whisper base --layers 2-3 --stats mean,std -o layers/
   sertool featurize clips.parquet --mel --part 3/16 -o features/
   sertool featurize clips.parquet --mel -o features/ --verify 10
