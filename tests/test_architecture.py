@@ -207,6 +207,7 @@ print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
     assert done.stderr.decode().splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_predict_does_not_import_the_torch_compiler(tree):
     """Which takes a second, and is asked for by a decorator already."""
     clip = str(next(tree.rglob("*.wav")))
