@@ -31,7 +31,7 @@ class Shelf:
     def __init__(self, records: Mapping[str, Any], sound_for: str | None = None) -> None:
         """Take the records of how the models' features are made and, if audio is needed, the option that needs it."""
         if sound_for and (name := next(filter(features.from_file, records), None)):
-            raise UsageError(f"the model takes {name}, which a file gave, and {sound_for} needs sound: leave it out")
+            raise UsageError(f"the model takes {name}, which a file gave, and {sound_for} needs sound: do without it")
         self.records, self.sound_for = records, sound_for
         self.columns = [name for feature in records for name in columns.of_feature(feature)]
         self.readers = {feature: Reader(feature, record) for feature, record in records.items()}
