@@ -59,11 +59,14 @@ def _loaded(path: Path) -> dict[str, np.ndarray]:
     if path.suffix == ".safetensors":
         return tensorfile.read(path)[1]
     try:
-        with np.load(path, allow_pickle=False) as held:
+        held = np.load(path, allow_pickle=False)
+        if isinstance(held, np.ndarray):
+            raise ValueError("a single array, without a name")
+        with held:
             return {name: held[name] for name in held.files}
     except OSError as error:
         raise SertoolError(f"it cannot be read: {reason(error)}") from None
-    except (ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):  # TypeError: a single array, unnamed
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error):
         raise SertoolError(
             "no arrays of numbers by name: save them with numpy.savez, without pickled objects"
         ) from None

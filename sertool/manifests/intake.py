@@ -148,7 +148,9 @@ def _composed(table: Table) -> Table:
     for index, field in enumerate(table.schema):
         column = table.column(index)
         if field.name in (*columns.WORDS, "predicted") and pc.any(pc.invert(pc.string_is_ascii(column))).as_py():
-            table = table.set_column(index, field.name, pc.utf8_normalize(column, "NFC"))
+            coded = manifest.coded(column)  # not pc.utf8_normalize: that of Arrow 25 decomposes
+            words = [labels.composed(word) for word in coded.values]
+            table = table.set_column(index, field.name, manifest.from_codes(coded.index, words))
     return table
 
 
