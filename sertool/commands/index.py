@@ -211,8 +211,8 @@ def _non_default_reading_options(values: dict[str, Any]) -> dict[str, list[str]]
         if value not in (None, (), asked.default)
     }
     for word, with_absolute_path in (("--table", tables.with_absolute_path), ("--correct", paths.absolute)):
-        if word in recorded:  # an update may run in another folder
-            recorded[word] = [with_absolute_path(spec) for spec in recorded[word]]
+        if word in recorded:  # an update may run in another folder; - is its own pipe
+            recorded[word] = [spec if spec == "-" else with_absolute_path(spec) for spec in recorded[word]]
     return recorded
 
 

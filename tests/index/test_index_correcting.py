@@ -52,6 +52,16 @@ def test_corrections_are_made_again_by_an_update(conflict, monkeypatch):
     assert "issue" not in held["x/sad/3"]
 
 
+@pytest.mark.parametrize("option", ["--correct", "--table"])
+def test_a_table_from_a_pipe_is_read_from_the_updates_own_pipe(conflict, monkeypatch, option):
+    out, fixes = conflict / "a.parquet", b"path,emotion\nx/sad/3.wav,angry\n"
+    monkeypatch.chdir(conflict)
+    assert sertool("index", "x", option, "-", "-o", out, stdin=fixes).code == 0
+    assert "empty input" in sertool("index", "x", "--update", out, "-o", out, stdin=b"").err
+    assert sertool("index", "x", "--update", out, "-o", out, stdin=fixes).code == 0
+    assert by_clip(out)["x/sad/3"]["emotion"] == "angry"
+
+
 @pytest.mark.parametrize(("first", "later", "named"), [
     (("--where", "emotion=angry"), ("--correct", "fixes.csv"), "--correct and --where"),
     (("--correct", "fixes.csv"), ("--map", "angry=rage"), "--map and --correct"),
