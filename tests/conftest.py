@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import errno
+import gc
 import os
 import shutil
 import signal
@@ -26,6 +27,14 @@ pytest.register_assert_rewrite("pretrained")  # before the plugin is loaded, as 
 
 # A shell without job control starts background jobs with interrupts ignored, and our tests would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+gc.disable()  # until all tests are collected, as nothing of them goes away: looking for it takes a quarter of the time
+
+
+def pytest_collection_finish() -> None:
+    """Never again look for garbage among what was imported and collected, which is most of what there is."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
