@@ -21,7 +21,7 @@ import pytest
 from running import again
 
 from sertool.sound import encoding, synth
-from sertool.system import talk
+from sertool.system import talk, workers
 
 pytest.register_assert_rewrite("pretrained")  # before the plugin is loaded, as test files also import it
 
@@ -49,6 +49,12 @@ def pictures_are_closed() -> Iterator[None]:
     yield
     if pyplot := sys.modules.get("matplotlib.pyplot"):
         pyplot.close("all")
+
+
+@pytest.fixture
+def one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands fork only where they are asked for `--jobs`: other tests are at work on the other cores."""
+    monkeypatch.setattr(workers, "cores", lambda: 1)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,11 @@ import pytest
 from sertool.featurize import extract, shards
 
 
+@pytest.fixture(autouse=True)
+def without_forks(one_worker: None) -> None:
+    """Fork only for `--jobs`, which the tests of forks ask for."""
+
+
 @pytest.fixture
 def small_shards(monkeypatch) -> None:
     """Shards of five clips, so that there are five of them, and batches of two, so that there are more than workers."""

@@ -11,6 +11,11 @@ from running import sertool
 from sertool.sound import encoding, synth
 
 
+@pytest.fixture(autouse=True)
+def without_forks(one_worker: None) -> None:
+    """Fork only for `--jobs`, which the tests of forks ask for."""
+
+
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with voices, features and a run of two seeds."""
