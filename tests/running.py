@@ -1,12 +1,17 @@
 """Run sertool's command line inside the tests' process, where its imports are paid once."""
 
 import io
+import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -75,6 +80,37 @@ def measured(*arguments: object, cwd: Path | None = None) -> tuple[Outcome, int]
     done = subprocess.run(command, cwd=cwd, capture_output=True, check=False)
     said, _, peak = done.stderr.decode().rstrip().rpartition("\n")
     return Outcome(done.returncode, done.stdout, said.rstrip("\n") + "\n"), int(peak) * 1024
+
+
+def in_fork(*arguments: object, stdin: int, stdout: int, stderr: int = 2) -> int:
+    """Run `sertool ARGUMENTS` in a fork of this process with these descriptors as its streams; return the fork's id.
+
+    It is a process of its own, but need not import torch, which takes 1.5 s.
+    """
+    if fork := os.fork():
+        return fork
+    try:
+        signal.alarm(100)  # ends it if it waits for ever
+        for place, descriptor in enumerate((stdin, stdout, stderr)):
+            os.dup2(descriptor, place)
+        os.closerange(3, 4096)  # such as our ends of its pipes, which it would wait for
+        sys.stdin, sys.stdout, sys.stderr = map(os.fdopen, range(3), "rww")
+        sys.argv = ["sertool", *map(str, arguments)]
+        cli.main()
+    finally:
+        os._exit(70)
+
+
+@contextmanager
+def piped(*arguments: object) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """Run `sertool ARGUMENTS` in a fork, and provide its stdin and its stdout; it must succeed."""
+    (its_stdin, ours), (its, its_stdout) = os.pipe(), os.pipe()
+    fork = in_fork(*arguments, stdin=its_stdin, stdout=its_stdout)
+    os.close(its_stdin)
+    os.close(its_stdout)
+    with open(its, "rb") as answers, open(ours, "wb") as questions:
+        yield questions, answers
+    assert os.waitpid(fork, 0)[1] == 0
 
 
 def shell(line: str) -> Outcome:

@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 import pytest
 from helptexts import examples
-from running import sertool, shell
+from running import in_fork, sertool, shell
 
 from sertool import __version__, catalogue, cli, options
 from sertool.errors import SertoolError, UsageError
@@ -405,15 +405,14 @@ def on_terminal(*arguments: object) -> tuple[int, str]:
 
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 30, 100, 0, 0))
-    words = [sys.executable, "-m", "sertool", *map(str, arguments)]
-    running = subprocess.Popen(words, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs)
+    fork = in_fork(*arguments, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     seen = bytearray()
     with suppress(OSError):  # where the terminal ends
         while data := os.read(ours, 65_536):
             seen += data
     os.close(ours)
-    return running.wait(20), click.unstyle(seen.decode("utf-8", "replace"))
+    return os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]), click.unstyle(seen.decode("utf-8", "replace"))
 
 
 # Options.

@@ -6,18 +6,18 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import soundfile
 from predicted_rows import rows_of
-from running import sertool
+from running import piped, sertool
 
 from sertool.manifests import manifest, manifest_io
-from sertool.predict import predict_inputs
+from sertool.predict import predict_inputs, predicting
 from sertool.predict.stored_rows import Shelf
 
 
@@ -66,23 +66,15 @@ def test_unsupported_files_are_counted_and_macos_metadata_files_are_ignored(run:
     assert "warning: 1 file passed over: 1 .m4a; convert them to WAV or FLAC" in done.err
 
 
-def test_paths_arriving_slowly_on_stdin_are_answered_as_they_come(run: Path) -> None:
+def test_paths_arriving_slowly_on_stdin_are_answered_as_they_come(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clips = sorted((run / "voices").rglob("*.wav"))[:20]
-    program = "from sertool import cli; from sertool.predict import predicting; predicting.BATCH = 4; cli.main()"
-    words = ["predict", "-m", str(run / "model"), "-j", "2", "-f", "jsonl", "-"]
-    with subprocess.Popen(
-        [sys.executable, "-c", program, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        too_late = threading.Timer(100, process.kill)
-        too_late.start()
+    monkeypatch.setattr(predicting, "BATCH", 4)
+    with piped("predict", "-m", run / "model", "-j", "2", "-f", "jsonl", "-") as (stdin, stdout):
         for some in (clips[:16], clips[16:]):  # the first of them are enough for forks
-            process.stdin.write("".join(f"{clip}\n" for clip in some).encode())
-            process.stdin.flush()
-            rows = [json.loads(process.stdout.readline()) for _ in some]
+            stdin.write("".join(f"{clip}\n" for clip in some).encode())
+            stdin.flush()
+            rows = [json.loads(stdout.readline()) for _ in some]
             assert [row["path"] for row in rows] == [str(clip) for clip in some]
-        process.stdin.close()
-        assert process.wait() == 0
-        too_late.cancel()
 
 
 class Trickle(io.RawIOBase):
@@ -228,9 +220,12 @@ def test_a_list_from_process_substitution_is_read(run: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
 def test_a_manifest_from_process_substitution_is_read(run: Path) -> None:
-    table, words = run / "features" / "manifest.parquet", f"{sys.executable} -m sertool predict -m {run / 'model'}"
-    done = subprocess.run(["bash", "-c", f"{words} <(cat {table})"], capture_output=True, check=True)
-    assert len(rows_of(done.stdout)) == 32
+    reader, writer = os.pipe()
+    table = (run / "features" / "manifest.parquet").read_bytes()
+    with open(reader, "rb"), open(writer, "wb") as pipe, ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: (pipe.write(table), pipe.close()))
+        done = sertool("predict", "-m", run / "model", f"/dev/fd/{reader}")
+    assert len(rows_of(done.out)) == 32
 
 
 def test_run_fails_only_if_every_input_is_missing(run: Path, tmp_path: Path) -> None:
@@ -337,8 +332,8 @@ def test_excel_workbook_is_refused_with_advice_to_save_as_csv(run: Path, tmp_pat
 
 def test_stdin_that_is_not_a_path_list_is_refused_in_one_line(run: Path) -> None:
     path = next((run / "voices").rglob("*.wav"))
-    for piped in (path.read_bytes(), f"{path}\0{path}\0".encode()):
-        done = sertool("predict", "-m", run / "model", stdin=piped)
+    for given in (path.read_bytes(), f"{path}\0{path}\0".encode()):
+        done = sertool("predict", "-m", run / "model", stdin=given)
         assert (done.code, "need -0" in done.line, done.out) == (2, True, b"")
 
 

@@ -6,8 +6,6 @@ import json
 import math
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
@@ -21,7 +19,7 @@ import pytest
 import soundfile
 import torch
 from predicted_rows import probabilities, rows_of, two_sided_call
-from running import sertool
+from running import in_fork, sertool
 
 from sertool.errors import SertoolError, UsageError
 from sertool.manifests import manifest, manifest_io, streams
@@ -410,9 +408,11 @@ def test_writing_answers_over_the_model_or_enrolment_is_refused(run: Path, adapt
 def test_writing_answers_over_the_file_on_stdin_is_refused(run: Path, tmp_path: Path) -> None:
     own = tmp_path / "own.csv"
     own.write_text(f"clip,path,mine\na,{next((run / 'voices').rglob('*.wav'))},1\n")
-    line = f"{sys.executable} -m sertool predict -m {run / 'model'} -o {own} - < {own}"
-    done = subprocess.run(line, shell=True, capture_output=True, check=False)
-    assert (done.returncode, b"would write over" in done.stderr) == (2, True)
+    with own.open() as stdin, (tmp_path / "said").open("w") as said:
+        words = ("predict", "-m", run / "model", "-o", own, "-")
+        fork = in_fork(*words, stdin=stdin.fileno(), stdout=said.fileno(), stderr=said.fileno())
+        code = os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1])
+    assert (code, "would write over" in (tmp_path / "said").read_text()) == (2, True)
     assert own.read_text().startswith("clip,path,mine\n")
 
 

@@ -5,7 +5,6 @@ import io
 import json
 import multiprocessing.synchronize
 import re
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 import soundfile
 import torch
 from predicted_rows import probabilities, rows_of
-from running import sertool
+from running import piped, sertool
 
 from sertool.featurize.engine import Engine, TooLarge
 from sertool.manifests import manifest_io
@@ -68,13 +67,13 @@ def test_non_finite_clip_does_not_affect_others_in_its_batch(run: Path, tmp_path
 
 def test_first_answer_is_printed_before_all_input_is_read(run: Path) -> None:
     clip = next((run / "voices").rglob("*.wav"))
-    command = [sys.executable, "-m", "sertool", "predict", "-m", str(run / "model"), "-f", "jsonl", "-"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        process.stdin.write(f"{clip}\n".encode())
-        process.stdin.flush()
-        first = json.loads(process.stdout.readline())
-        process.stdin.write(b"gone.wav\n")
-        rest, _ = process.communicate()
+    with piped("predict", "-m", run / "model", "-f", "jsonl", "-") as (stdin, stdout):
+        stdin.write(f"{clip}\n".encode())
+        stdin.flush()
+        first = json.loads(stdout.readline())
+        stdin.write(b"gone.wav\n")
+        stdin.close()
+        rest = stdout.read()
     assert first["path"] == str(clip)
     assert json.loads(rest)["issue"] == "vanished"
 

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 from predicted_rows import LEARNING, probabilities, rows_of, two_sided_call
-from running import sertool
+from running import piped, sertool
 
 from sertool.manifests import manifest, manifest_io
 from sertool.predict import speaker_answers, voice_names
@@ -284,12 +283,10 @@ def test_non_finite_clip_is_an_issue_and_does_not_affect_adaptation(
 def test_enrolled_speakers_are_answered_before_all_input_is_read(run: Path, adaptable: Path) -> None:
     clip = next((run / "voices").rglob("*.wav"))
     other = next(path for path in clip.parent.glob("*.wav") if path != clip)
-    command = [sys.executable, "-m", "sertool", "predict", "-m", str(adaptable), "--enroll", str(other), "-"]
-    with subprocess.Popen([*command, "-f", "jsonl"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        process.stdin.write(f"{clip}\n".encode())
-        process.stdin.flush()
-        assert json.loads(process.stdout.readline())["adapted"] == "enrolled"
-        process.stdin.close()
+    with piped("predict", "-m", adaptable, "--enroll", other, "-", "-f", "jsonl") as (stdin, stdout):
+        stdin.write(f"{clip}\n".encode())
+        stdin.flush()
+        assert json.loads(stdout.readline())["adapted"] == "enrolled"
 
 
 def test_each_channel_of_a_call_is_adapted_as_a_separate_speaker(run: Path, adaptable: Path, tmp_path: Path) -> None:
