@@ -97,6 +97,12 @@ def test_tone_is_brightest_at_its_frequency(tone, figures):
         assert abs(values[:, row].argmax() + 0.5 - places[mark]) <= 1.5
 
 
+def test_colours_are_pixels_in_every_format(tone, figures):
+    """As paths, one for each value, take seconds and megabytes in PDF and SVG."""
+    (mesh,) = draw(figures, tone, "--mel")["Log-mel"].collections
+    assert mesh.get_rasterized()
+
+
 def test_plotted_values_align_with_the_time_axis(tone, figures):
     axes = draw(figures, tone, "--zcr", "--mel")
     assert all(axes[name].get_xlim() == (0, 3) for name in ("Waveform", "Zero-crossing", "Log-mel"))

@@ -150,10 +150,16 @@ def _pitch(axis: Any, panel: Panel) -> None:
     axis.minorticks_off()
 
 
+def mesh_of(axis: Any, panel: Panel, values: np.ndarray, **colours: Any) -> Any:
+    """Draw values, `[frames, columns]`, as colours; also in PDF and SVG as pixels, as thousands of paths are slow."""
+    rows = np.arange(values.shape[1] + 1)
+    return axis.pcolormesh(panel.edges(), rows, values.T, rasterized=True, **colours)
+
+
 def _picture(figure: Any, axis: Any, panel: Panel) -> None:
     """Draw an image with time to the right, columns upwards, and values as colours."""
     values, unit, colours = _coloured(panel)
-    mesh = axis.pcolormesh(panel.edges(), np.arange(values.shape[1] + 1), values.T, shading="flat", **colours)
+    mesh = mesh_of(axis, panel, values, **colours)
     figure.colorbar(mesh, ax=axis, label=unit, pad=0.01, extend="both" if "vmin" in colours else "neither")
     _columns(axis, panel)
 

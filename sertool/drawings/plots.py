@@ -84,8 +84,7 @@ def beside(name: str, sounds: Sequence[tuple[str, Tensor, int]], path: Path) -> 
     for (upper, lower), panel, (title, wave, rate) in zip(axes.T, drawn, sounds, strict=True):
         panels.waveform(upper, wave.numpy(), rate)
         upper.set_title("\n".join(wrap(title, 60)))
-        rows = np.arange(len(panel.columns) + 1)
-        mesh = lower.pcolormesh(panel.edges(), rows, panel.values.T, cmap="magma", vmin=top - 80, vmax=top)
+        mesh = panels.mesh_of(lower, panel, panel.values, cmap="magma", vmin=top - 80, vmax=top)
         panels.mels(lower, panel)
         lower.set(xlabel="time in seconds")
     figure.colorbar(mesh, ax=axes[1, -1], label="dB", pad=0.01)
