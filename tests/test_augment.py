@@ -313,7 +313,7 @@ def far(one: np.ndarray, other: np.ndarray) -> int:
 )
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def test_batched_copies_equal_copies_made_alone_in_any_order(voices, tmp_path, how, device, monkeypatch):
-    clips = copied_clips(voices, tmp_path, *EVERY, "--copies", 2)
+    clips = copied_clips(voices, tmp_path, *EVERY, "--copies", 2, "--where", "emotion=angry")
     engine = engine_of(device, **how)
     alone = {clip.name: decoding.decoded(clip, engine.extraction.wave) for clip in clips}
     once = heard(engine, clips)
