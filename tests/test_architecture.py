@@ -87,11 +87,15 @@ def house(path: Path) -> str | None:
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if house(path) is not None)
 
 
+def nodes(path: Path) -> list[ast.AST]:
+    return [*ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+
+
 @functools.cache
 def imports(path: Path) -> set[str]:
     """Everything that a file imports, at its top or later, down to the names: `sertool.system.files.atomic_write`."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -114,18 +118,18 @@ def _place(first: str, rest: list[str]) -> str:
     return first if first in HOUSE else f"{first}/"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_imports_run_strictly_downward(path):
-    own = house(path)
-    assert own in PLACES, f"{own} has no place in the house yet: give it one"
-    assert ours(path) - {own} <= set(PLACES[: PLACES.index(own)])
+def test_imports_run_strictly_downward():
+    for path in FILES:
+        own = house(path)
+        assert own in PLACES, f"{own} has no place in the house yet: give it one"
+        assert ours(path) - {own} <= set(PLACES[: PLACES.index(own)]), path
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_modules_in_the_same_folder_never_import_each_other(path):
-    siblings = {other.stem for other in path.parent.glob("*.py")} - {"__init__"}
-    within = {name.split(".")[2] for name in imports(path) if name.startswith(f"sertool.{path.parent.name}.")}
-    assert not house(path).endswith("/") or not siblings & within
+def test_modules_in_the_same_folder_never_import_each_other():
+    for path in FILES:
+        siblings = {other.stem for other in path.parent.glob("*.py")} - {"__init__"}
+        within = {name.split(".")[2] for name in imports(path) if name.startswith(f"sertool.{path.parent.name}.")}
+        assert not house(path).endswith("/") or not siblings & within, path
 
 
 def test_package_docstring_lists_packages_in_import_order():
@@ -157,32 +161,29 @@ def test_every_import_is_a_declared_dependency():
         assert {DISTRIBUTIONS.get(name, name.replace("_", "-")) for name in third_parties(path)} <= declared, path
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_conditional_expressions_are_never_nested(path):
+def test_conditional_expressions_are_never_nested():
     """`a if x else b if y else c` is read twice: plain `if`s or a lookup are read once."""
-    choices = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.IfExp)]
-    nested = [each.lineno for each in choices if isinstance(each.body, ast.IfExp) or isinstance(each.orelse, ast.IfExp)]
-    assert not nested
+    for path in FILES:
+        choices = [node for node in nodes(path) if isinstance(node, ast.IfExp)]
+        assert not [each.lineno for each in choices if ast.IfExp in (type(each.body), type(each.orelse))], path
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_no_loop_is_over_a_choice_between_two_values(path):
+def test_no_loop_is_over_a_choice_between_two_values():
     """`for x in xs if wanted else ():` reads like a filter: an `if` around the loop is read once."""
-    nodes = [*ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
-    loops = [node for node in nodes if isinstance(node, ast.For | ast.comprehension)]
-    assert not [loop.iter.lineno for loop in loops if isinstance(loop.iter, ast.IfExp)]
+    for path in FILES:
+        loops = [node for node in nodes(path) if isinstance(node, ast.For | ast.comprehension)]
+        assert not [loop.iter.lineno for loop in loops if isinstance(loop.iter, ast.IfExp)], path
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_only_tables_of_data_are_formatted_by_hand(path):
+def test_only_tables_of_data_are_formatted_by_hand():
     """Messages are not: what is raised, and what is called with a text."""
-    text = path.read_text(encoding="utf-8")
-    nodes = [*ast.walk(ast.parse(text))]
-    raised = [node for node in nodes if isinstance(node, ast.Raise)]
-    calls = [node.value for node in nodes if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)]
-    said = [call for call in calls if call.args and isinstance(call.args[0], ast.Constant | ast.JoinedStr)]
-    lines = text.split("\n")
-    assert not [node.lineno for node in raised + said if "# fmt: skip" in lines[node.end_lineno - 1]]
+    for path in FILES:
+        held = nodes(path)
+        raised = [node for node in held if isinstance(node, ast.Raise)]
+        calls = [node.value for node in held if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)]
+        said = [call for call in calls if call.args and isinstance(call.args[0], ast.Constant | ast.JoinedStr)]
+        lines = path.read_text(encoding="utf-8").split("\n")
+        assert not [node.lineno for node in raised + said if "# fmt: skip" in lines[node.end_lineno - 1]], path
 
 
 def test_no_module_or_folder_has_a_vague_name():
