@@ -367,6 +367,7 @@ def test_mismatched_checkpoint_is_refused_with_advice_to_remove_it(heard: Path, 
     train(*words)
 
 
+@pytest.mark.draws
 @pytest.mark.parametrize(
     ("settings", "epoch"),
     [({}, 2), ({"metric": "loss"}, 3), ({"metric": "wa"}, 1), ({"keep": "last"}, 4)],

@@ -43,6 +43,7 @@ def same_weights(one: Path, other: Path) -> bool:
     return first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.draws
 def test_final_model_is_added_to_a_finished_run_without_other_changes(mel: Path, run: Path, tmp_path: Path) -> None:
     words = (mel, *LONGER, *FOLDS, "-f", "csv", "-o", tmp_path / "run")
     held_out = train(*words).out
@@ -52,6 +53,7 @@ def test_final_model_is_added_to_a_finished_run_without_other_changes(mel: Path,
     assert {name for name in after if before.get(name) != after[name]} - {".lock"} == {
         "final", *(f"final/{name}" for name in (
             "curves.png", "metrics.jsonl", "model.safetensors", "settings.json", "split.parquet"))}  # fmt: skip
+    assert (tmp_path / "run" / "final" / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert same_weights(tmp_path / "run" / "final", run / "final")
 
 

@@ -323,6 +323,7 @@ def test_run_column_names_the_output_folder_as_given(
         assert {json.loads(line)["run"] for line in done.out.splitlines()} == {str(folder)}
 
 
+@pytest.mark.draws
 def test_run_folder_records_metrics_settings_and_scores(mel: Path, tmp_path: Path) -> None:
     done = train(mel, *TINY, "--split", "speaker:50/25/25", "-o", tmp_path)
     folder = tmp_path / "seed-0"
