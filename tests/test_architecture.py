@@ -30,7 +30,7 @@ HOUSE = {
         formats run_folder manifest_io votes speakers duplicates merging""",
     "divisions": "protocols dealing splits leak_guard own_division splitting auditing heldout heldout_checks",
     "corpora/": "",
-    "index": "labelling tables clips doctor updating correcting indexing recorded_options",
+    "index": "labelling tables clips doctor ratings updating correcting indexing recorded_options",
     "internet": "web downloading unpacking",
     "sources/": "",
     "fetch": "download_cache corpus_folder offers fetching",

@@ -38,6 +38,7 @@ Examples:
   sertool index mine/ --table labels.csv --parts Test1=test,Test2=test -o mine.parquet
   sertool index corpora/ --update clips.parquet -o clips.parquet
   sertool index a.parquet b.parquet --where 'corpus=cremad|tess' -o both.parquet
+  sertool index iemocap/ --where 'arousal>=3' -o active.parquet
   sertool index clips.parquet --correct fixes.csv -o clips.parquet
   sertool index --audit clips.parquet
 
@@ -45,7 +46,8 @@ Folders are searched for audio at any depth, but not hidden ones in them (.git);
 recognised by their layout, with the tables of labels that lie among their files, and a folder for each emotion
 (angry/, 05_sad/) labels its clips. Other audio needs --pattern, whose words in braces are columns of the manifest, or
 --table, with a column of paths (path, file, filename, wav ...) beside them; a split may also be called partition,
-subset, set or split_set. Columns that are not ours are kept, and what describes files (sample_rate, size, notes ...) is
+subset, set or split_set, and ratings arousal, valence and dominance also EmoAct, EmoVal and EmoDom, activation, val
+or dom. Columns that are not ours are kept, and what describes files (sample_rate, size, notes ...) is
 measured anew. --table indexes only the files in it; --correct keeps all clips, and takes over what its tables say of
 some, known by their columns clip or path, such as another emotion. Manifests (Parquet, CSV, TSV, JSON Lines) are
 merged. Input from a pipe is read to its end first.

@@ -2,8 +2,9 @@
 
 `Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_M003.wav`: session, whose markers were filmed, dialogue, who
 speaks and number of the turn. Labels lie in `Session1/dialog/EmoEvaluation/`; xxx (no agreement) and oth are no
-emotion. `--map exc=happy --emotions angry,happy,neutral,sad` makes the usual four classes. The recordings of whole
-dialogues, `Session1/dialog/wav/`, are left out: their turns are the clips.
+emotion; valence, activation and dominance are the evaluators' means, from 1 to 5. `--map exc=happy --emotions
+angry,happy,neutral,sad` makes the usual four classes. The recordings of whole dialogues, `Session1/dialog/wav/`, are
+left out: their turns are the clips.
 """
 
 import re
@@ -58,7 +59,11 @@ EXAMPLES = {
 }  # fmt: skip
 NAME = re.compile(r"(Ses0[1-5])[FM]_(impro|script)0\d(?:_\d)?[ab]?(?:_([FM])\d{3})?", re.ASCII)
 SEXES = {"F": "female", "M": "male"}
-TURN = re.compile(r"^\[[^\]\n]*\]\s+(Ses\S+)\s+(\w+)\s.*\n((?:[AC]-.*\n?)*)", re.MULTILINE)  # and its evaluations
+RATED = ("valence", "arousal", "dominance")  # in the order of the file
+RATINGS = r"\[([\d.]+), *([\d.]+), *([\d.]+)\]"
+TURN = re.compile(  # with its ratings and evaluations
+    rf"^\[[^\]\n]*\]\s+(Ses\S+)\s+(\w+)\s+(?:{RATINGS})?.*\n((?:[AC]-.*\n?)*)", re.MULTILINE
+)
 CHOICE = re.compile(r"^C-E\d+:([^(\n]*)", re.MULTILINE)  # of an evaluator; the actors' own are C-F1 and C-M1
 SAID = re.compile(r"^(Ses\S+) \[[^\]\n]*\]:? *(.*)", re.MULTILINE)
 
@@ -80,7 +85,7 @@ def enrich(rows: list[dict[str, object]], tables: dict[str, list[Path]]) -> None
         turns = TURN.findall(_read(path))
         if not turns:
             raise SertoolError(f"{path} holds no evaluations of IEMOCAP: get it again")
-        facts |= {turn: _evaluation(label, lines) for turn, label, lines in turns}
+        facts |= {turn: _evaluation(label, ratings, lines) for turn, label, *ratings, lines in turns}
     for path in tables.get(TRANSCRIPTS, ()):
         for turn, text in SAID.findall(_read(path)):
             facts.setdefault(turn, {})["sentence"] = text.strip()
@@ -88,10 +93,11 @@ def enrich(rows: list[dict[str, object]], tables: dict[str, list[Path]]) -> None
         row.update(facts.get(str(row["stem"]), {}))
 
 
-def _evaluation(label: str, lines: str) -> dict[str, object]:
+def _evaluation(label: str, ratings: list[str], lines: str) -> dict[str, object]:
     chosen = Counter(word for choice in CHOICE.findall(lines) for word in re.findall(r"\w+", choice))
     votes = {f"votes_both_{emotion}": chosen[word] for word, emotion in VOTES.items()}
-    return {"emotion": LABELS.get(label), "label": label, **votes}
+    rated = {name: float(number) for name, number in zip(RATED, ratings, strict=True) if number}
+    return {"emotion": LABELS.get(label), "label": label, **rated, **votes}
 
 
 def _read(path: Path) -> str:

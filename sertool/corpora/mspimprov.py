@@ -3,7 +3,8 @@
 `session1/S01A/P/MSP-IMPROV-S01A-F01-P-FM01.wav`: target sentence and the emotion it was to have, speaker, scenario,
 and turn. Only in the scenarios R (read) and T (improvised) is the target sentence what is said; S are the other turns
 of improvisations, P those between recordings. Labels are what most evaluators perceived, in `Evalution.txt` (so
-spelled); O (other) and X (no agreement) are no emotion.
+spelled); O (other) and X (no agreement) are no emotion. Activation, valence and dominance there are the evaluators'
+mean, from 1 to 5; some turns have no dominance.
 """
 
 import re
@@ -58,7 +59,9 @@ NAME = re.compile(
     r"MSP-IMPROV-(S(?:0[1-9]|1\d|20))[AHNS]-([FM]0[1-6])-([PRST])-[FM][FM]\d\d", re.ASCII | re.IGNORECASE
 )  # fmt: skip
 SEXES = {"F": "female", "M": "male"}
-TURN = re.compile(r"(IMPROV-\S+)\.avi *; *(\w)\b", re.ASCII)
+TURN = re.compile(r"(IMPROV-\S+)\.avi *; *(\w)\b(.*)", re.ASCII)
+RATED = {"A": "arousal", "V": "valence", "D": "dominance"}
+RATING = re.compile(r"\b([AVD]): *([\d.]+)")
 CHOICE = re.compile(rf"^([^;\n]+); *({'|'.join(VOTES)}) *;", re.MULTILINE)  # an evaluator, and what they chose
 
 
@@ -83,14 +86,16 @@ def enrich(rows: list[dict[str, object]], tables: dict[str, list[Path]]) -> None
         blocks = path.read_text(encoding="utf-8", errors="replace").split("UTD-")[1:]
     except OSError as error:
         raise SertoolError(f"cannot read {path}: {reason(error)}") from None
-    facts = {f"MSP-{head[1].upper()}": _evaluation(head[2], block) for block in blocks if (head := TURN.match(block))}
+    heads = ((TURN.match(block), block) for block in blocks)
+    facts = {f"MSP-{head[1].upper()}": _evaluation(head[2], head[3], block) for head, block in heads if head}
     if not facts:
         raise SertoolError(f"{path} holds no evaluations of MSP-IMPROV: get it again")
     for row in rows:
         row.update(facts.get(str(row["stem"]).upper(), {}))
 
 
-def _evaluation(label: str, lines: str) -> dict[str, object]:
+def _evaluation(label: str, means: str, lines: str) -> dict[str, object]:
     chosen = Counter(dict(CHOICE.findall(lines)).values())  # some evaluators stand there twice
     votes = {f"votes_both_{emotion}": chosen[word] for word, emotion in VOTES.items()}
-    return {"emotion": LABELS.get(label), "label": label, **votes}
+    rated = {RATED[letter]: float(number) for letter, number in RATING.findall(means)}
+    return {"emotion": LABELS.get(label), "label": label, **rated, **votes}

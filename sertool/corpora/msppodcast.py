@@ -1,7 +1,8 @@
 """MSP-Podcast: English podcasts, 2,100 speakers, eight emotions, with listeners' votes and published parts.
 
 `Audios/MSP-PODCAST_0001_0008.wav`; all else is in `Labels/labels_consensus.csv` (or .json) and the votes in
-`labels_detailed.csv`. O (other) and X (no agreement) are no emotion. The parts stand in the column `published`
+`labels_detailed.csv`. O (other) and X (no agreement) are no emotion; activation, valence and dominance are listeners'
+mean, from 1 to 7. The parts stand in the column `published`
 (`--protocol msppodcast-published`): train, dev, test1, test2 and, without labels, test3. The figures are of release
 1.11: train, dev and test1 share no speakers, and have 2,100. Speakers who are unknown there are so here.
 """
@@ -51,6 +52,7 @@ VOTES = {
     "Contempt": "votes_voice_contempt", "Neutral": "votes_voice_neutral",
 }  # fmt: skip
 OTHER = "votes_voice_other"  # which listeners may put into words
+RATED = {"EmoAct": "arousal", "EmoVal": "valence", "EmoDom": "dominance"}
 PUBLISHED = {
     "Train": "train", "Development": "dev", "Validation": "dev", "Test": "test", "Test1": "test1", "Test2": "test2",
     "Test3": "test3",
@@ -100,7 +102,8 @@ def _labels(lines: Iterable[dict[str, str]]) -> dict[str, dict[str, object]]:
 
 def _label(line: dict[str, str]) -> dict[str, object]:
     label, speaker = line["EmoClass"], line["SpkrID"]
-    row: dict[str, object] = {"emotion": LABELS.get(label), "label": label}
+    rated = {name: float(line[column]) for column, name in RATED.items() if line.get(column)}
+    row: dict[str, object] = {"emotion": LABELS.get(label), "label": label, **rated}
     if speaker != "Unknown":
         row["speaker"] = speaker
     known = {"sex": SEXES.get(line["Gender"]), "published": PUBLISHED.get(line["Split_Set"])}

@@ -12,7 +12,7 @@ import numpy as np
 from sertool import corpora
 from sertool.divisions import own_division, splits
 from sertool.errors import UsageError
-from sertool.index import clips, correcting, doctor, updating
+from sertool.index import clips, correcting, doctor, ratings, updating
 from sertool.index.labelling import Labelling
 from sertool.manifests import columns, duplicates, labels, manifest, manifest_io, merging, votes
 from sertool.manifests.columns import Row
@@ -284,6 +284,7 @@ def summary(table: Table) -> None:
             f"{own_division.to_name(strange)}"
         )
     _say_of_likely_split(table)
+    ratings.say(table)
     doctor.report(table)
 
 

@@ -16,6 +16,7 @@ from sertool.system import talk
 from sertool.system.files import listed
 
 MOST_WORDS = 10  # unknown words shown
+NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -204,10 +205,11 @@ def _typed(row: Row, path: Path) -> Row:
     for name, ours in (("split", labels.part_named), ("sex", labels.sex_named)):
         if name in row:
             row[name] = ours(row[name])
-    for name in row.keys() & {"age", "fold"}:
-        if not row[name].isdecimal():
+    for name in row.keys() & {"age", "fold", *columns.DIMENSIONS}:
+        is_whole = name not in columns.DIMENSIONS
+        if not (row[name].isdecimal() if is_whole else NUMBER.fullmatch(row[name])):
             raise UsageError(f"--pattern: the {name} of {path.name} would be {row[name]!r}, which is no number")
-        row[name] = int(row[name])
+        row[name] = int(row[name]) if is_whole else float(row[name])
     return row
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from sertool.divisions import own_division, splits
 from sertool.errors import SertoolError, UsageError
 from sertool.index.labelling import Candidate, Row
-from sertool.manifests import columns, intake, labels, manifest_io
+from sertool.manifests import casting, columns, intake, labels, manifest_io
 from sertool.manifests.labels import composed
 from sertool.manifests.manifest import Table
 from sertool.sound.audio import EXTENSIONS
@@ -98,8 +98,16 @@ def with_our_names(table: Table, parts: Collection[str]) -> Table:
     names = {column.strip().lower(): column for column in table.column_names}
     path_column = next((names[word] for word in columns.PATH_NAMES if word in names), None)
     split_column = _split_column(table, names, parts)
-    found = {column: ours for column, ours in ((path_column, "path"), (split_column, "split")) if column}
+    found = {name: name for name in table.column_names if _is_no_rating(table, name)}
+    found |= {column: ours for column, ours in ((path_column, "path"), (split_column, "split")) if column}
     return table.rename_columns([*_our_names(table.column_names, found)])
+
+
+def _is_no_rating(table: Table, name: str) -> bool:
+    """Whether a column only looks like a rating: `act` or `val` of something else than numbers."""
+    ours = columns.ours(name)
+    other_name = ours in columns.DIMENSIONS and name.strip().lower() != ours
+    return other_name and not casting.holds_numbers(table.column(name))
 
 
 def _split_column(table: Table, names: Mapping[str, str], parts: Collection[str]) -> str | None:

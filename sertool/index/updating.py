@@ -26,7 +26,7 @@ def by_path(old: Table) -> dict[str, Row]:
 
 def rows_to_keep(old: Table, folders: Sequence[Path]) -> list[Row]:
     """Return an older manifest's rows under some folders, without what depends on the rest of the manifest."""
-    described = {*columns.CLIP, *columns.SPEAKER_COLUMNS, *columns.SPEECH_COLUMNS, *columns.FILE, "parent", *_own(old)}
+    described = {*columns.CLIP, *columns.DESCRIBED, *columns.FILE, "parent", *_own(old)}
     names = [name for name in old.column_names if name in described or name.startswith("votes_")]
     rows = (row for row in old.select(names).to_pylist() if not row.get("parent"))
     inside = tuple(os.path.join(folder, "") for folder in folders)

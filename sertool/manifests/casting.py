@@ -86,6 +86,11 @@ def _cast(column: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray:
     return pc.split_pattern(text, ";") if pa.types.is_list(dtype) else _number(text, dtype)
 
 
+def holds_numbers(column: pa.ChunkedArray) -> bool:
+    """Whether all values are numbers, perhaps as text, and none is true or false."""
+    return not pa.types.is_boolean(column.type) and _casts(column, pa.float64())
+
+
 def nulled(column: pa.ChunkedArray, odd: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return the column with the `odd` values set to null; the same column if there are none."""
     return pc.if_else(odd, pa.scalar(None, column.type), column) if pc.any(odd).as_py() else column

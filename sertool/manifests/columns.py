@@ -28,6 +28,12 @@ SPEECH_COLUMNS = {
     "sentence": ("string", "identity or text of what was said"),
     "style": ("string", "speech, song or non-speech; scripted, improvised, read or natural"),
 }
+# How listeners rate a clip, in numbers.
+DIMENSIONS = {
+    "arousal": ("double", "how active the voice is, also called activation, in the corpus' own scale"),
+    "valence": ("double", "how pleasant what it expresses is, in that scale"),
+    "dominance": ("double", "how much in control the speaker is, in that scale"),
+}
 FILE = {
     "sample_rate": ("int32", "of the file, in Hz"),
     "channels": ("int16", "in the file"),
@@ -74,13 +80,13 @@ ELSEWHERE = {
     "natural": "percent of the listeners who found it natural; of emodb",
 }
 
-FROM_NAMES = SPEAKER_COLUMNS | SPEECH_COLUMNS | SPLIT_COLUMNS  # a file name may tell these; those in FILE are measured
+DESCRIBED = SPEAKER_COLUMNS | SPEECH_COLUMNS | DIMENSIONS  # what people say of a clip
 
-MEANINGS: dict[str, tuple[str, str]] = CLIP | SPEAKER_COLUMNS | SPEECH_COLUMNS | FILE | SPLIT_COLUMNS | COPY | OUTCOME
+FROM_NAMES = DESCRIBED | SPLIT_COLUMNS  # a file name may tell these; those in FILE are measured
 
-WORDS = [
-    name for name, (kind, _) in (SPEAKER_COLUMNS | SPEECH_COLUMNS).items() if kind == "string"
-]  # text about people and speech
+MEANINGS: dict[str, tuple[str, str]] = CLIP | DESCRIBED | FILE | SPLIT_COLUMNS | COPY | OUTCOME
+
+WORDS = [name for name, (kind, _) in DESCRIBED.items() if kind == "string"]  # text about people and speech
 
 # Families of columns, one for each emotion, modality or feature: name pattern, type and meaning.
 FAMILIES = {
@@ -105,6 +111,9 @@ OTHER_NAMES = {
     "duration": ("dur",),
     "language": ("lang",),
     "sentence": ("text", "transcript"),
+    "arousal": ("activation", "act", "emoact"),
+    "valence": ("val", "emoval"),
+    "dominance": ("dom", "emodom"),
 }
 OURS = {other: name for name, others in OTHER_NAMES.items() for other in others}
 

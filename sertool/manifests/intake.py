@@ -186,7 +186,7 @@ def _without_point_zero(table: Table) -> Table:
     value is unchanged.
     """
     for index, field in enumerate(table.schema):
-        if field.name in columns.SPEAKER_COLUMNS | columns.SPEECH_COLUMNS and casting.kind(field.name) == pa.string():
+        if field.name in columns.DESCRIBED and casting.kind(field.name) == pa.string():
             column = table.column(index)
             if casting.all_match(POINT_ZERO, column):
                 table = table.set_column(index, field.name, pc.replace_substring_regex(column, r"[.,]0$", ""))

@@ -16,7 +16,7 @@ from sertool.system.files import listed
 
 KEPT = (
     "clip", "path", "start", "duration", "corpus", "speaker", "sex", "age", "race", "ethnicity", "language", "emotion",
-    "label", "intensity", "sentence", "style", "split", "fold", "parent", "issue", "digest",
+    "label", "intensity", "sentence", "style", *columns.DIMENSIONS, "split", "fold", "parent", "issue", "digest",
 )  # fmt: skip
 OF_ANSWERS = ("end", "channel", "top", "protocol", "adapted")  # not manifest columns, but columns of answers
 VOTES = "votes_voice_"  # listeners' votes, which eval scores

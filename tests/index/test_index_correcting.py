@@ -161,3 +161,11 @@ def test_table_that_leaves_out_most_files_is_said_to_be_perhaps_of_corrections(c
     most = sertool(*words, table(conflict, "most.csv", "path,emotion\n2.wav,sad\n3.wav,sad\n")).err
     assert "\n1 file in no table, left out\n" in f"\n{most}"
     assert "--correct" not in most.replace("label-conflict", "")
+
+
+def test_ratings_are_corrected_and_stay_through_updates(make):
+    folder = make("x/1.wav", "x/2.wav")
+    labels = table(folder, "labels.csv", "path,arousal\n1.wav,2\n2.wav,3\n")
+    out, fixes = folder / "a.parquet", table(folder, "fixes.csv", "clip,EmoAct\nx/2,4.5\n")
+    assert sertool("index", folder / "x", "--table", labels, "--correct", fixes, "-o", out).code == 0
+    assert [row["arousal"] for row in index(folder / "x", "--update", out)] == [2.0, 4.5]

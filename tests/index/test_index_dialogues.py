@@ -23,7 +23,7 @@ C-E3:\tHappiness;\t()
 C-E4:\tExcited;\t()
 C-M1:\tAnger;\t()
 
-[14.8872 - 18.0175]\tSes01F_impro01_F001\txxx\t[2.5000, 3.0000, 2.5000]
+[14.8872 - 18.0175]\tSes01F_impro01_F001\txxx\t[1.5000, 3.0000, 2.0000]
 C-E2:\tOther;\t()
 C-E3:\tAnger;\t()
 C-E4:\tNeutral state;\t()
@@ -31,6 +31,10 @@ C-E4:\tNeutral state;\t()
 IEMOCAP_WORDS = (
     "Ses01F_impro01_F000 [006.2901-008.2357]: Excuse me.\nSes01F_impro01_MXX0 [8.2-8.3]: [LAUGHTER]\nM: a stray line\n"
 )
+
+
+def ratings(row):
+    return row.get("arousal"), row.get("valence"), row.get("dominance")
 
 
 @pytest.fixture
@@ -70,13 +74,16 @@ def test_iemocap_is_read_with_evaluators_votes_and_the_words_said(iemocap):
         first.items() >= {"speaker": "iemocap:Ses01F", "sex": "female", "style": "improvised", "label": "neu"}.items()
     )
     assert first["sentence"] == "Excuse me."
+    assert ratings(first) == (2.5, 2.5, 2.5)
     assert {name: count for name, count in first.items() if name.startswith("votes_") and count} == {
         "votes_both_neutral": 2, "votes_both_frustrated": 1, "votes_both_sad": 1,
     }  # fmt: skip
     man = held["iemocap/Ses01F_impro01_M000"]  # the name's first F says whose face was filmed, not who speaks
     assert man.items() >= {"speaker": "iemocap:Ses01M", "sex": "male", "votes_both_angry": 0}.items()
+    assert ratings(man) == (4, 4, 3)
     unsure = held["iemocap/Ses01F_impro01_F001"]
     assert unsure.items() >= {"label": "xxx", "votes_both_other": 1, "votes_both_neutral": 1}.items()
+    assert ratings(unsure) == (3, 1.5, 2)  # the file has the valence first
     script = held["iemocap/Ses05M_script01_1b_M012"]
     assert script.items() >= {"speaker": "iemocap:Ses05M", "style": "scripted", "label": "oth"}.items()
     assert held["iemocap/Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_copy"]["notes"] == ["odd-name"]
@@ -135,9 +142,11 @@ def test_mspimprov_is_read_by_what_was_perceived_rather_than_intended(make):
         "votes_both_neutral": 1, "votes_both_happy": 1, "votes_both_angry": 0, "votes_both_other": 0,
     }.items()  # fmt: skip
     assert "sentence" not in spoken
+    assert ratings(spoken) == (2.6, 3.2, 2.4)
     unsure = held["mspimprov/MSP-IMPROV-S01A-M01-T-FM01"]
     assert unsure.items() >= {"sex": "male", "label": "X", "sentence": "S01", "votes_both_other": 1}.items()
     assert "emotion" not in unsure
+    assert ratings(unsure) == (2, 2, None)
     odd = held["mspimprov/session1/S01A/T/MSP-IMPROV-S01A-M01-T-FM01 (1)"]
     assert odd["notes"] == ["odd-name"]
     assert "label" not in odd
@@ -189,6 +198,14 @@ def test_msppodcast_is_read_with_unknown_speakers_and_published_parts(podcast):
         "0009_0001": (None, None, None, None, None),
         "0004_0001_x": (None, None, None, None, None),
     }
+
+
+def test_msppodcast_ratings_are_read_whatever_the_emotion_and_absent_ones_are_unknown(podcast):
+    (podcast / "Labels" / "labels_consensus.csv").write_text(CONSENSUS.replace("O,5.0,4.0,4.6", "O,5.0,,4.6"))
+    held = facts(by_clip(podcast), "arousal", "valence", "dominance")
+    assert held["0001_0008"] == (2.2, 4.0, 2.6)
+    assert held["0003_0002"] == (5.0, None, 4.6)
+    assert held["0009_0001"] == (None, None, None)
 
 
 @pytest.mark.parametrize("votes", [DETAILED, IN_TEXT])

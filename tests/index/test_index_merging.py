@@ -219,3 +219,18 @@ def test_file_under_two_names_is_set_aside_once_when_tables_are_joined(tmp_path)
     held = by_clip(truth, table(tmp_path, "more.csv", more))
     issues = {clip: row["issue"] for clip, row in held.items() if row.get("issue")}
     assert issues == {f"{tmp_path}/a.wav": "duplicate-of:a.wav"}
+
+
+def rated(folder, name, low, high, corpus):
+    values = np.linspace(low, high, 120)
+    lines = [f"{corpus}/{k},{corpus}/{k}.wav,{corpus},{value}" for k, value in enumerate(values)]
+    return table(folder, name, "\n".join(["clip,path,corpus,arousal", *lines]))
+
+
+def test_corpora_that_rate_on_different_scales_are_named_once(tmp_path):
+    five, seven = rated(tmp_path, "five.csv", 1, 5, "a"), rated(tmp_path, "seven.csv", 1, 7, "b")
+    done = sertool("index", five, seven, "-f", "csv")
+    assert "rated: arousal 240 (1 to 7)\n" in done.err
+    assert done.err.count("arousal is 1 to 5 in a and 1 to 7 in b: on different scales") == 1
+    nearly = rated(tmp_path, "nearly.csv", 1.2, 4.8, "b")
+    assert "scale" not in sertool("index", five, nearly, "-f", "csv").err

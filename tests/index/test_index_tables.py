@@ -396,3 +396,31 @@ def test_speakers_shared_between_fold_files_are_found_without_audio(tmp_path):
     fair = emobox(tmp_path, "fair.jsonl", ["1004_WSI_ANG_XX"])
     done = sertool("index", "--audit", "--table", f"train={train}", "--table", f"test={fair}")
     assert (done.code, b"no leak between 2 parts of 5 clips" in done.out) == (0, True)
+
+
+@pytest.mark.parametrize("head", ["arousal,valence,dominance", "EmoAct,EmoVal,EmoDom", "activation,val,Dom"])
+def test_ratings_are_known_by_the_names_that_others_give_them(make, head):
+    folder = make("mine/1.wav", "mine/2.wav")
+    text = f"path,{head}\n1.wav,2.5,4,-1\n2.wav,,1,3\n"
+    one, two = index(folder / "mine", "--table", table(folder, "labels.csv", text))
+    assert (one["arousal"], one["valence"], one["dominance"]) == (2.5, 4.0, -1.0)
+    assert (two.get("arousal"), two["valence"], two["dominance"]) == (None, 1.0, 3.0)
+    assert [
+        row["clip"] for row in index(folder / "mine", "--table", folder / "labels.csv", "--where", "arousal>2")
+    ] == [one["clip"]]
+
+
+def test_a_rating_in_words_is_refused_and_a_column_that_only_looks_like_one_is_kept(make):
+    folder = make("mine/1.wav", "mine/2.wav")
+    words = table(folder, "words.csv", "path,arousal\n1.wav,high\n2.wav,3\n")
+    refused(folder / "mine", "--table", words, code=1, says="column arousal holds 'high' in row 1, and takes numbers")
+    acts = table(folder, "acts.csv", "path,act,dom\n1.wav,first,true\n2.wav,second,false\n")
+    one, _ = index(folder / "mine", "--table", acts)
+    assert (one["act"], "arousal" in one, "dominance" in one) == ("first", False, False)
+
+
+def test_ratings_in_text_are_numbers(make):
+    folder = make("mine/1.wav", "mine/2.wav")
+    lines = '{"path": "1.wav", "EmoAct": "2.5"}\n{"path": "2.wav", "EmoAct": " 3 "}\n'
+    held = index(folder / "mine", "--table", table(folder, "labels.jsonl", lines))
+    assert [row["arousal"] for row in held] == [2.5, 3.0]
