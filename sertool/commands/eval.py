@@ -97,7 +97,7 @@ def _output_options() -> Any:
 @options.stack(_input_options(), _score_options(), _output_options())
 def command(paths: tuple[str, ...], **values: Any) -> None:
     """Score the predictions in PATHS: UAR, accuracy, F1, confusion and calibration, each with its interval."""
-    from sertool.eval import answers, evaluating, groups, predictions, reports
+    from sertool.eval import evaluating, groups, kinds, reports
     from sertool.eval.bootstrapping import Bootstrap
     from sertool.eval.predictions import Reading
     from sertool.manifests import labels, manifest_io
@@ -107,10 +107,8 @@ def command(paths: tuple[str, ...], **values: Any) -> None:
     kind = manifest_io.named_format(values["out"], values["kind"], FORMATS) or "table"
     sources = [_predictions_of(source) for source in options.inputs(paths, "a table of predictions")]
     _refuse_written_over(sources, values["out"], values["html"])
-    mapping = labels.parse_mapping(values["mapping"])
-    reading = options.part(Reading, values | {"mapping": mapping})
-    runs = answers.read(sources, reading)
-    labels.warn_of_unmet(mapping, set().union(*(predictions.plain_labels(answers.run) for answers in runs)))
+    reading = options.part(Reading, values | {"mapping": labels.parse_mapping(values["mapping"])})
+    runs = kinds.read(sources, reading)
     by = values["by"] or (groups.divisible(runs) if values["html"] else ())
     baseline = _source_of(values["baseline"], dict(zip(paths, sources, strict=False)))
     report = evaluating.report(runs, by, Bootstrap(values["resamples"], values["seed"]), baseline)

@@ -4,13 +4,15 @@ All figures come from these sums, so that one bootstrap serves them all.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from sertool.eval.answers import Answers
+from sertool.eval.emotions import Emotions
 from sertool.eval.scores import Figure
 from sertool.numeric import metrics
 from sertool.numeric.metrics import Tally, Units
@@ -31,7 +33,24 @@ class Bootstrap:
 
 def of_run(run: Answers, units: Units) -> UnitSums:
     """Return the sums that the figures are made of, for each unit: `[units, seeds, ...]`."""
-    sums = of_answers(run, units)
+    sums = {"main": of_answers(run, units)}
+    return sums | _beside(run, units) if isinstance(run, Emotions) else sums
+
+
+def of_answers(run: Answers, units: Units) -> np.ndarray:
+    """Return the sums of the figures that groups and pairs of runs have, too, `[units, seeds, ...]`."""
+    return _by_seed(run, lambda seed: _of_seed(run, units, run.truth, run.predicted[..., seed, :]))
+
+
+def _of_seed(run: Answers, units: Units, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Return the sums of each unit for some clips of a seed: of emotions a tally, `[units, 3, classes]`."""
+    assert isinstance(run, Emotions)
+    return metrics.tally_sums(units, truth, predicted, len(run.classes))
+
+
+def _beside(run: Emotions, units: Units) -> UnitSums:
+    """Return the sums of what emotions have beside their tallies: confidences, losses and votes."""
+    sums = {}
     if not np.isnan(run.confidence).all():
         sums["bins"] = _by_seed(run, lambda seed: _bin_sums(run, units, seed))
     if not np.isnan(run.losses).all():
@@ -45,37 +64,40 @@ def of_run(run: Answers, units: Units) -> UnitSums:
     return sums
 
 
-def of_answers(run: Answers, units: Units) -> UnitSums:
-    kinds = len(run.classes)
-    return {"tally": _by_seed(run, lambda seed: metrics.tally_sums(units, run.truth, run.predicted[seed], kinds))}
-
-
 def _by_seed(run: Answers, of_seed: Callable[[int], np.ndarray]) -> np.ndarray:
     return np.stack([of_seed(seed) for seed in range(len(run.seeds))], 1)
 
 
-def _bin_sums(run: Answers, units: Units, seed: int) -> np.ndarray:
+def _bin_sums(run: Emotions, units: Units, seed: int) -> np.ndarray:
     right = (run.predicted[seed] == run.truth).astype(float)
     return metrics.bin_sums(run.confidence[seed], right, units.of_clip, len(units.stratum))
 
 
-def _loss_sums(run: Answers, units: Units, seed: int) -> np.ndarray:
+def _loss_sums(run: Emotions, units: Units, seed: int) -> np.ndarray:
     """Return log loss and the number of clips that have one, and the same for the Brier score, `[units, 4]`."""
     credits = [credit for loss in run.losses[:, seed] for credit in (loss, np.where(np.isnan(loss), np.nan, 1.0))]
     return np.stack([metrics.class_sums(units, np.zeros_like(run.truth), credit, 1)[:, 0] for credit in credits], 1)
 
 
 class Fold(NamedTuple):
-    """A fold under one seed: its units, and the tally of each, `[units, 3, classes]`."""
+    """A fold under one seed: its units, and the sums of each, `[units, ...]`."""
 
     units: np.ndarray
-    tallies: np.ndarray
+    sums: np.ndarray
 
 
-def folds_of(run: Answers, units: Units) -> list[list[Fold]]:
-    """Return the folds of each seed; empty if there is only one fold."""
+class Folds(NamedTuple):
+    """The folds of each seed, and the run's main figure as a function of sums, drawn and of the whole."""
+
+    of_seeds: list[list[Fold]]
+    figure: Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def folds_of(run: Answers, units: Units) -> Folds | None:
+    """Return the folds of a run; None if there is only one."""
     found = fold_codes(run)
-    return [[_fold(run, units, seed, fold) for fold in found] for seed in range(len(run.seeds))] if found[1:] else []
+    folds = [[_fold(run, units, seed, fold) for fold in found] for seed in range(len(run.seeds))]
+    return Folds(folds, partial(main_figure, run)) if found[1:] else None
 
 
 def fold_codes(run: Answers) -> list[int]:
@@ -86,11 +108,11 @@ def _fold(run: Answers, units: Units, seed: int, fold: int) -> Fold:
     rows = np.flatnonzero(run.fold.index[seed] == fold)
     members, of_clip = np.unique(units.of_clip[rows], return_inverse=True)
     within = Units(of_clip, np.zeros(len(members), int), 0, "")
-    return Fold(members, metrics.tally_sums(within, run.truth[rows], run.predicted[seed, rows], len(run.classes)))
+    return Fold(members, _of_seed(run, within, run.truth[..., rows], run.predicted[..., seed, rows]))
 
 
 def whole_and_drawn(
-    sums: UnitSums, units: Units, bootstrap: Bootstrap, folds: Sequence[Sequence[Fold]] = ()
+    sums: UnitSums, units: Units, bootstrap: Bootstrap, folds: Folds | None = None
 ) -> tuple[UnitSums, UnitSums]:
     """Return the sums of all units, `[1, ...]`, and those of each resample, `[resamples, ...]`."""
     whole = [np.ones((1, len(units.stratum)))]
@@ -98,8 +120,8 @@ def whole_and_drawn(
     return _drawn(sums, folds, whole), _drawn(sums, folds, draws)
 
 
-def _drawn(sums: UnitSums, folds: Sequence[Sequence[Fold]], draws: Iterable[np.ndarray]) -> UnitSums:
-    """Return the sums of resamples, `[resamples, ...]`, and the mean UAR of folds.
+def _drawn(sums: UnitSums, folds: Folds | None, draws: Iterable[np.ndarray]) -> UnitSums:
+    """Return the sums of resamples, `[resamples, ...]`, and the mean of the folds' main figure.
 
     Each of the `draws` says how often the resample has each unit.
     """
@@ -115,20 +137,19 @@ def _drawn(sums: UnitSums, folds: Sequence[Sequence[Fold]], draws: Iterable[np.n
     return found | ({"folds": np.concatenate(means)} if folds else {})
 
 
-def _mean_of_folds(folds: Sequence[Sequence[Fold]], counts: np.ndarray) -> np.ndarray:
-    """Return the mean UAR over the folds of each seed, `[resamples, seeds]`.
+def _mean_of_folds(folds: Folds, counts: np.ndarray) -> np.ndarray:
+    """Return the mean over the folds of each seed of the main figure, `[resamples, seeds]`.
 
     Each fold is summed over its own units, which are few. A fold counts by how much of it was drawn: one of a single
     speaker, drawn three times, is there three times.
     """
-    uars, shares = np.empty((2, len(counts), len(folds), len(folds[0])))
-    for seed, of_seed in enumerate(folds):
+    values, shares = np.empty((2, len(counts), len(folds.of_seeds), len(folds.of_seeds[0])))
+    for seed, of_seed in enumerate(folds.of_seeds):
         for place, fold in enumerate(of_seed):
             drawn = counts[:, fold.units]
-            whole = as_tally(fold.tallies.sum(0))
-            uars[:, seed, place] = metrics.uar(as_tally(np.tensordot(drawn, fold.tallies, 1)), whole)
+            values[:, seed, place] = folds.figure(np.tensordot(drawn, fold.sums, 1), fold.sums.sum(0))
             shares[:, seed, place] = drawn.sum(1) / max(len(fold.units), 1)
-    return metrics.mean(uars, weights=shares)
+    return metrics.mean(values, weights=shares)
 
 
 # From sums `[resamples, ...]` to figures `[resamples, seeds]`.
@@ -139,7 +160,16 @@ def as_tally(counts: np.ndarray) -> Tally:
     return Tally(*np.moveaxis(counts, -2, 0))
 
 
-def of_tallies(drawn: np.ndarray, whole: np.ndarray) -> dict[str, np.ndarray]:
+def main_figures(run: Answers, drawn: np.ndarray, whole: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the figures of a run's main sums, `[...]` each from `[..., what a unit has]`, the main ones among them."""
+    return _of_tallies(drawn, whole)
+
+
+def main_figure(run: Answers, drawn: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return main_figures(run, drawn, whole)[run.main[0]]
+
+
+def _of_tallies(drawn: np.ndarray, whole: np.ndarray) -> dict[str, np.ndarray]:
     """Return the figures of tallies, `[..., 3, classes]`, averaged over the classes of the whole."""
     counts, all_counts = as_tally(drawn), as_tally(whole)
     return {
@@ -150,10 +180,10 @@ def of_tallies(drawn: np.ndarray, whole: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def figures(sums: UnitSums, whole: UnitSums) -> dict[str, np.ndarray]:
-    found = of_tallies(sums["tally"], whole["tally"])
+def figures(run: Answers, sums: UnitSums, whole: UnitSums) -> dict[str, np.ndarray]:
+    found = main_figures(run, sums["main"], whole["main"])
     if "folds" in sums:
-        found["uar_of_folds"] = sums["folds"]
+        found[f"{run.main[0]}_of_folds"] = sums["folds"]
     if "bins" in sums:
         found["ece"] = metrics.ece(sums["bins"])
     if "losses" in sums:
@@ -193,9 +223,9 @@ def with_intervals(points: dict[str, np.ndarray], drawn: dict[str, np.ndarray]) 
     return {name: with_interval(point, drawn[name]) for name, point in points.items()}
 
 
-def figures_with_intervals(whole: UnitSums, drawn: UnitSums) -> dict[str, Figure]:
+def figures_with_intervals(run: Answers, whole: UnitSums, drawn: UnitSums) -> dict[str, Figure]:
     """Return all figures of a run; the ECE has an interval of its own."""
-    found = with_intervals(figures(whole, whole), figures(drawn, whole))
+    found = with_intervals(figures(run, whole, whole), figures(run, drawn, whole))
     if "ece" in found and not math.isnan(found["ece"].low):
         low, high = metrics.ece_bounds(whole["bins"], drawn["bins"])
         found["ece"] = replace(found["ece"], low=low, high=high)

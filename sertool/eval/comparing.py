@@ -11,6 +11,7 @@ from sertool.errors import UsageError
 from sertool.eval import answers, bootstrapping
 from sertool.eval.answers import Answers
 from sertool.eval.bootstrapping import Bootstrap, UnitSums
+from sertool.eval.emotions import Emotions
 from sertool.eval.scores import Comparison, Difference, McNemar
 from sertool.numeric import metrics
 from sertool.system.files import listed
@@ -43,7 +44,7 @@ def _corrected(pairs: Sequence[Comparison]) -> tuple[Comparison, ...]:
         replace(
             pair,
             figures={name: replace(figure, p_holm=ps[name][place]) for name, figure in pair.figures.items()},
-            mcnemar={**pair.mcnemar, "p_holm": tests[place]} if pair.clips else pair.mcnemar,
+            mcnemar={**pair.mcnemar, "p_holm": tests[place]} if pair.mcnemar else pair.mcnemar,
         )
         for place, pair in enumerate(pairs)
     )
@@ -57,15 +58,12 @@ def _comparison(first: Answers, second: Answers, bootstrap: Bootstrap) -> Compar
     rows, other_rows = answers.shared_rows(first, second)
     left, right = _restricted_to_common_answers(answers.part(first, rows), answers.part(second, other_rows))
     units = metrics.units_of(left.speaker if (left.speaker >= 0).any() else right.speaker, left.whole)
-    found = Comparison(first.run.name, second.run.name, len(left.truth), units.speakers, units.how)
-    if not len(left.truth):
+    found = Comparison(first.run.name, second.run.name, left.count, units.speakers, units.how)
+    if not left.count:
         return found
-    both = {
-        "first": bootstrapping.of_answers(left, units)["tally"],
-        "second": bootstrapping.of_answers(right, units)["tally"],
-    }
+    both = {"first": bootstrapping.of_answers(left, units), "second": bootstrapping.of_answers(right, units)}
     whole, drawn = bootstrapping.whole_and_drawn(both, units, bootstrap)
-    points, resampled = (_differences(one, whole) for one in (whole, drawn))
+    points, resampled = (_differences(left, one, whole) for one in (whole, drawn))
     figures = {name: _with_chance(float(points[name][0]), resampled[name]) for name in points}
     return replace(found, figures=figures, mcnemar=_mcnemar(left, right))
 
@@ -75,17 +73,16 @@ def _restricted_to_common_answers(first: Answers, second: Answers) -> tuple[Answ
 
     With the same seeds this is done per seed, else a clip is dropped if either lacks it under any seed.
     """
-    answered, others = first.predicted >= 0, second.predicted >= 0
+    answered, others = first.answered, second.answered
     if first.seeds != second.seeds:
-        answered, others = (np.all(given, axis=0, keepdims=True) for given in (answered, others))
+        answered, others = (np.all(given, axis=-2, keepdims=True) for given in (answered, others))
     both = answered & others
     return answers.only(first, both), answers.only(second, both)
 
 
-def _differences(drawn: UnitSums, whole: UnitSums) -> dict[str, np.ndarray]:
+def _differences(run: Answers, drawn: UnitSums, whole: UnitSums) -> dict[str, np.ndarray]:
     """Return by how much the second run's figures exceed the first's, `[resamples]` each, averaged over seeds."""
-    first = bootstrapping.of_tallies(drawn["first"], whole["first"])
-    second = bootstrapping.of_tallies(drawn["second"], whole["second"])
+    first, second = (bootstrapping.main_figures(run, drawn[name], whole[name]) for name in ("first", "second"))
     return {name: metrics.mean(second[name]) - metrics.mean(first[name]) for name in first}
 
 
@@ -98,8 +95,13 @@ def _with_chance(value: float, resampled: np.ndarray) -> Difference:
 
 
 def _mcnemar(first: Answers, second: Answers) -> McNemar:
-    """Run McNemar's test on each run's first seed, as it takes one answer per clip."""
-    both = (first.predicted[0] >= 0) & (second.predicted[0] >= 0)
+    """Run McNemar's test on each run's first seed, as it takes one answer per clip.
+
+    There is none for ratings, which are neither right nor wrong.
+    """
+    if not isinstance(first, Emotions):
+        return {}
+    both = first.answered[0] & second.answered[0]
     right, other = ((run.predicted[0] == run.truth)[both] for run in (first, second))
     only_first, only_second = int((right & ~other).sum()), int((other & ~right).sum())
     p, method = metrics.mcnemar(only_first, only_second)

@@ -72,15 +72,15 @@ def _parts(run: Answers, index: np.ndarray, groups: Mapping[str, int]) -> Iterat
     ordered = index.ravel()[by_code]
     for value, code in groups.items():
         start, stop = np.searchsorted(ordered, (code, code + 1))
-        rows = np.unique(by_code[start:stop] % len(run.truth))
+        rows = np.unique(by_code[start:stop] % run.count)
         part = answers.part(run, rows)
-        yield value, answers.only(part, (index[:, rows] == code) & (part.predicted >= 0))
+        yield value, answers.only(part, (index[:, rows] == code) & part.answered)
 
 
 def _group(name: str, part: Answers, bootstrap: Bootstrap) -> Group:
     units = metrics.units_of(part.speaker, part.whole)
-    whole, drawn = bootstrapping.whole_and_drawn(bootstrapping.of_answers(part, units), units, bootstrap)
-    of_all, resampled = bootstrapping.as_tally(whole["tally"]), bootstrapping.as_tally(drawn["tally"])
-    uar = bootstrapping.with_interval(metrics.uar(of_all), metrics.uar(resampled, of_all))
-    wa = bootstrapping.with_interval(metrics.accuracy(of_all), metrics.accuracy(resampled))
-    return Group(name, len(part.truth), units.speakers, uar, wa)
+    sums = {"main": bootstrapping.of_answers(part, units)}
+    whole, drawn = (held["main"] for held in bootstrapping.whole_and_drawn(sums, units, bootstrap))
+    points, resampled = (bootstrapping.main_figures(part, held, whole) for held in (whole, drawn))
+    figures = {name: bootstrapping.with_interval(points[name], resampled[name]) for name in part.main}
+    return Group(name, part.count, units.speakers, figures)

@@ -28,8 +28,8 @@ class PlotRow(NamedTuple):
     cells: Sequence[str] = ()
 
 
-def bar_of(figure: Figure, tone: int = 0) -> Bar:
-    return Bar(figure, wording.with_ci(figure), tone)
+def bar_of(figure: Figure, tone: int = 0, name: str = "") -> Bar:
+    return Bar(figure, wording.with_ci(figure, name), tone)
 
 
 def tone_style(place: int) -> str:

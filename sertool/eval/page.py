@@ -62,18 +62,19 @@ def _section(title: str, *parts: str, caption: str = "", width: str = "wide") ->
 
 
 def _single(run: Scores) -> list[str]:
+    figure = NAMES[run.main[0]]
     parts = [_tiles(run), _uar_overview(run), _emotions(run), _confusion(run)]
     if run.reliability[:, 0].any():
         parts.append(_confidence(run))
     if len(run.each_speaker) > 1:
         parts.append(_speakers(run))
     for name, groups in run.by.items():
-        parts.append(_section(f"UAR by {name}", _groups(run, groups), width=_width(groups)))
+        parts.append(_section(f"{figure} by {name}", _groups(run, groups), width=_width(groups)))
     if run.folds:
-        parts.append(_section("UAR by fold", _chips(run.folds)))
+        parts.append(_section(f"{figure} by fold", _chips(run, run.folds)))
     if run.seeds:
-        values = {seed: figures["uar"] for seed, figures in run.seeds.items()}
-        parts.append(_section("UAR by seed", _chips(values)))
+        values = {seed: figures[run.main[0]] for seed, figures in run.seeds.items()}
+        parts.append(_section(f"{figure} by seed", _chips(run, values)))
     return parts
 
 
@@ -113,9 +114,14 @@ def _emotions(run: Scores) -> str:
     return _section("By emotion", plot, caption="Of each emotion's clips, how many are found.")
 
 
+def _main_bar(run: Scores, of: Scores | Group, tone: int = 0) -> intervals.Bar:
+    """Return the bar of the first main figure, of the run itself or one of its groups."""
+    return intervals.bar_of(of.figures[run.main[0]], tone, run.main[0])
+
+
 def _groups(run: Scores, groups: Iterable[Group]) -> str:
     return intervals.plot(
-        [intervals.PlotRow(group.name, [intervals.bar_of(group.uar)], [group.clips]) for group in groups],
+        [intervals.PlotRow(group.name, [_main_bar(run, group)], [group.clips]) for group in groups],
         unit=wording.units(run),
     )
 
@@ -124,8 +130,9 @@ def _width(rows: Sequence[object]) -> str:
     return "half" if len(rows) <= FEW_VALUES else "wide"
 
 
-def _chips(values: Mapping[str, float]) -> str:
-    chips = [f"<li><span>{escape(name)}</span> <b>{percent(value)}</b></li>" for name, value in values.items()]
+def _chips(run: Scores, values: Mapping[str, float]) -> str:
+    shown = {name: number(run.main[0], value) for name, value in values.items()}
+    chips = [f"<li><span>{escape(name)}</span> <b>{value}</b></li>" for name, value in shown.items()]
     return f'<ul class="chips">{"".join(chips)}</ul>'
 
 
@@ -275,9 +282,8 @@ def _key(report: Report) -> str:
 
 def _by(report: Report, name: str) -> str:
     rows = _group_rows(report, name)
-    return _section(
-        f"UAR by {name}", _key(report), intervals.plot(rows, unit=wording.units(*report.runs)), width=_width(rows)
-    )
+    plot = intervals.plot(rows, unit=wording.units(*report.runs))
+    return _section(f"{NAMES[report.runs[0].main[0]]} by {name}", _key(report), plot, width=_width(rows))
 
 
 def _group_rows(report: Report, name: str) -> list[intervals.PlotRow]:
@@ -291,7 +297,7 @@ def _group_rows(report: Report, name: str) -> list[intervals.PlotRow]:
         rows.append(
             intervals.PlotRow(
                 value,
-                [intervals.bar_of(group.uar, place) for place, group in groups],
+                [_main_bar(report.runs[place], group, place) for place, group in groups],
                 [group.clips for _, group in groups],
             )
         )
@@ -329,7 +335,7 @@ def _pair_row(pair: Comparison, ps: int) -> intervals.PlotRow:
 
 
 def _figures(report: Report) -> str:
-    names = [name for name in NAMES if any(name in run.figures for run in report.runs)]
+    names = wording.names(*report.runs)
     head = "".join(f'<th scope="col">{wording.heading(name, *report.runs)}</th>' for name in names)
     lines = []
     for place, run in enumerate(report.runs):

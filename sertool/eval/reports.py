@@ -181,10 +181,11 @@ def _lines_of(run: Scores) -> Iterator[Line]:
     for table, groups in {**run.by, "worst speakers": run.worst}.items():
         for group in groups:
             place = {"table": table, "row": group.name, "clips": group.clips, "speakers": group.speakers}
-            yield from _with_bounds(place, {"uar": group.uar, "wa": group.wa})
+            yield from _with_bounds(place, group.figures)
     for seed, values in run.seeds.items():
         yield from ({"table": "seed", "row": seed, "figure": name, "value": value} for name, value in values.items())
-    yield from ({"table": "fold", "row": fold, "figure": "uar", "value": uar} for fold, uar in run.folds.items())
+    of_fold = {"table": "fold", "figure": run.main[0]}
+    yield from (of_fold | {"row": fold, "value": value} for fold, value in run.folds.items())
 
 
 def _with_bounds(place: Line, figures: Mapping[str, Figure | Difference]) -> Iterator[Line]:

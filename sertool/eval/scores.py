@@ -37,8 +37,7 @@ class Group:
     name: str
     clips: int
     speakers: int
-    uar: Figure
-    wa: Figure
+    figures: dict[str, Figure]  # the run's main ones
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,7 @@ class Scores:
     speakers: int
     coverage: dict[str, object]
     bootstrap: str
+    main: tuple[str, ...]  # the figures that groups and pairs of runs are compared by; the first ranks them
     figures: dict[str, Figure]
     rows_with: dict[str, int]  # the number of rows that have a figure, for figures that some lack
     people: dict[str, Figure]
@@ -63,9 +63,9 @@ class Scores:
     confusion: np.ndarray  # answers of a seed on average, integers where all are whole
     reliability: np.ndarray  # [bins, 3]: answers of a seed on average, sum of confidences, right answers
     seeds: dict[str, dict[str, float]]
-    folds: dict[str, float]
+    folds: dict[str, float]  # the first main figure of each
     by: dict[str, tuple[Group, ...]]
-    each_speaker: tuple[tuple[str, int, float], ...]  # name, clips, UAR; the worst first
+    each_speaker: tuple[tuple[str, int, float], ...]  # name, clips, the first main figure; the worst first
     worst: tuple[Group, ...]
     notes: tuple[str, ...]
 

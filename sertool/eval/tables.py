@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from sertool.eval import wording
 from sertool.eval.scores import Comparison, Figure, Group, Report, Scores
 from sertool.eval.wording import (
     NAMES,
@@ -10,6 +11,7 @@ from sertool.eval.wording import (
     count,
     heading,
     label,
+    main,
     number,
     p_headers,
     p_values,
@@ -19,7 +21,10 @@ from sertool.eval.wording import (
     units,
     value_of,
     with_ci,
+    with_cis,
 )
+
+BRIEF = {"wa": "WA"}  # names of figures in the head of a column
 
 
 class Section(NamedTuple):
@@ -41,11 +46,13 @@ def _of_one(run: Scores) -> Iterator[Section]:
     yield _emotions(run)
     yield from _confusions(run)
     if run.seeds:
-        names = [name for name in NAMES if name in run.figures]
+        names = wording.names(run)
         rows = [(seed, *(number(name, values[name]) for name in names)) for seed, values in run.seeds.items()]
         yield Section("By seed", ("seed", *(heading(name, run) for name in names)), rows)
     if run.folds:
-        yield Section("By fold", ("fold", "UAR"), [(fold, percent(uar)) for fold, uar in run.folds.items()])
+        name = run.main[0]
+        rows = [(fold, number(name, value)) for fold, value in run.folds.items()]
+        yield Section("By fold", ("fold", NAMES[name]), rows)
     yield from _worst([run])
 
 
@@ -88,30 +95,29 @@ def _confusions(run: Scores) -> Iterator[Section]:
 
 
 def _group(group: Group) -> tuple[str, ...]:
-    return (
-        group.name,
-        f"{group.clips:,}",
-        f"{group.speakers or '-'}",
-        with_ci(group.uar),
-        with_ci(group.wa),
-    )
+    return (group.name, f"{group.clips:,}", f"{group.speakers or '-'}", *with_cis(group.figures))
+
+
+def _brief(run: Scores) -> tuple[str, ...]:
+    """Return the headers of a run's main figures."""
+    return tuple(BRIEF.get(name, NAMES[name]) for name in run.main)
 
 
 def _of_several(report: Report) -> Iterator[Section]:
     runs, pairs = report.runs, report.comparisons
-    uar = heading("uar", *runs)
-    names = [name for name in NAMES if any(name in run.figures for run in runs)]
-    overall = [(run.name, f"{run.clips:,}", with_ci(run.figures["uar"]), with_ci(run.figures["wa"])) for run in runs]
-    yield Section("Runs", ("run", units(*runs), uar, "WA"), overall)
+    heads = (heading(runs[0].main[0], *runs), *_brief(runs[0])[1:])
+    names = wording.names(*runs)
+    overall = [(run.name, f"{run.clips:,}", *with_cis(main(run))) for run in runs]
+    yield Section("Runs", ("run", units(*runs), *heads), overall)
     figures = [(run.name, *(value_of(run, name) for name in names)) for run in runs]
     yield Section("Figures", ("run", *(heading(name, *runs) for name in names)), figures)
     ps = p_headers(report)
     title = f"Differences: the second run less the first, on the {units(*runs)} that both have"
-    headers = ("first", "second", units(*runs), uar, *ps, "WA", *ps)
-    yield Section(title, headers, [_difference(pair, len(ps)) for pair in pairs], 2)
+    headers = ("first", "second", units(*runs), *(column for head in heads for column in (head, *ps)))
+    yield Section(title, headers, [_difference(pair, runs[0].main, len(ps)) for pair in pairs], 2)
     title = f"McNemar: {units(*runs)} that only one of them gets right"
     headers = ("first", "second", "only first", "only second", "test", *ps)
-    if rows := [_mcnemar(pair, len(ps)) for pair in pairs if pair.clips]:
+    if rows := [_mcnemar(pair, len(ps)) for pair in pairs if pair.mcnemar]:
         yield Section(title, headers, rows, 2)
     recalls = [
         (emotion, *(with_ci(run.classes[k].recall) for run in runs)) for k, emotion in enumerate(report.emotions)
@@ -121,12 +127,12 @@ def _of_several(report: Report) -> Iterator[Section]:
     yield from _worst(runs)
 
 
-def _difference(pair: Comparison, ps: int) -> tuple[str, ...]:
-    """Return a row with one p-value of each figure, or two."""
+def _difference(pair: Comparison, main: Sequence[str], ps: int) -> tuple[str, ...]:
+    """Return a row with one p-value of each main figure, or two."""
     if not pair.clips:
-        return (pair.first, pair.second, "none", *[""] * (2 + 2 * ps))
-    figures = [pair.figures[name] for name in ("uar", "wa")]
-    cells = [cell for one in figures for cell in (signed(one), *p_values(one.p, one.p_holm)[:ps])]
+        return (pair.first, pair.second, "none", *[""] * (len(main) * (1 + ps)))
+    figures = [(pair.figures[name], name) for name in main]
+    cells = [cell for one, name in figures for cell in (signed(one, name), *p_values(one.p, one.p_holm)[:ps])]
     return (pair.first, pair.second, f"{pair.clips:,}", *cells)
 
 
@@ -151,18 +157,15 @@ def _people(runs: Sequence[Scores]) -> Iterator[Section]:
 
 
 def _worst(runs: Sequence[Scores]) -> Iterator[Section]:
-    rows = [
-        (run.name, group.name, f"{group.clips:,}", with_ci(group.uar), with_ci(group.wa))
-        for run in runs
-        for group in run.worst
-    ]
+    rows = [(run.name, group.name, f"{group.clips:,}", *with_cis(group.figures)) for run in runs for group in run.worst]
     if rows:
-        yield _of_runs(runs, "Worst speakers", ("speaker", units(*runs), "UAR", "WA"), rows)
+        yield _of_runs(runs, "Worst speakers", ("speaker", units(*runs), *_brief(runs[0])), rows)
 
 
 def _by(report: Report, name: str) -> Section:
     rows = [(run.name, *_group(group)) for run in report.runs for group in run.by[name]]
-    return _of_runs(report.runs, f"By {name}", (name, units(*report.runs), "speakers", "UAR", "WA"), rows)
+    headers = (name, units(*report.runs), "speakers", *_brief(report.runs[0]))
+    return _of_runs(report.runs, f"By {name}", headers, rows)
 
 
 def _of_runs(runs: Sequence[Scores], title: str, headers: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Section:

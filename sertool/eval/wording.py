@@ -1,7 +1,7 @@
 """Name and format figures, and say how they were computed, for reports, pages and charts alike."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -35,6 +35,11 @@ def heads(report: Report) -> list[str]:
     return [line for run in report.runs for line in (f"{run.name}: {title(run)}", *(f"  {note}" for note in run.notes))]
 
 
+def names(*runs: Scores) -> list[str]:
+    """Return the figures that any of the runs has, in our order."""
+    return [name for name in NAMES if any(name in run.figures for run in runs)]
+
+
 def label(run: Scores, name: str) -> str:
     """Return a figure's name, with the number of rows it is based on if that differs between figures."""
     of = f", of {run.rows_with[name]:,} rows" if name in run.rows_with else ""
@@ -42,8 +47,8 @@ def label(run: Scores, name: str) -> str:
 
 
 def heading(name: str, *runs: Scores) -> str:
-    """Return a figure's name; with folds, UAR is either pooled over all clips or averaged over folds."""
-    return "UAR, pooled" if name == "uar" and any(run.folds for run in runs) else NAMES[name]
+    """Return a figure's name; with folds, the first main one is either pooled over all clips or averaged over folds."""
+    return NAMES[name] + ", pooled" * any(run.folds and name == run.main[0] for run in runs)
 
 
 def units(*runs: Scores) -> str:
@@ -73,14 +78,27 @@ def bounds(figure: Figure | Difference, name: str = "") -> str:
     return f"[{number(name, figure.low)}, {number(name, figure.high)}]"
 
 
-def with_ci(figure: Figure) -> str:
-    return f"{percent(figure.value)} {bounds(figure)}"
+def with_ci(figure: Figure, name: str = "") -> str:
+    return f"{number(name, figure.value)} {bounds(figure, name)}"
 
 
-def signed(difference: Difference) -> str:
-    if math.isnan(difference.low):
-        return f"{100 * difference.value:+.1f} [-, -]"
-    return f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+def with_cis(figures: Mapping[str, Figure]) -> list[str]:
+    return [with_ci(figure, name) for name, figure in figures.items()]
+
+
+def main(run: Scores) -> dict[str, Figure]:
+    return {name: run.figures[name] for name in run.main}
+
+
+def signed(difference: Difference, name: str = "") -> str:
+    value, low, high = (_signed(end, name) for end in (difference.value, difference.low, difference.high))
+    return f"{value} [{low}, {high}]"
+
+
+def _signed(value: float, name: str) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{value:+.3f}" if name in PLAIN else f"{100 * value:+.1f}"
 
 
 def p_value(p: float) -> str:

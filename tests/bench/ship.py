@@ -83,7 +83,7 @@ def card(name: str, work: Path) -> str:
         "others.",
     ]
     lines += ["", "| group | clips | speakers | UAR |", "| --- | --- | --- | --- |"]
-    lines += [f"| {column}: {group['name']} | {group['clips']} | {group['speakers']} | {figures(group['uar'])} |"
+    lines += [f"| {column}: {group['name']} | {group['clips']} | {group['speakers']} | {figures(group['figures']['uar'])} |"
               for column, groups in run["by"].items() for group in groups]  # fmt: skip
     held = shown.kept(conditions.HELD)
     rows = {**held["ways"], **{conditions.OTHERS[corpus]: found for corpus, found in held["others"].items()}}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sertool.errors import SertoolError
-from sertool.eval import answers, evaluating
+from sertool.eval import evaluating, kinds
 from sertool.eval.answers import Answers
 from sertool.eval.bootstrapping import Bootstrap
 from sertool.eval.predictions import Reading
@@ -52,7 +52,7 @@ def two(path: Path, truth: list[str], predicted: list[str], header: str = "emoti
 
 
 def runs(*paths: str, **asked: Any) -> list[Answers]:
-    return answers.read(paths, Reading(**asked))
+    return [*kinds.read(paths, Reading(**asked))]
 
 
 def report(

@@ -126,7 +126,11 @@ def test_figures_computed_from_fewer_rows_state_their_row_count(tmp_path: Path, 
 
 def test_confidence_intervals_contain_their_values(predicted: str) -> None:
     found = report(predicted, by=("sex",)).runs[0]
-    figures = [*found.figures.values(), *(one.recall for one in found.classes), *(g.uar for g in found.by["sex"])]
+    figures = [
+        *found.figures.values(),
+        *(one.recall for one in found.classes),
+        *(g.figures["uar"] for g in found.by["sex"]),
+    ]
     assert all(one.low <= one.value <= one.high for one in found.figures.values())
     assert all(one.low < one.high for one in figures)
 
@@ -136,7 +140,7 @@ def test_no_interval_is_given_if_all_resamples_are_identical(tmp_path: Path, say
     for name, kept in (("right", rows[:2]), ("mixed", rows)):
         (tmp_path / f"{name}.csv").write_text("\n".join(["emotion,predicted,confidence,speaker,band", *kept]))
     right, mixed = (report(str(tmp_path / f"{name}.csv"), by=("band",)).runs[0] for name in ("right", "mixed"))
-    sure = [right.figures["uar"], right.figures["ece"], right.classes[0].recall, mixed.by["band"][1].wa]
+    sure = [right.figures["uar"], right.figures["ece"], right.classes[0].recall, mixed.by["band"][1].figures["wa"]]
     assert [figure.value for figure in sure] == pytest.approx([1, 0.1, 1, 0])
     assert np.isnan([(figure.low, figure.high) for figure in sure]).all()
     assert (mixed.figures["wa"].low, mixed.figures["wa"].high) == (0, 1)
@@ -176,7 +180,7 @@ def test_groups_and_differences_average_the_same_emotions_in_every_resample(tmp_
     difference = found.comparisons[0].figures["uar"]
     assert difference.value == pytest.approx(1 / 3)
     assert math.isnan(difference.low)  # as all resamples are alike
-    of_room = found.runs[0].by["room"][0].uar
+    of_room = found.runs[0].by["room"][0].figures["uar"]
     assert of_room.high < 1.25 * of_room.value
 
 
