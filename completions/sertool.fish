@@ -276,6 +276,7 @@ function __sertool_at
                 "train --pack" \
                 "eval --truth" \
                 "eval --predicted" \
+                "eval --dimensions" \
                 "eval --speaker" \
                 "eval --split" \
                 "eval --map" \
@@ -284,6 +285,7 @@ function __sertool_at
                 "eval --resamples" \
                 "eval --baseline" \
                 "eval --min-uar" \
+                "eval --min-ccc" \
                 "eval -o" "eval --out" \
                 "eval -f" "eval --format" \
                 "eval --plot" \
@@ -695,8 +697,9 @@ complete -c sertool -n '__sertool_at train' -s q -l quiet -d 'Say nothing but er
 complete -c sertool -n '__sertool_at train' -s v -l verbose -d 'Say more of what is done.'
 complete -c sertool -n '__sertool_at train' -s h -l help -d 'Show this message and exit.'
 complete -c sertool -n '__sertool_at train -ge 1' -F
-complete -c sertool -n '__sertool_at eval' -l truth -r -f -d 'The column that holds the true emotion.'
-complete -c sertool -n '__sertool_at eval' -l predicted -r -f -d 'The column that holds the predicted emotion.'
+complete -c sertool -n '__sertool_at eval' -l truth -r -f -d 'The column that holds the true emotion, or rating.'
+complete -c sertool -n '__sertool_at eval' -l predicted -r -f -d 'The column that holds the predicted one.'
+complete -c sertool -n '__sertool_at eval' -l dimensions -r -f -a '(__sertool_many arousal valence dominance)' -d 'Score these ratings, such as arousal,valence, rather than emotions; any column of numbers with predictions beside it.'
 complete -c sertool -n '__sertool_at eval' -l speaker -r -f -d 'The column that tells speakers apart.'
 complete -c sertool -n '__sertool_at eval' -l split -r -f -a 'test dev train' -d 'Which rows to score. [default: test where there are any, else dev]'
 complete -c sertool -n '__sertool_at eval' -l map -r -f -d 'What a label means: ps=surprise, calm=neutral.'
@@ -705,6 +708,7 @@ complete -c sertool -n '__sertool_at eval' -l by -r -f -a '(__sertool_many corpu
 complete -c sertool -n '__sertool_at eval' -l resamples -r -f -d 'How many resamples the intervals are made of. [default: 2000; 100 to 100000]'
 complete -c sertool -n '__sertool_at eval' -l baseline -r -f -d 'Compare every other run with this one, rather than all pairs.'
 complete -c sertool -n '__sertool_at eval' -l min-uar -r -f -d 'Exit 1 if the UAR of any run is below this share, such as .6. [0 to 1]'
+complete -c sertool -n '__sertool_at eval' -l min-ccc -r -f -d 'Exit 1 if the CCC of any run, or its mean over dimensions, is below this. [-1 to 1]'
 complete -c sertool -n '__sertool_at eval' -s o -l out -r -F -d 'Write the report to this file (.txt, .json, .csv, .md, .tex) rather than to stdout.'
 complete -c sertool -n '__sertool_at eval' -s f -l format -r -f -a 'table json csv markdown latex' -d 'Format of the report. [default: by the extension of -o, else a table]'
 complete -c sertool -n '__sertool_at eval' -l plot -r -f -a '(__fish_complete_directories)' -d 'Draw into this folder: confusion, recall, reliability, threshold curves, speakers, differences of runs.'

@@ -286,3 +286,56 @@ def test_bootstrap_p_value_is_two_sided_and_never_zero() -> None:
     assert metrics.bootstrap_p_value(np.full(1000, 0.2)) == pytest.approx(0.001)
     assert metrics.bootstrap_p_value(np.r_[np.full(50, -1.0), np.full(950, 1.0)]) == pytest.approx(0.1)
     assert math.isclose(metrics.bootstrap_p_value(np.r_[np.full(950, -1.0), np.full(50, 1.0)]), 0.1)
+
+
+# Ratings.
+
+
+def slow_ccc(truth, predicted):
+    """Lin's coefficient, straight from its definition."""
+    covariance = ((truth - truth.mean()) * (predicted - predicted.mean())).mean()
+    return 2 * covariance / (truth.var() + predicted.var() + (truth.mean() - predicted.mean()) ** 2)
+
+
+def moments(truth, predicted, units=None):
+    units = np.zeros(len(truth), int) if units is None else units
+    whole = metrics.Units(units, np.zeros(units.max() + 1, int), 0, "")
+    return metrics.moment_sums(whole, np.array([truth], float), np.array([predicted], float))
+
+
+@pytest.mark.parametrize("level", [0, 4, 1e6])
+def test_figures_of_ratings_equal_their_definitions_whatever_the_level_and_however_clips_are_grouped(level):
+    rng = np.random.default_rng(0)
+    truth = level + rng.normal(size=200)
+    predicted = 0.3 + level + 0.5 * (truth - level) + 0.4 * rng.normal(size=200)
+    sums = moments(truth, predicted, rng.integers(0, 9, 200)).sum(0)[0]
+    assert metrics.ccc(sums) == pytest.approx(slow_ccc(truth, predicted), rel=1e-6)
+    assert metrics.pearson(sums) == pytest.approx(np.corrcoef(truth, predicted)[0, 1], rel=1e-6)
+    assert metrics.rmse(sums) == pytest.approx(np.sqrt(((truth - predicted) ** 2).mean()), rel=1e-6)
+
+
+def test_only_equal_predictions_have_a_ccc_of_1_and_mirrored_ones_of_minus_1():
+    truth = np.array([1.0, 2, 4, 5])
+    for predicted, expected in ((truth, 1), (6 - truth, -1)):
+        assert metrics.ccc(moments(truth, predicted)[0, 0]) == pytest.approx(expected)
+    for predicted in (truth + 1, 2 * truth - 3):
+        sums = moments(truth, predicted)[0, 0]
+        assert metrics.pearson(sums) == pytest.approx(1)
+        assert metrics.ccc(sums) < 0.9
+
+
+@pytest.mark.parametrize("value", [3.0, 0.1, 1e6 / 3])
+def test_constant_predictions_have_a_ccc_of_0_and_constant_truth_has_none(value):
+    truth, alike = np.array([0.1, 0.7, 0.3]), np.full(3, value)
+    assert metrics.ccc(moments(truth, alike)[0, 0]) == 0
+    assert np.isnan(metrics.pearson(moments(truth, alike)[0, 0]))
+    for one in (moments(alike, truth), moments(alike, alike), moments(alike[:1], truth[:1])):
+        assert np.isnan(metrics.ccc(one[0, 0]))
+
+
+def test_unknown_ratings_and_predictions_count_nowhere():
+    truth, predicted = np.array([1.0, 2, np.nan, 4, 9]), np.array([2.0, 2, 7, 3, np.nan])
+    known = [0, 1, 3]
+    sums = moments(truth, predicted)[0, 0]
+    assert metrics.Moments(*sums).clips == 3
+    assert metrics.ccc(sums) == pytest.approx(slow_ccc(truth[known], predicted[known]))

@@ -22,11 +22,17 @@ Examples:
   sertool eval predictions.csv --html report.html --plot plots/ --plot-format pdf
   sertool eval predictions.csv --min-uar .6 -f json > scores.json
   sertool eval theirs.csv --truth y --predicted yhat --speaker who --map ang=angry
+  sertool eval rated.csv --dimensions arousal,valence --by sex
+  sertool eval rated.csv --dimensions arousal --predicted activation_pred --min-ccc .4
 
 Two columns are enough: the true emotion and the predicted one, as CSV, TSV, JSON Lines or Parquet. Rows of test are
 scored; where there are none, rows of dev; rows of train only with --split train. Rows without a prediction are counted
 and not scored. A folder of a run stands for its predictions.parquet. Several inputs, or several values in a column run,
 are runs to compare. Input from a pipe is read to its end first.
+
+Ratings such as arousal are scored where --dimensions names them or no emotion is predicted: each needs a column of
+numbers, and one of predictions called predicted_arousal (or arousal_pred ...); EmoAct, activation, val and the like are
+known. Confusion, calibration and McNemar's test are of emotions only.
 
 Intervals are of 95 %, from resampled speakers. With 8 to 19 speakers they are somewhat too narrow, and differences of
 runs look surer than they are. With fewer, clips are resampled, which says nothing about other speakers. Where all
@@ -40,6 +46,9 @@ Scores in the report:
   ECE                    expected calibration error, how far confidence lies from accuracy, in 15 bins; its interval
                          leaves out what chance adds
   log loss, Brier score  how far the probabilities lie from the truth; lower is better
+  CCC                    of ratings, the concordance correlation coefficient: 1 if predictions equal the truth, 0 if
+                         they do not follow it; shifts and other scales lower it, so it is at most Pearson's r
+  RMSE                   root of the mean squared error, in the ratings' own scale
 """
 FORMATS = {".txt": "table", ".json": "json", ".csv": "csv", ".md": "markdown", ".tex": "latex"}
 
@@ -47,8 +56,11 @@ FORMATS = {".txt": "table", ".json": "json", ".csv": "csv", ".md": "markdown", "
 def _input_options() -> Any:
     group = "Input"
     return options.stack(
-        option("--truth", metavar="COLUMN", group=group, help="The column that holds the true emotion."),
-        option("--predicted", metavar="COLUMN", group=group, help="The column that holds the predicted emotion."),
+        option("--truth", metavar="COLUMN", group=group, help="The column that holds the true emotion, or rating."),
+        option("--predicted", metavar="COLUMN", group=group, help="The column that holds the predicted one."),
+        option("--dimensions", type=options.Words(_dimensions, usual=True), default=(), metavar="NAME,..", group=group,
+               help="Score these ratings, such as arousal,valence, rather than emotions; any column of numbers with "
+                    "predictions beside it."),
         option("--speaker", metavar="COLUMN", group=group, help="The column that tells speakers apart."),
         option("--split", type=click.Choice(["test", "dev", "train"]), group=group,
                help="Which rows to score. [default: test where there are any, else dev]"),
@@ -56,6 +68,12 @@ def _input_options() -> Any:
                help="What a label means: ps=surprise, calm=neutral."),
         options.where,
     )  # fmt: skip
+
+
+def _dimensions() -> list[str]:
+    from sertool.manifests.columns import DIMENSIONS
+
+    return list(DIMENSIONS)
 
 
 def _groups() -> list[str]:
@@ -73,6 +91,8 @@ def _score_options() -> Any:
                help="Compare every other run with this one, rather than all pairs."),
         option("--min-uar", type=options.Number(float, 0, 1), metavar="SHARE", group=group,
                help="Exit 1 if the UAR of any run is below this share, such as .6."),
+        option("--min-ccc", type=options.Number(float, -1, 1), metavar="CCC", group=group,
+               help="Exit 1 if the CCC of any run, or its mean over dimensions, is below this."),
     )  # fmt: skip
 
 
@@ -96,8 +116,8 @@ def _output_options() -> Any:
 @click.argument("paths", nargs=-1, type=click.Path())
 @options.stack(_input_options(), _score_options(), _output_options())
 def command(paths: tuple[str, ...], **values: Any) -> None:
-    """Score the predictions in PATHS: UAR, accuracy, F1, confusion and calibration, each with its interval."""
-    from sertool.eval import evaluating, groups, kinds, reports
+    """Score the predictions in PATHS: UAR, accuracy, F1 and calibration, or CCC of ratings, each with its interval."""
+    from sertool.eval import evaluating, groups, kinds, renaming, reports
     from sertool.eval.bootstrapping import Bootstrap
     from sertool.eval.predictions import Reading
     from sertool.manifests import labels, manifest_io
@@ -107,15 +127,17 @@ def command(paths: tuple[str, ...], **values: Any) -> None:
     kind = manifest_io.named_format(values["out"], values["kind"], FORMATS) or "table"
     sources = [_predictions_of(source) for source in options.inputs(paths, "a table of predictions")]
     _refuse_written_over(sources, values["out"], values["html"])
-    reading = options.part(Reading, values | {"mapping": labels.parse_mapping(values["mapping"])})
-    runs = kinds.read(sources, reading)
+    mapping = labels.parse_mapping(values["mapping"])
+    dimensions = tuple(dict.fromkeys(map(renaming.dimension_called, values["dimensions"])))
+    runs = kinds.read(sources, options.part(Reading, values | {"mapping": mapping, "dimensions": dimensions}))
+    _refuse_other_guard(runs[0].main[0], values)
     by = values["by"] or (groups.divisible(runs) if values["html"] else ())
     baseline = _source_of(values["baseline"], dict(zip(paths, sources, strict=False)))
     report = evaluating.report(runs, by, Bootstrap(values["resamples"], values["seed"]), baseline)
     if values["html"] != "-" or values["out"] not in (None, "-"):  # two documents in one stream are invalid
         reports.write(reports.render(report, kind, values["out"]), values["out"])
     _draw(report, values["html"], values["plot"], values["plot_format"] or "png")
-    _refuse_below(report, values["min_uar"])
+    _refuse_below(report, values[f"min_{runs[0].main[0]}"])
 
 
 def _predictions_of(source: str) -> str:
@@ -157,8 +179,19 @@ def _draw(report: Any, html: str | None, plot: str | None, plot_format: str) -> 
         talk.say(f"{plot}: {', '.join(charts.draw(report, plot, f'.{plot_format}'))}")
 
 
+def _refuse_other_guard(figure: str, values: Mapping[str, Any]) -> None:
+    """Refuse a least value of a figure that the predictions do not have."""
+    answers = {"uar": "emotions", "ccc": "ratings"}
+    for other in answers.keys() - {figure}:
+        if values[f"min_{other}"] is not None:
+            raise UsageError(
+                f"--min-{other} is of {answers[other]}, and {answers[figure]} are scored: use --min-{figure}"
+            )
+
+
 def _refuse_below(report: Any, least: float | None) -> None:
-    low = [run for run in report.runs if not run.figures["uar"].value >= least] if least is not None else []
+    figure = report.runs[0].main[0]
+    low = [run for run in report.runs if not run.figures[figure].value >= least] if least is not None else []
     if low:
-        figures = ", ".join(f"{run.name} {run.figures['uar'].value:.4f}" for run in low)
-        raise SertoolError(f"UAR below --min-uar {least:g}: {figures}")
+        figures = ", ".join(f"{run.name} {run.figures[figure].value:.4f}" for run in low)
+        raise SertoolError(f"{figure.upper()} below --min-{figure} {least:g}: {figures}")

@@ -13,6 +13,7 @@ import numpy as np
 
 from sertool.eval.answers import Answers
 from sertool.eval.emotions import Emotions
+from sertool.eval.ratings import Ratings
 from sertool.eval.scores import Figure
 from sertool.numeric import metrics
 from sertool.numeric.metrics import Tally, Units
@@ -43,9 +44,13 @@ def of_answers(run: Answers, units: Units) -> np.ndarray:
 
 
 def _of_seed(run: Answers, units: Units, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Return the sums of each unit for some clips of a seed: of emotions a tally, `[units, 3, classes]`."""
-    assert isinstance(run, Emotions)
-    return metrics.tally_sums(units, truth, predicted, len(run.classes))
+    """Return the sums of each unit for some clips of a seed.
+
+    They are of emotions a tally, `[units, 3, classes]`, and of ratings moments, `[units, dimensions, 6]`.
+    """
+    if isinstance(run, Emotions):
+        return metrics.tally_sums(units, truth, predicted, len(run.classes))
+    return metrics.moment_sums(units, truth, predicted)
 
 
 def _beside(run: Emotions, units: Units) -> UnitSums:
@@ -162,7 +167,7 @@ def as_tally(counts: np.ndarray) -> Tally:
 
 def main_figures(run: Answers, drawn: np.ndarray, whole: np.ndarray) -> dict[str, np.ndarray]:
     """Return the figures of a run's main sums, `[...]` each from `[..., what a unit has]`, the main ones among them."""
-    return _of_tallies(drawn, whole)
+    return _of_moments(run, drawn, whole) if isinstance(run, Ratings) else _of_tallies(drawn, whole)
 
 
 def main_figure(run: Answers, drawn: np.ndarray, whole: np.ndarray) -> np.ndarray:
@@ -178,6 +183,14 @@ def _of_tallies(drawn: np.ndarray, whole: np.ndarray) -> dict[str, np.ndarray]:
         "macro_f1": metrics.macro_f1(counts, all_counts),
         "weighted_f1": metrics.weighted_f1(counts),
     }
+
+
+def _of_moments(run: Ratings, drawn: np.ndarray, whole: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the figures of moments, `[..., dimensions, 6]`; a resample without a CCC takes that of the whole."""
+    values = metrics.ccc(drawn)
+    values = np.where(np.isnan(values), metrics.ccc(whole), values)
+    each = {f"ccc_{name}": values[..., place] for place, name in enumerate(run.dimensions)}
+    return {name: (each | {"ccc": metrics.mean(values)})[name] for name in run.main}
 
 
 def figures(run: Answers, sums: UnitSums, whole: UnitSums) -> dict[str, np.ndarray]:

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from sertool.eval import bootstrapping, emotion_scores, groups
+from sertool.eval import bootstrapping, emotion_scores, groups, predictions, rating_scores
 from sertool.eval.answers import Answers
 from sertool.eval.bootstrapping import Bootstrap, Folds, UnitSums
 from sertool.eval.comparing import comparisons
 from sertool.eval.emotions import Emotions
+from sertool.eval.ratings import Ratings
 from sertool.eval.scores import Report, Scores
 from sertool.manifests import columns
 from sertool.numeric import metrics
@@ -64,8 +65,9 @@ def _scores(run: Answers, by: Sequence[str], bootstrap: Bootstrap) -> Scores:
 
 def _details(run: Answers, whole: UnitSums, drawn: UnitSums) -> dict[str, Any]:
     """Return the parts of a run's scores that only its kind of answers has."""
-    assert isinstance(run, Emotions)
-    return emotion_scores.details(run, whole, drawn)
+    if isinstance(run, Emotions):
+        return emotion_scores.details(run, whole, drawn)
+    return rating_scores.details(run, whole, drawn) if isinstance(run, Ratings) else {}
 
 
 def _each_seed(run: Answers, points: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
@@ -94,7 +96,7 @@ def _each_speaker(run: Answers) -> tuple[tuple[str, int, float], ...]:
     values = metrics.mean(bootstrapping.main_figure(run, sums, sums))
     names, clips = run.groups["speaker"].values, np.bincount(unit)
     rows = [(str(names[there[k]]), int(clips[k]), float(values[k])) for k in range(len(there)) if there[k] >= 0]
-    return tuple(sorted(rows, key=lambda row: (row[2], row[0])))
+    return tuple(sorted(rows, key=lambda row: (np.isnan(row[2]), row[2], row[0])))
 
 
 # Notes on the figures.
@@ -102,7 +104,10 @@ def _each_speaker(run: Answers) -> tuple[tuple[str, int, float], ...]:
 
 def _notes(run: Answers, units: Units) -> list[str]:
     notes = [f"LEAKY: {leak}" for leak in run.run.leaks] + _coverage_notes(run)
-    notes += emotion_scores.notes(run, units) if isinstance(run, Emotions) else []
+    if isinstance(run, Emotions):
+        notes += emotion_scores.notes(run, units)
+    elif isinstance(run, Ratings):
+        notes += rating_scores.notes(run)
     if not units.speakers:
         telling = f"a column {SPEAKER} would tell, or another that --speaker names"
         notes.append(f"who speaks is not known, so intervals may be too narrow: {telling}")
@@ -113,7 +118,7 @@ def _notes(run: Answers, units: Units) -> list[str]:
 
 
 def _coverage_notes(run: Answers) -> list[str]:
-    coverage = run.run.coverage
+    coverage, true = run.run.coverage, predictions.truth_of(run.run.dimensions)
     notes = []
     if coverage.abstained:
         notes.append(f"not scored: {talk.counted(coverage.abstained, 'row')} of {coverage.rows:,} without a prediction")
@@ -121,5 +126,5 @@ def _coverage_notes(run: Answers) -> list[str]:
         kinds = listed(f"{count:,} {issue}" for issue, count in coverage.issues.items())
         notes.append(f"not scored: {talk.counted(sum(coverage.issues.values()), 'row')} with an issue: {kinds}")
     if coverage.untrue:
-        notes.append(f"not scored: {talk.counted(coverage.untrue, 'row')} without a true emotion")
+        notes.append(f"not scored: {talk.counted(coverage.untrue, 'row')} without a true {true}")
     return notes

@@ -1,8 +1,9 @@
 """Read predictions of any origin into runs: columns under our names, and only the rows that may be scored."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import numpy as np
 from sertool.divisions import own_division, protocols, splits
 from sertool.errors import SertoolError, UsageError
 from sertool.eval import renaming
-from sertool.manifests import columns, delimited, intake, manifest, manifest_io, row_filter
+from sertool.manifests import casting, columns, delimited, intake, manifest, manifest_io, row_filter
 from sertool.manifests.delimited import Header
 from sertool.manifests.manifest import Table
 from sertool.system import talk
@@ -32,11 +33,24 @@ class Reading:
     where: tuple[str, ...] = ()
     mapping: dict[str, str] = field(default_factory=dict)
     by: tuple[str, ...] = ()  # columns to group clips by
+    dimensions: tuple[str, ...] = ()  # the ratings to score; none: emotions, or whatever a table without them has
+
+    def __post_init__(self) -> None:
+        named = {option: vars(self)[option] for option in ("truth", "predicted", "speaker") if vars(self)[option]}
+        for first, second in combinations(named, 2):
+            if named[first] == named[second]:
+                raise UsageError(f"--{first} and --{second} both name the column {named[first]}")
+        if len(self.dimensions) > 1 and (self.truth or self.predicted):
+            raise UsageError("--truth and --predicted name the columns of one dimension: give --dimensions one")
+        if self.dimensions and self.mapping:
+            raise UsageError("--map says what labels of emotions mean: with --dimensions there are none")
 
     @property
     def asked(self) -> dict[str, str | None]:
         """The table's names of columns that options name, by ours."""
-        return {"emotion": self.truth, "predicted": self.predicted, "speaker": self.speaker}
+        true = self.dimensions[0] if self.dimensions else "emotion"
+        predicted = renaming.predicted(true) if self.dimensions else "predicted"
+        return {true: self.truth, predicted: self.predicted, "speaker": self.speaker}
 
 
 class Coverage(NamedTuple):
@@ -45,7 +59,7 @@ class Coverage(NamedTuple):
     rows: int
     scored: int
     abstained: int
-    untrue: int  # rows whose true emotion is not known
+    untrue: int  # rows of which the truth is not known
     issues: dict[str, int]
 
     @property
@@ -65,18 +79,35 @@ class Run(NamedTuple):
     leaks: tuple[str, ...]
     protocol: str | None
     adapted: str | None  # how the model was adapted to the speakers; None if it was not
+    dimensions: tuple[str, ...]  # the ratings that it answers; none if it answers emotions
 
 
 def read(sources: Sequence[str], reading: Reading) -> list[Run]:
     """Read the runs in files and stdin."""
-    tables = [(source, _table(source, reading)) for source in sources]
-    return [_run(name, source, table, reading) for name, source, table in _by_run(tables)]
+    read = [(source, *_table(source, reading)) for source in sources]
+    dimensions = _common({manifest_io.source_name(source): found for source, _, found in read})
+    tables = [(source, table) for source, table, _ in read]
+    return [_run(name, source, table, dimensions, reading) for name, source, table in _by_run(tables)]
+
+
+def _common(dimensions: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return the ratings that all sources have, of those of each; refuse emotions beside ratings."""
+    first, *others = dimensions.values()
+    common = tuple(name for name in first if all(name in found for found in others))
+    held = [f"{source}: {listed(found) or 'emotions'}" for source, found in dimensions.items()]
+    every = dict.fromkeys(name for found in dimensions.values() for name in found)
+    if every and not common:
+        raise SertoolError(f"not all predict the same, so score each by itself: {listed(held, 6)}")
+    if lacking := [name for name in every if name not in common]:
+        talk.warn(f"left out, as not every file predicts it: {listed(lacking)}")
+    return common
 
 
 # Reading tables.
 
 
-def _table(source: str, reading: Reading) -> Table:
+def _table(source: str, reading: Reading) -> tuple[Table, tuple[str, ...]]:
+    """Return a source's table under our names, and the ratings in it that are scored; none: its emotions are."""
     where = manifest_io.source_name(source)
     data = manifest_io.read_bytes(source)
     header = delimited.header_of(data)
@@ -85,17 +116,37 @@ def _table(source: str, reading: Reading) -> Table:
     table = manifest_io.parse(data, where, header.likely_kind(), loose=BESIDE)
     names_read = table.column_names
     intake.refuse_repeated(names_read, where)
-    table = intake.with_bands_named(renaming.renamed(table, reading.asked), where)
-    table = intake.typed(_without_strange(table, where), where, exact=True)
-    for name, lack in (("predicted", "no predictions"), ("emotion", "no true emotions to compare with")):
+    dimensions = reading.dimensions or _predicted_ratings(table, reading)
+    table = intake.with_bands_named(renaming.renamed(table, reading.asked, dimensions), where)
+    for name, lack, option in _needed(dimensions):
         if name not in table.column_names:
             raise SertoolError(
-                f"{where}: {lack}: no column {name}; it has {listed(names_read, 20)}; "
-                f"say which it is with {renaming.OPTIONS[name]}"
+                f"{where}: {lack}: no column {name}; it has {listed(names_read, 20)}; say which it is with {option}"
             )
+    table = casting.as_numbers(table, [name for name, *_ in _needed(dimensions)] if dimensions else [], where)
+    table = intake.typed(_without_strange(table, where), where, exact=True)
     if not len(table):
         raise SertoolError(f"{where}: no rows")
-    return row_filter.choose(table, reading.where, f"{where}: ")
+    return row_filter.choose(table, reading.where, f"{where}: "), dimensions
+
+
+def _predicted_ratings(table: Table, reading: Reading) -> tuple[str, ...]:
+    """Return the columns of numbers that a table has predictions of; none if it has predicted emotions."""
+    table = renaming.renamed(table, reading.asked, columns.DIMENSIONS)
+    names = [name for name in table.column_names if casting.holds_numbers(table.column(name))]
+    has_emotions = "predicted" in table.column_names
+    return () if has_emotions else tuple(name for name in names if renaming.predicted(name) in names)
+
+
+def _needed(dimensions: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Return the columns that are scored, each with what is lacking without it and the option that names it."""
+    if not dimensions:
+        return [
+            ("predicted", "no predictions", "--predicted"),
+            ("emotion", "no true emotions to compare with", "--truth"),
+        ]
+    predicted = [(renaming.predicted(name), f"no predictions of {name}", "--predicted") for name in dimensions]
+    return [*predicted, *((name, f"no true {name} to compare with", "--truth") for name in dimensions)]
 
 
 def _without_strange(table: Table, where: str) -> Table:
@@ -113,7 +164,8 @@ def _without_strange(table: Table, where: str) -> Table:
 def _require_known_columns(header: Header, where: str, reading: Reading) -> None:
     """Refuse text that has none of our columns."""
     names = [name.strip() for name in header.names(header.likely_kind())]
-    if not renaming.translation(names, reading.asked):
+    has_ratings = any(renaming.predicted(name) in names for name in names)
+    if not has_ratings and not renaming.translation(names, reading.asked, reading.dimensions or columns.DIMENSIONS):
         hint = "such as emotion and predicted, or those that --truth and --predicted name"
         raise SertoolError(
             f"{where}: no table of predictions: CSV, JSON Lines or Parquet with columns {hint}; its "
@@ -150,14 +202,14 @@ def _without_extension(source: str) -> str:
 # Selecting the rows to score.
 
 
-def _run(name: str, source: str, table: Table, reading: Reading) -> Run:
+def _run(name: str, source: str, table: Table, dimensions: tuple[str, ...], reading: Reading) -> Run:
     parts = _parts(table)
     split = _held_out(parts, reading.split, name)
     rows = parts[split] if split else np.ones(len(table), bool)
     protocol = own_division.protocol(table)
-    coverage, scored = _scored(table, rows, name)
+    coverage, scored = _scored(table, rows, dimensions, name)
     leaks = tuple(_leaks(table, parts, split, protocol))
-    return Run(name, source, scored, split, coverage, leaks, protocol, _adapted(scored))
+    return Run(name, source, scored, split, coverage, leaks, protocol, _adapted(scored), dimensions)
 
 
 def _parts(table: Table) -> dict[str, np.ndarray]:
@@ -200,8 +252,23 @@ def _leaks(table: Table, parts: dict[str, np.ndarray], split: str | None, protoc
             yield f"{len(shared)} of the speakers are in train too"
 
 
-def _scored(table: Table, rows: np.ndarray, name: str) -> tuple[Coverage, Table]:
-    truth, answer = (~manifest.lacking(table, column) for column in ("emotion", "predicted"))
+def numbers(table: Table, names: Iterable[str]) -> np.ndarray:
+    """Return columns of numbers, `[columns, rows]`; NaN is unknown, and so is what is not finite."""
+    held = np.stack([table.column(name).to_numpy() for name in names])
+    return np.where(np.isfinite(held), held, np.nan)
+
+
+def _known(table: Table, dimensions: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return of which rows something is true, and which have an answer to it, bool `[rows]` each."""
+    if not dimensions:
+        return ~manifest.lacking(table, "emotion"), ~manifest.lacking(table, "predicted")
+    truth = ~np.isnan(numbers(table, dimensions))
+    answered = ~np.isnan(numbers(table, map(renaming.predicted, dimensions)))
+    return truth.any(0), np.where(truth.any(0), truth & answered, answered).any(0)
+
+
+def _scored(table: Table, rows: np.ndarray, dimensions: Sequence[str], name: str) -> tuple[Coverage, Table]:
+    truth, answer = _known(table, dimensions)
     usable = manifest.usable(table)
     scored = rows & truth & answer & usable
     coverage = Coverage(
@@ -215,9 +282,15 @@ def _scored(table: Table, rows: np.ndarray, name: str) -> tuple[Coverage, Table]
         if coverage.issues and not (rows & usable).any():
             counts = listed(f"{count:,} {kind}" for kind, count in coverage.issues.items())
             raise SertoolError(f"{name}: nothing to score: every row is left out for its issue ({counts})")
-        why = "no true emotion" if not (rows & truth).any() else "no prediction or no true emotion"
+        true = f"true {truth_of(dimensions)}"
+        why = f"no {true}" if not (rows & truth).any() else f"no prediction or no {true}"
         raise SertoolError(f"{name}: nothing to score: {why} in any of {coverage.rows:,} rows")
     return coverage, manifest.keep(table, scored)
+
+
+def truth_of(dimensions: Sequence[str]) -> str:
+    """Return what the truth about a clip is called."""
+    return "rating" if dimensions else "emotion"
 
 
 def _issues(table: Table, rows: np.ndarray) -> dict[str, int]:

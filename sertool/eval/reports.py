@@ -178,6 +178,9 @@ def _lines_of(run: Scores) -> Iterator[Line]:
         figures = {"precision": emotion.precision, "recall": emotion.recall, "f1": emotion.f1}
         place = {"table": "emotion", "row": emotion.name, "clips": emotion.clips, "speakers": emotion.speakers}
         yield from _with_bounds(place, figures)
+    for dimension in run.dimensions:
+        place = {"table": "dimension", "row": dimension.name, "clips": dimension.clips, "speakers": dimension.speakers}
+        yield from _with_bounds(place, {"ccc": dimension.ccc, "r": dimension.r, "rmse": dimension.rmse})
     for table, groups in {**run.by, "worst speakers": run.worst}.items():
         for group in groups:
             place = {"table": table, "row": group.name, "clips": group.clips, "speakers": group.speakers}
@@ -207,7 +210,8 @@ def _lines_of_pair(pair: Comparison) -> Iterator[Line]:
 
 
 def as_json(report: Report) -> str:
-    return json.dumps(streams.strict(asdict(report)), ensure_ascii=False, indent=1) + "\n"
+    held = asdict(report, dict_factory=lambda items: {name: value for name, value in items if name != "pairs"})
+    return json.dumps(streams.strict(held), ensure_ascii=False, indent=1) + "\n"
 
 
 WRITERS: dict[str, Callable[[Report], str]] = {

@@ -6,6 +6,8 @@ from typing import TypedDict
 
 import numpy as np
 
+from sertool.numeric import metrics
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -28,6 +30,19 @@ class Class:
     precision: Figure
     recall: Figure
     f1: Figure
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """The results of one rating, such as arousal."""
+
+    name: str
+    clips: int  # that are rated and answered
+    speakers: int  # 0 if unknown
+    ccc: Figure
+    r: Figure
+    rmse: Figure
+    pairs: np.ndarray  # [2, clips]: truth and prediction, averaged over seeds
 
 
 @dataclass(frozen=True)
@@ -56,18 +71,23 @@ class Scores:
     bootstrap: str
     main: tuple[str, ...]  # the figures that groups and pairs of runs are compared by; the first ranks them
     figures: dict[str, Figure]
-    rows_with: dict[str, int]  # the number of rows that have a figure, for figures that some lack
-    people: dict[str, Figure]
-    people_clips: int
-    classes: tuple[Class, ...]
-    confusion: np.ndarray  # answers of a seed on average, integers where all are whole
-    reliability: np.ndarray  # [bins, 3]: answers of a seed on average, sum of confidences, right answers
     seeds: dict[str, dict[str, float]]
     folds: dict[str, float]  # the first main figure of each
     by: dict[str, tuple[Group, ...]]
     each_speaker: tuple[tuple[str, int, float], ...]  # name, clips, the first main figure; the worst first
     worst: tuple[Group, ...]
     notes: tuple[str, ...]
+    # of ratings
+    dimensions: tuple[Dimension, ...] = ()
+    # of emotions
+    rows_with: dict[str, int] = field(default_factory=dict)  # how many rows have a figure, for figures that some lack
+    people: dict[str, Figure] = field(default_factory=dict)
+    people_clips: int = 0
+    classes: tuple[Class, ...] = ()
+    confusion: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))  # answers of a seed on average
+    reliability: np.ndarray = field(  # [bins, 3]: answers of a seed on average, sum of confidences, right answers
+        default_factory=lambda: np.zeros((metrics.BINS, 3))
+    )
 
 
 @dataclass(frozen=True)

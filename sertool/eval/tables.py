@@ -43,8 +43,10 @@ def sections(report: Report) -> list[Section]:
 
 def _of_one(run: Scores) -> Iterator[Section]:
     yield _figures(run)
-    yield _emotions(run)
-    yield from _confusions(run)
+    if run.classes:
+        yield _emotions(run)
+        yield from _confusions(run)
+    yield from _dimensions([run])
     if run.seeds:
         names = wording.names(run)
         rows = [(seed, *(number(name, values[name]) for name in names)) for seed, values in run.seeds.items()]
@@ -52,7 +54,7 @@ def _of_one(run: Scores) -> Iterator[Section]:
     if run.folds:
         name = run.main[0]
         rows = [(fold, number(name, value)) for fold, value in run.folds.items()]
-        yield Section("By fold", ("fold", NAMES[name]), rows)
+        yield Section("By fold", ("fold", wording.name_of(name, run)), rows)
     yield from _worst([run])
 
 
@@ -61,7 +63,7 @@ def _figures(run: Scores) -> Section:
         (label(run, name), number(name, figure.value), bounds(figure, name), _deviation(name, figure))
         for name, figure in {**run.figures, **run.people}.items()
     ]
-    headers = ("", "%", "95 % interval", "sd of seeds")
+    headers = ("", "%" if run.classes else "value", "95 % interval", "sd of seeds")
     return Section("Figures", headers, rows) if run.seeds else Section("Figures", headers[:3], [r[:3] for r in rows])
 
 
@@ -100,7 +102,7 @@ def _group(group: Group) -> tuple[str, ...]:
 
 def _brief(run: Scores) -> tuple[str, ...]:
     """Return the headers of a run's main figures."""
-    return tuple(BRIEF.get(name, NAMES[name]) for name in run.main)
+    return tuple(BRIEF.get(name) or wording.name_of(name, run) for name in run.main)
 
 
 def _of_several(report: Report) -> Iterator[Section]:
@@ -119,10 +121,12 @@ def _of_several(report: Report) -> Iterator[Section]:
     headers = ("first", "second", "only first", "only second", "test", *ps)
     if rows := [_mcnemar(pair, len(ps)) for pair in pairs if pair.mcnemar]:
         yield Section(title, headers, rows, 2)
+    yield from _dimensions(runs)
     recalls = [
         (emotion, *(with_ci(run.classes[k].recall) for run in runs)) for k, emotion in enumerate(report.emotions)
     ]
-    yield Section("Recall", ("emotion", *(run.name for run in runs)), recalls)
+    if recalls:
+        yield Section("Recall", ("emotion", *(run.name for run in runs)), recalls)
     yield from _people(runs)
     yield from _worst(runs)
 
@@ -141,6 +145,17 @@ def _mcnemar(pair: Comparison, ps: int) -> tuple[str, ...]:
     how = f"{test['method']}, first seeds" if test["seeds"] else test["method"]
     counts = (f"{test['only_first']:,}", f"{test['only_second']:,}")
     return (pair.first, pair.second, *counts, how, *p_values(test["p"], test["p_holm"])[:ps])
+
+
+def _dimensions(runs: Sequence[Scores]) -> Iterator[Section]:
+    rows = [
+        (run.name, one.name, f"{one.clips:,}", *with_cis({"ccc": one.ccc, "r": one.r, "rmse": one.rmse}))
+        for run in runs
+        for one in run.dimensions
+    ]
+    if rows:
+        headers = ("dimension", units(*runs), *(NAMES[name] for name in ("ccc", "r", "rmse")))
+        yield _of_runs(runs, "By dimension", headers, rows)
 
 
 def _people(runs: Sequence[Scores]) -> Iterator[Section]:

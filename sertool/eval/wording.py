@@ -14,9 +14,10 @@ NAMES = {
     "weighted_f1": "weighted F1", "ece": "ECE", "log_loss": "log loss", "brier": "Brier score",
     "votes_uar": "people, each vote: UAR", "votes_wa": "people, each vote: WA",
     "plurality_uar": "people, most votes: UAR", "plurality_wa": "people, most votes: WA",
+    "ccc": "CCC", "ccc_of_folds": "CCC, mean over folds", "r": "Pearson's r", "rmse": "RMSE",
 }  # fmt: skip
 HOLM = "p, Holm"
-PLAIN = ("log_loss", "brier")  # all others are shares, shown in per cent
+PLAIN = ("log_loss", "brier", "ccc_of_folds", "r", "rmse")  # as are all CCCs; others are shares, shown in per cent
 
 
 def title(run: Scores) -> str:
@@ -36,8 +37,16 @@ def heads(report: Report) -> list[str]:
 
 
 def names(*runs: Scores) -> list[str]:
-    """Return the figures that any of the runs has, in our order."""
-    return [name for name in NAMES if any(name in run.figures for run in runs)]
+    """Return the figures that any of the runs has, in our order, then those of each dimension."""
+    held = dict.fromkeys(name for run in runs for name in run.figures)
+    return [*(name for name in NAMES if name in held), *(name for name in held if name not in NAMES)]
+
+
+def name_of(figure: str, run: Scores) -> str:
+    """Return a figure's name; that of a dimension is called by it."""
+    if figure == "ccc" and len(run.dimensions) > 1:
+        return "mean CCC"
+    return NAMES.get(figure) or f"CCC of {figure.removeprefix('ccc_')}"
 
 
 def label(run: Scores, name: str) -> str:
@@ -48,7 +57,7 @@ def label(run: Scores, name: str) -> str:
 
 def heading(name: str, *runs: Scores) -> str:
     """Return a figure's name; with folds, the first main one is either pooled over all clips or averaged over folds."""
-    return NAMES[name] + ", pooled" * any(run.folds and name == run.main[0] for run in runs)
+    return name_of(name, runs[0]) + ", pooled" * any(run.folds and name == run.main[0] for run in runs)
 
 
 def units(*runs: Scores) -> str:
@@ -71,7 +80,12 @@ def count(value: float) -> str:
 
 def number(name: str, value: float) -> str:
     """Format a figure: in per cent, unless it is no share."""
-    return percent(value) if name not in PLAIN or math.isnan(value) else f"{value:.3f}"
+    return f"{value:.3f}" if is_plain(name) and not math.isnan(value) else percent(value)
+
+
+def is_plain(name: str) -> bool:
+    """Whether a figure is no share, and shown as it is."""
+    return name in PLAIN or name.startswith("ccc")
 
 
 def bounds(figure: Figure | Difference, name: str = "") -> str:
@@ -98,7 +112,7 @@ def signed(difference: Difference, name: str = "") -> str:
 def _signed(value: float, name: str) -> str:
     if math.isnan(value):
         return "-"
-    return f"{value:+.3f}" if name in PLAIN else f"{100 * value:+.1f}"
+    return f"{value:+.3f}" if is_plain(name) else f"{100 * value:+.1f}"
 
 
 def p_value(p: float) -> str:

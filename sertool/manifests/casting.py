@@ -1,6 +1,7 @@
 """The types of our columns in Arrow, and casts of others' columns to them."""
 
 import re
+from collections.abc import Collection
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -52,13 +53,25 @@ def as_ours(table: Table, where: str = "", *, exact: bool = False) -> Table:
             continue
         if is_ambiguous_name(field.name) and not can_be(table.column(index), dtype):
             continue
-        try:
-            table = table.set_column(index, field.name, _cast(table.column(index), dtype))
-        except pa.ArrowException as error:
-            odd = describe_bad_value(table.column(index), dtype)
-            holds = f"column {field.name} holds {odd or f'{field.type}, not {dtype}: {first_line(error)}'}"
-            raise SertoolError(where + holds) from None
+        table = _with_cast(table, index, dtype, where)
     return table
+
+
+def as_numbers(table: Table, names: Collection[str], where: str) -> Table:
+    """Cast some columns to numbers, whatever they are called."""
+    for name in names:
+        table = _with_cast(table, table.column_names.index(name), pa.float64(), f"{where}: ")
+    return table
+
+
+def _with_cast(table: Table, index: int, dtype: pa.DataType, where: str) -> Table:
+    field = table.schema.field(index)
+    try:
+        return table.set_column(index, field.name, _cast(table.column(index), dtype))
+    except pa.ArrowException as error:
+        odd = describe_bad_value(table.column(index), dtype)
+        holds = f"column {field.name} holds {odd or f'{field.type}, not {dtype}: {first_line(error)}'}"
+        raise SertoolError(where + holds) from None
 
 
 def can_be(column: pa.ChunkedArray, dtype: pa.DataType) -> bool:

@@ -20,6 +20,7 @@ FEW_OF_CLASS = 3  # speakers of a class: with fewer, 95% intervals of UAR cover 
 EXACT_BELOW = 25  # discordant clips below which McNemar's test is exact
 ENOUGH_CLIPS = 10  # per speaker, on average: fewer vary too little when resampled, and a single one not at all
 MOST_CLIPS = 20_000  # with more, clips are resampled in blocks
+NOISE = 1e-12  # of a sum of squares, what rounding leaves of no variation
 CHUNK = 1 << 21  # draws per block, which stays in the cache
 
 
@@ -145,6 +146,69 @@ def brier_scores(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Return the Brier score of each clip, `[clips]`: 0 to 2."""
     of_truth = np.take_along_axis(probabilities, truth[:, None], 1)[:, 0]
     return (probabilities**2).sum(1) - 2 * of_truth + 1
+
+
+# Ratings.
+
+
+class Moments(NamedTuple):
+    """Sums over clips that are rated and answered, `[...]` each, of deviations from any one number."""
+
+    clips: np.ndarray
+    truth: np.ndarray
+    predicted: np.ndarray
+    squared_truth: np.ndarray
+    squared_predicted: np.ndarray
+    product: np.ndarray
+
+
+def moment_sums(units: "Units", truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Return the `Moments` of each unit, `[units, dimensions, 6]`, from `[dimensions, clips]`; NaN is unknown.
+
+    Deviations are from the mean truth, as sums of squares of large numbers would lose their digits.
+    """
+    known = ~np.isnan(truth) & ~np.isnan(predicted)
+    centre = mean(np.where(known, truth, np.nan))[:, None]
+    true, answer = (np.where(known, values - centre, 0.0) for values in (truth, predicted))
+    columns = np.stack([known, true, answer, true**2, answer**2, true * answer], -1)  # [dimensions, clips, 6]
+    sums = np.zeros((len(units.stratum), len(truth), len(Moments._fields)))
+    np.add.at(sums, units.of_clip, columns.swapaxes(0, 1))
+    return sums
+
+
+def ccc(sums: np.ndarray) -> np.ndarray:
+    """Return the concordance correlation coefficient of `Moments`, `[...]` from `[..., 6]`.
+
+    It is NaN where all truth is the same, which then tells nothing apart, and 0 where only all predictions are.
+    """
+    of_truth, of_predicted, together = _spreads(sums)
+    moments = Moments(*np.moveaxis(sums, -1, 0))
+    apart = ratio((moments.truth - moments.predicted) ** 2, moments.clips)  # clips times the squared distance of means
+    return np.where(of_truth > 0, ratio(2 * together, of_truth + of_predicted + apart), np.nan)
+
+
+def pearson(sums: np.ndarray) -> np.ndarray:
+    """Return Pearson's correlation of `Moments`, `[...]` from `[..., 6]`; NaN where either does not vary."""
+    of_truth, of_predicted, together = _spreads(sums)
+    return ratio(together, np.sqrt(of_truth * of_predicted))
+
+
+def rmse(sums: np.ndarray) -> np.ndarray:
+    """Return the root of the mean squared error of `Moments`, `[...]` from `[..., 6]`."""
+    moments = Moments(*np.moveaxis(sums, -1, 0))
+    squared = moments.squared_truth - 2 * moments.product + moments.squared_predicted
+    return np.sqrt(np.maximum(ratio(squared, moments.clips), 0))
+
+
+def _spreads(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the squared deviations of truth and predictions from their means, and their products; 0 if only noise."""
+    moments = Moments(*np.moveaxis(sums, -1, 0))
+    spreads = []
+    for total, squared in ((moments.truth, moments.squared_truth), (moments.predicted, moments.squared_predicted)):
+        spread = squared - np.nan_to_num(ratio(total**2, moments.clips))
+        spreads.append(np.where(spread > NOISE * squared, spread, 0.0))
+    product = moments.product - np.nan_to_num(ratio(moments.truth * moments.predicted, moments.clips))
+    return spreads[0], spreads[1], np.where((spreads[0] > 0) & (spreads[1] > 0), product, 0.0)
 
 
 # Human votes.

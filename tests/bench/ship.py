@@ -83,8 +83,9 @@ def card(name: str, work: Path) -> str:
         "others.",
     ]
     lines += ["", "| group | clips | speakers | UAR |", "| --- | --- | --- | --- |"]
-    lines += [f"| {column}: {group['name']} | {group['clips']} | {group['speakers']} | {figures(group['figures']['uar'])} |"
-              for column, groups in run["by"].items() for group in groups]  # fmt: skip
+    groups = [(column, group, group["figures"]["uar"]) for column, held in run["by"].items() for group in held]
+    lines += [f"| {column}: {group['name']} | {group['clips']} | {group['speakers']} | {figures(uar)} |"
+              for column, group, uar in groups]  # fmt: skip
     held = shown.kept(conditions.HELD)
     rows = {**held["ways"], **{conditions.OTHERS[corpus]: found for corpus, found in held["others"].items()}}
     lines += ["", "| recorded so, or another corpus | clips | UAR |", "| --- | --- | --- |"]
