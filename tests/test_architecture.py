@@ -46,7 +46,7 @@ HOUSE = {
     "drawings": "pictures panels plots",
     "augment": "effect_chains augmenting rendering",
     "eval": """renaming predictions vocabulary answers emotions ratings kinds scores bootstrapping groups comparing
-        emotion_scores rating_scores evaluating wording tables reports charts sheet intervals page""",
+        emotion_scores rating_scores evaluating wording tables reports charts sheet intervals svg page""",
     "imagenet": "",
     "models/": "",
     "modelfiles": "batches modelfile row_scaling speaker_scaling packing inference cards named_models",

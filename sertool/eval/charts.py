@@ -10,7 +10,7 @@ import numpy as np
 
 from sertool.drawings.pictures import INK, RULE, SOFT, TONES, pyplot, save
 from sertool.eval import wording
-from sertool.eval.scores import Report, Scores
+from sertool.eval.scores import Dimension, Report, Scores
 from sertool.eval.wording import percent
 from sertool.system.paths import plain_names
 
@@ -24,7 +24,7 @@ def draw(report: Report, folder: str, suffix: str = ".png") -> list[str]:
     for run, name in zip(report.runs, plain_names(run.name for run in report.runs), strict=True):
         mark = f"-{name}" if len(report.runs) > 1 else ""
         drawn |= {f"{what}{mark}": partial(picture, run) for what, picture in _pictures(run).items()}
-    drawn["recall"] = partial(_recalls, report)
+    drawn["recall" if report.emotions else "ccc"] = partial(_parts, report)
     if any(pair.clips for pair in report.comparisons):
         drawn["comparison"] = partial(_comparison, report)
     for name, figure in drawn.items():
@@ -33,7 +33,11 @@ def draw(report: Report, folder: str, suffix: str = ".png") -> list[str]:
 
 
 def _pictures(run: Scores) -> dict[str, Callable[[Scores], Any]]:
-    pictures: dict[str, Callable[[Scores], Any]] = {"confusion": _confusion}
+    pictures: dict[str, Callable[[Scores], Any]] = {"confusion": _confusion} if run.classes else {}
+    names = plain_names(one.name for one in run.dimensions)
+    for name, dimension in zip(names, run.dimensions, strict=True):
+        if dimension.clips:
+            pictures[f"scatter-{name}"] = partial(_scatter, dimension=dimension)
     if run.reliability[:, 0].any():
         pictures |= {"reliability": _reliability, "curves": _curves}
     if len(run.each_speaker) > 1:
@@ -89,6 +93,22 @@ def _confusion(run: Scores) -> Any:
     return figure
 
 
+def _scatter(run: Scores, dimension: Dimension) -> Any:
+    """Draw predictions over truth, both on one scale."""
+    clips = f"{dimension.clips:,} {wording.units(run)}"
+    title = f"{_short(dimension.name)} of {clips}, CCC {wording.with_ci(dimension.ccc, 'ccc')}"
+    figure, axes = _axes(run, title, (4.8, 4.9))
+    truth, predicted = dimension.pairs
+    axes.axline((truth.mean(), truth.mean()), slope=1, linestyle="--", color=SOFT, linewidth=1)
+    axes.scatter(truth, predicted, 9, color=TONES[0], alpha=0.4, linewidths=0, zorder=3)
+    low, high = dimension.pairs.min(), dimension.pairs.max()
+    margin = 0.03 * (high - low) or 1
+    ends = (low - margin, high + margin)
+    axes.set(xlim=ends, ylim=ends, aspect="equal", xlabel="true", ylabel="predicted")
+    _ruled(axes, "both")
+    return figure
+
+
 def _ruled(axes: Any, along: str) -> None:
     axes.grid(axis=along, color=RULE)
     axes.set_axisbelow(True)
@@ -127,14 +147,18 @@ def _curves(run: Scores) -> Any:
 
 def _speakers(run: Scores) -> Any:
     count = len(run.each_speaker)
-    values = np.array([uar for _, _, uar in run.each_speaker]) * 100
-    figure, axes = _axes(run, "UAR of each speaker", (min(4 + 0.11 * count, 14), 3.6))
+    name, times = run.main[0], _times(run)
+    values = np.array([value for _, _, value in run.each_speaker]) * times
+    called = wording.name_of(name, run)
+    figure, axes = _axes(run, f"{called} of each speaker", (min(4 + 0.11 * count, 14), 3.6))
     axes.bar(range(count), values, 0.85, color=TONES[0], alpha=0.75)
-    level = 100 * run.figures["uar"].value
-    axes.axhline(level, color=SOFT, linestyle="--", linewidth=1)
-    axes.annotate(f"all {level:.1f}", (0, level), (2, 3), textcoords="offset points", color=SOFT)
+    level = run.figures[name].value
+    axes.axhline(times * level, color=SOFT, linestyle="--", linewidth=1)
+    text = f"all {wording.number(name, level)}"
+    axes.annotate(text, (0, times * level), (2, 3), textcoords="offset points", color=SOFT)
     shown = range(count) if count <= 40 else range(len(run.worst))
-    axes.set(ylim=(0, 100), ylabel="UAR, %", xticks=shown, xlim=(-0.7, count - 0.3))
+    lowest = min(0, np.nanmin(np.append(values, 0)))
+    axes.set(ylim=(lowest, times), ylabel=(called + _unit(run)).rstrip(","), xticks=shown, xlim=(-0.7, count - 0.3))
     axes.set_xticklabels([_short(run.each_speaker[k][0]) for k in shown], rotation=90, fontsize=7)
     _ruled(axes, "y")
     return figure
@@ -146,21 +170,34 @@ def _counts(clips: list[int]) -> str:
     return "; ".join(f"{count:,}" for count in shown)
 
 
-def _recalls(report: Report) -> Any:
-    """Draw each emotion's recall as bars with intervals, one per run."""
-    count, emotions = len(report.runs), report.runs[0].classes
-    figure, axes = pyplot().subplots(figsize=(6.8, 1.4 + (0.2 + 0.2 * count) * len(emotions)), layout="constrained")
+def _times(run: Scores) -> int:
+    """Return how many times the main figure is drawn, which may be a share."""
+    return 1 if wording.is_plain(run.main[0]) else 100
+
+
+def _unit(run: Scores) -> str:
+    """Return what follows the main figure's name in a title."""
+    return "," if wording.is_plain(run.main[0]) else ", %"
+
+
+def _parts(report: Report) -> Any:
+    """Draw each emotion's recall, or each dimension's CCC, as bars with intervals, one per run."""
+    count, held, times = len(report.runs), wording.parts(report), _times(report.runs[0])
+    figure, axes = pyplot().subplots(figsize=(6.8, 1.4 + (0.2 + 0.2 * count) * len(held)), layout="constrained")
     height = 0.8 / count
     for place, run in enumerate(report.runs):
-        places = np.arange(len(emotions)) + (place - (count - 1) / 2) * height
-        value, low, high = 100 * np.array([[c.recall.value, c.recall.low, c.recall.high] for c in run.classes]).T
+        places = np.arange(len(held)) + (place - (count - 1) / 2) * height
+        figures = [of_runs[place][0] for of_runs in held.values()]
+        value, low, high = times * np.array([[one.value, one.low, one.high] for one in figures]).T
         axes.barh(places, value, 0.9 * height, color=TONES[place % len(TONES)], alpha=0.75, label=_short(run.name))
         axes.hlines(places, low, high, color=INK, linewidth=1.2)
-    axes.set(yticks=range(len(emotions)), xlim=(0, 100), ylim=(len(emotions) - 0.5, -0.5))
-    clips = [[run.classes[k].clips for run in report.runs] for k in range(len(emotions))]
-    axes.set_yticklabels([f"{_short(emotion.name)} ({_counts(c)})" for emotion, c in zip(emotions, clips, strict=True)])
+    lowest = min(0.0, *(times * figure.value for of_runs in held.values() for figure, _ in of_runs))
+    axes.set(yticks=range(len(held)), xlim=(lowest, times), ylim=(len(held) - 0.5, -0.5))
+    clips = {name: [count for _, count in of_runs] for name, of_runs in held.items()}
+    axes.set_yticklabels([f"{_short(name)} ({_counts(counts)})" for name, counts in clips.items()])
     _ruled(axes, "x")
-    _add_title(figure, "Recall, % with 95 % interval", *_briefly(report))
+    what = "Recall, %" if report.emotions else "CCC,"
+    _add_title(figure, f"{what} with 95 % interval", *_briefly(report))
     if count > 1:
         figure.legend(loc="outside lower center", frameon=False, ncols=min(count, 3))
     return figure
@@ -177,24 +214,26 @@ def _comparison(report: Report) -> Any:
     figure, (above, below) = pyplot().subplots(
         2, 1, figsize=(7.2, 2.4 + 0.34 * sum(sizes)), height_ratios=sizes, layout="constrained"
     )
-    _dots(above, [(_short(run.name), run.figures["uar"]) for run in report.runs], [*TONES] * len(report.runs))
-    uar = wording.heading("uar", *report.runs)
-    _add_title(figure, f"{uar}, % with 95 % interval", *_briefly(report))
+    name, times = report.runs[0].main[0], _times(report.runs[0])
+    _dots(above, [(_short(run.name), run.figures[name]) for run in report.runs], [*TONES] * len(report.runs), times)
+    called = wording.heading(name, *report.runs)
+    _add_title(figure, f"{called}{_unit(report.runs[0])} with 95 % interval", *_briefly(report))
     unit = wording.units(*report.runs)
     differences = [
-        (f"{_short(pair.second)} less\n{_short(pair.first)} ({pair.clips:,} {unit})", pair.figures["uar"])
+        (f"{_short(pair.second)} less\n{_short(pair.first)} ({pair.clips:,} {unit})", pair.figures[name])
         for pair in pairs
     ]
-    _dots(below, differences, [INK] * len(pairs))
+    _dots(below, differences, [INK] * len(pairs), times)
     below.axvline(0, color=SOFT, linewidth=1)
-    below.set_title(f"Differences, points of {uar}, paired")
+    points = "" if times == 1 else ", points"
+    below.set_title(f"Differences{points} of {called}, paired")
     return figure
 
 
-def _dots(axes: Any, figures: list[tuple[str, Any]], tones: list[str]) -> None:
+def _dots(axes: Any, figures: list[tuple[str, Any]], tones: list[str], times: int) -> None:
     for place, ((_, figure), tone) in enumerate(zip(figures, tones, strict=False)):
-        axes.plot([100 * figure.low, 100 * figure.high], [place, place], color=tone, linewidth=4, alpha=0.35)
-        axes.plot(100 * figure.value, place, "o", color=tone)
+        axes.plot([times * figure.low, times * figure.high], [place, place], color=tone, linewidth=4, alpha=0.35)
+        axes.plot(times * figure.value, place, "o", color=tone)
     axes.set(yticks=range(len(figures)), ylim=(len(figures) - 0.5, -0.5))
     axes.set_yticklabels([name for name, _ in figures])
     _ruled(axes, "x")

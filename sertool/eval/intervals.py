@@ -42,10 +42,11 @@ def plot(
     mark: float | None = None,
     reach: float = 0,
     unit: str = "clips",
+    times: int = 100,
 ) -> str:
-    """Plot rows of intervals; with `reach`, the scale is -reach to reach rather than 0 to 1."""
+    """Plot rows of intervals; with `reach`, the scale is -reach to reach rather than 0 to 1, written so many times."""
     low, high = (-reach, reach) if reach else (0.0, 1.0)
-    ticks = [f'<span style="left:{25 * k}%">{100 * (low + (high - low) * k / 4):.3g}</span>' for k in range(5)]
+    ticks = [f'<span style="left:{25 * k}%">{times * (low + (high - low) * k / 4):.3g}</span>' for k in range(5)]
     clips = f"<th>{unit}</th>" if rows[0].clips else ""
     axis = f'<th class="ticks"><div>{"".join(ticks)}</div></th>'
     head = f"<th></th>{clips}{axis}{''.join(f'<th>{name}</th>' for name in heads)}"

@@ -7,17 +7,26 @@ from html import escape
 import numpy as np
 
 from sertool import __version__
-from sertool.eval import intervals, wording
+from sertool.eval import intervals, svg, wording
 from sertool.eval.groups import FEW_VALUES
-from sertool.eval.scores import Comparison, Figure, Group, Report, Scores
+from sertool.eval.scores import Comparison, Dimension, Figure, Group, Report, Scores
 from sertool.eval.sheet import STYLE
 from sertool.eval.wording import NAMES, number, percent
-from sertool.numeric import metrics
 from sertool.system.files import listed
 
 ON_ONE_SCALE = (
     "uar", "uar_of_folds", "plurality_uar", "votes_uar", "wa", "plurality_wa", "votes_wa", "macro_f1", "weighted_f1",
 )  # fmt: skip
+TILES = ("uar", "wa", "macro_f1", "ece")
+OF_EMOTIONS = (
+    "UAR is the mean of the recalls of the emotions that have clips; WA is the share of clips answered right.",
+    "ECE is how far confidence lies from accuracy, averaged over clips.",
+)
+OF_RATINGS = (
+    "CCC is the concordance correlation coefficient: 1 where predictions equal the truth, 0 where they do not follow "
+    "it. Shifts and other scales lower it, and not Pearson's r.",
+    "RMSE is the root of the mean squared error, in the scale of the ratings.",
+)
 HEAD = """<!doctype html>
 <html lang="en">
 <head>
@@ -62,10 +71,14 @@ def _section(title: str, *parts: str, caption: str = "", width: str = "wide") ->
 
 
 def _single(run: Scores) -> list[str]:
-    figure = NAMES[run.main[0]]
-    parts = [_tiles(run), _uar_overview(run), _emotions(run), _confusion(run)]
+    figure = wording.name_of(run.main[0], run)
+    parts = [_tiles(run)]
+    if run.classes:
+        parts += [_uar_overview(run), _emotions(run), _confusion(run)]
+    if run.dimensions:
+        parts += [_dimensions(run), *(_scatter(one, len(run.dimensions)) for one in run.dimensions if one.clips)]
     if run.reliability[:, 0].any():
-        parts.append(_confidence(run))
+        parts.append(_section("Confidence", svg.confidence(run), caption=_calibration(run), width="half"))
     if len(run.each_speaker) > 1:
         parts.append(_speakers(run))
     for name, groups in run.by.items():
@@ -79,15 +92,15 @@ def _single(run: Scores) -> list[str]:
 
 
 def _tiles(run: Scores) -> str:
-    shown = [name for name in ("uar", "wa", "macro_f1", "ece") if name in run.figures]
-    return f'<div class="tiles">{"".join(_tile(wording.label(run, name), run.figures[name]) for name in shown)}</div>'
+    shown = run.main if run.dimensions else [name for name in TILES if name in run.figures]
+    return f'<div class="tiles">{"".join(_tile(run, name, run.figures[name]) for name in shown)}</div>'
 
 
-def _tile(name: str, figure: Figure) -> str:
-    deviation = f"<span>± {percent(figure.deviation)} over seeds</span>" if figure.deviation is not None else ""
-    bounds = f"<span>{percent(figure.low)} to {percent(figure.high)}</span>"
-    value = f"<strong>{percent(figure.value)}<small> %</small></strong>"
-    return f'<div class="tile"><h3>{name}</h3>{value}{bounds}{deviation}</div>'
+def _tile(run: Scores, name: str, figure: Figure) -> str:
+    deviation = f"<span>± {number(name, figure.deviation)} over seeds</span>" if figure.deviation is not None else ""
+    bounds = f"<span>{number(name, figure.low)} to {number(name, figure.high)}</span>"
+    value = f"<strong>{number(name, figure.value)}<small>{wording.unit(name)}</small></strong>"
+    return f'<div class="tile"><h3>{escape(wording.label(run, name))}</h3>{value}{bounds}{deviation}</div>'
 
 
 def _uar_overview(run: Scores) -> str:
@@ -120,10 +133,36 @@ def _main_bar(run: Scores, of: Scores | Group, tone: int = 0) -> intervals.Bar:
 
 
 def _groups(run: Scores, groups: Iterable[Group]) -> str:
-    return intervals.plot(
-        [intervals.PlotRow(group.name, [_main_bar(run, group)], [group.clips]) for group in groups],
-        unit=wording.units(run),
-    )
+    rows = [intervals.PlotRow(group.name, [_main_bar(run, group)], [group.clips]) for group in groups]
+    return _main_plot(rows, run)
+
+
+def _main_plot(rows: Sequence[intervals.PlotRow], *runs: Scores, heads: Sequence[str] = (), **how: float) -> str:
+    """Plot bars of the runs' first main figure, on its scale."""
+    unit = wording.unit(runs[0].main[0]).strip()
+    heads = heads or (unit or wording.name_of(runs[0].main[0], runs[0]),)
+    return intervals.plot(rows, heads, unit=wording.units(*runs), times=100 if unit else 1, **how)
+
+
+def _dimensions(run: Scores) -> str:
+    rows = [
+        intervals.PlotRow(
+            one.name,
+            [intervals.bar_of(one.ccc, name="ccc")],
+            [one.clips],
+            (wording.with_ci(one.r, "r"), wording.with_ci(one.rmse, "rmse")),
+        )
+        for one in run.dimensions
+    ]
+    plot = _main_plot(rows, run, heads=[NAMES[name] for name in ("ccc", "r", "rmse")])
+    return _section("By dimension", plot, caption="CCC is 1 where predictions equal the truth. RMSE: in its own scale.")
+
+
+def _scatter(dimension: Dimension, beside: int) -> str:
+    shown = dimension.pairs.shape[1]
+    of = f"{shown:,} of {dimension.clips:,}, drawn at random. " if shown < dimension.clips else ""
+    caption = f"{of}Dashed: predicted as it is true."
+    return _section(dimension.name, svg.scatter(dimension), caption=caption, width="half" if beside > 1 else "wide")
 
 
 def _width(rows: Sequence[object]) -> str:
@@ -161,43 +200,6 @@ def _cell(share: float, count: float, pair: tuple[str, str]) -> str:
     return f'<td class="{kind}" style="--share:{0 if empty else 100 * share:.1f}%" title="{title}">{text}</td>'
 
 
-def _confidence(run: Scores) -> str:
-    """Plot accuracy over confidence, with a dot per bin sized by its number of answers, and these numbers below."""
-    clips, confidence, right = run.reliability.T
-    filled = clips > 0
-    points = np.stack([45 + 300 * confidence[filled] / clips[filled], 310 - 300 * right[filled] / clips[filled]], 1)
-    sizes = 3 + 8 * np.sqrt(clips[filled] / clips.max())
-    dots = [
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size:.1f}"><title>{wording.count(count)} answers</title></circle>'
-        for (x, y), size, count in zip(points, sizes, clips[filled], strict=True)
-    ]
-    wide, heights = 300 / metrics.BINS, 50 * clips / clips.max()
-    bars = [
-        f'<rect x="{46 + wide * k:.1f}" y="{375 - tall:.1f}" width="{wide - 2:.1f}" height="{tall:.1f}"/>'
-        for k, tall in enumerate(heights)
-    ]
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    drawing = (
-        '<svg class="drawing" viewBox="0 0 355 412" role="img" aria-label="share right by confidence">'
-        f'{"".join(_grid(k) for k in range(5))}<line class="even" x1="45" y1="310" x2="345" y2="10"/>'
-        f'<polyline points="{path}"/>{"".join(dots)}{"".join(bars)}'
-        '<text x="195" y="408" text-anchor="middle">confidence, %</text>'
-        '<text x="-160" y="10" text-anchor="middle" transform="rotate(-90)">right, %</text></svg>'
-    )
-    return _section("Confidence", drawing, caption=_calibration(run), width="half")
-
-
-def _grid(k: int) -> str:
-    """Draw a horizontal and a vertical line at k quarters, with its value."""
-    x, y = 45 + 75 * k, 310 - 75 * k
-    return (
-        f'<line class="rule" x1="{x}" y1="10" x2="{x}" y2="310"/>'
-        f'<line class="rule" x1="45" y1="{y}" x2="345" y2="{y}"/>'
-        f'<text x="{x}" y="390" text-anchor="middle">{25 * k}</text>'
-        f'<text x="38" y="{y + 4}" text-anchor="end">{25 * k}</text>'
-    )
-
-
 def _calibration(run: Scores) -> str:
     clips, confidence, right = run.reliability.sum(0)
     figures = [
@@ -212,30 +214,23 @@ def _calibration(run: Scores) -> str:
 
 
 def _speakers(run: Scores) -> str:
-    """Plot a column per speaker, the worst first, and name the worst few."""
-    step = 340 / len(run.each_speaker)
-    columns = [
-        f'<rect class="{"low" if k < len(run.worst) else ""}" x="{step * k:.2f}" y="{130 - 125 * uar:.1f}" '
-        f'width="{step * (0.82 if step > 3 else 1):.2f}" height="{125 * uar:.1f}">'
-        f"<title>{escape(name)}: {percent(uar)} %, {clips:,} {wording.units(run)}</title></rect>"
-        for k, (name, clips, uar) in enumerate(run.each_speaker)
-        if not math.isnan(uar)
-    ]
-    level = 130 - 125 * run.figures["uar"].value
-    drawing = (
-        '<svg class="drawing flat" viewBox="0 0 340 132" role="img" aria-label="UAR of each speaker">'
-        f'{"".join(columns)}<line class="even" x1="0" y1="{level:.1f}" x2="340" y2="{level:.1f}"/></svg>'
+    return _section(
+        "Speakers", f'<div class="pair">{svg.speakers(run)}{_groups(run, run.worst)}</div>', caption=_range(run)
     )
-    return _section("Speakers", f'<div class="pair">{drawing}{_groups(run, run.worst)}</div>', caption=_range(run))
 
 
 def _range(run: Scores) -> str:
-    values = np.array([uar for _, _, uar in run.each_speaker])
+    name, unit = run.main[0], wording.unit(run.main[0])
+    values = np.array([value for _, _, value in run.each_speaker])
     values = values[~np.isnan(values)]
+    if len(values) < 2:
+        return f"{wording.name_of(name, run)} of {len(values)} speakers."
+    low, high, median, deviation = (
+        number(name, float(value)) for value in (values.min(), values.max(), np.median(values), values.std(ddof=1))
+    )
     return (
-        f"UAR of {len(values)} speakers: {percent(values.min())} to {percent(values.max())} %, median "
-        f"{percent(float(np.median(values)))} %, deviation {percent(float(values.std(ddof=1)))}. Dashed: all clips. "
-        f"The worst {len(run.worst)} by name."
+        f"{wording.name_of(name, run)} of {len(values)} speakers: {low} to {high}{unit}, median {median}{unit}, "
+        f"deviation {deviation}. Dashed: all clips. The worst {len(run.worst)} by name."
     )
 
 
@@ -243,34 +238,47 @@ def _range(run: Scores) -> str:
 
 
 def _several(report: Report) -> list[str]:
-    runs, unit = report.runs, wording.units(*report.runs)
-    counts = [sum(results.clips > 0 for results in run.classes) for run in runs]
+    runs = report.runs
+    chances = [_chance(run) for run in runs]
     overall = [
-        intervals.PlotRow(
-            run.name, [intervals.bar_of(run.figures["uar"], place)._replace(mark=1 / counts[place])], [run.clips]
-        )
+        intervals.PlotRow(run.name, [_main_bar(run, run, place)._replace(mark=chances[place])], [run.clips])
         for place, run in enumerate(runs)
     ]
-    chances = listed(f"{percent(1 / count)} % with {count} emotions" for count in dict.fromkeys(counts))
-    by_emotion = zip(report.emotions, zip(*(run.classes for run in runs), strict=True), strict=True)
-    recalls = [
-        intervals.PlotRow(
-            emotion,
-            [intervals.bar_of(row.recall, place) for place, row in enumerate(rows)],
-            [row.clips for row in rows],
-        )
-        for emotion, rows in by_emotion
-    ]
+    counts = {round(1 / chance): chance for chance in chances if chance}
+    by_chance = listed(f"{percent(chance)} % with {count} emotions" for count, chance in counts.items())
     return [
         _section(
-            wording.heading("uar", *runs), intervals.plot(overall, unit=unit), caption=f"Dashed: by chance, {chances}."
+            wording.heading(runs[0].main[0], *runs),
+            _main_plot(overall, *runs),
+            caption=f"Dashed: by chance, {by_chance}." if counts else "",
         ),
         *_differences(report),
         _figures(report),
-        _section("Recall by emotion", _key(report), intervals.plot(recalls, unit=unit)),
+        _by_part(report),
         *(_by(report, name) for name in runs[0].by),
         *(_details(run) for run in runs),
     ]
+
+
+def _chance(run: Scores) -> float | None:
+    """Return the UAR by chance; None for ratings."""
+    emotions = sum(one.clips > 0 for one in run.classes)
+    return 1 / emotions if emotions else None
+
+
+def _by_part(report: Report) -> str:
+    """Plot the recall of each emotion, or the CCC of each dimension, of all runs."""
+    title = "Recall by emotion" if report.emotions else "CCC by dimension"
+    rows = [
+        intervals.PlotRow(
+            name,
+            [intervals.bar_of(figure, place, report.runs[0].main[0]) for place, (figure, _) in enumerate(parts)],
+            [clips for _, clips in parts],
+        )
+        for name, parts in wording.parts(report).items()
+    ]
+    heads = ("%",) if report.emotions else (NAMES["ccc"],)
+    return _section(title, _key(report), _main_plot(rows, *report.runs, heads=heads))
 
 
 def _key(report: Report) -> str:
@@ -282,8 +290,8 @@ def _key(report: Report) -> str:
 
 def _by(report: Report, name: str) -> str:
     rows = _group_rows(report, name)
-    plot = intervals.plot(rows, unit=wording.units(*report.runs))
-    return _section(f"{NAMES[report.runs[0].main[0]]} by {name}", _key(report), plot, width=_width(rows))
+    plot, run = _main_plot(rows, *report.runs), report.runs[0]
+    return _section(f"{wording.name_of(run.main[0], run)} by {name}", _key(report), plot, width=_width(rows))
 
 
 def _group_rows(report: Report, name: str) -> list[intervals.PlotRow]:
@@ -310,33 +318,39 @@ def _differences(report: Report) -> list[str]:
     lonely = "".join(f'<p class="caption">{escape(line)}</p>' for line in apart)
     if not pairs:
         return [_section("Differences", lonely)]
-    shown = [pair.figures["uar"] for pair in pairs]
-    ends = [end for uar in shown for end in (uar.value, uar.low, uar.high) if not math.isnan(end)]
-    widest = max(map(abs, ends))
+    name = report.runs[0].main[0]
+    shown = [pair.figures[name] for pair in pairs]
+    ends = [end for one in shown for end in (one.value, one.low, one.high) if not math.isnan(end)]
+    widest = max(map(abs, ends), default=0)
     reach = max(0.02, math.ceil(50 * widest) / 50)
     ps = wording.p_headers(report)
-    rows = [_pair_row(pair, len(ps)) for pair in pairs]
-    plot = intervals.plot(rows, ("points", *ps, "McNemar"), mark=0, reach=reach, unit=wording.units(*report.runs))
+    rows = [_pair_row(pair, name, len(ps)) for pair in pairs]
+    heads = ("difference" if wording.is_plain(name) else "points", *ps, *(("McNemar",) if pairs[0].mcnemar else ()))
+    plot = _main_plot(rows, *report.runs, heads=heads, mark=0, reach=reach)
+    points = "" if wording.is_plain(name) else ", in points"
     caption = (
-        f"{wording.heading('uar', *report.runs)} of one run less that of another, in points, on the clips that both "
-        "have, resampled together. "
-        "McNemar: clips that only the former and only the latter gets right."
+        f"{wording.heading(name, *report.runs)} of one run less that of another{points}, on the clips that both "
+        "have, resampled together."
     )
+    if pairs[0].mcnemar:
+        caption += " McNemar: clips that only the former and only the latter gets right."
     return [_section("Differences", plot, lonely, caption=caption)]
 
 
-def _pair_row(pair: Comparison, ps: int) -> intervals.PlotRow:
+def _pair_row(pair: Comparison, name: str, ps: int) -> intervals.PlotRow:
     """Return a row with one p-value of each test, or two."""
-    uar, test = pair.figures["uar"], pair.mcnemar
-    of_uar, of_test = (wording.p_values(p, holm)[:ps] for p, holm in ((uar.p, uar.p_holm), (test["p"], test["p_holm"])))
-    discordant = f"{test['only_second']:,} : {test['only_first']:,}, p {', Holm '.join(of_test)}"
-    bar = intervals.Bar(uar, wording.signed(uar))
-    return intervals.PlotRow(f"{pair.second} less {pair.first}", [bar], [pair.clips], (*of_uar, discordant))
+    figure = pair.figures[name]
+    cells = [*wording.p_values(figure.p, figure.p_holm)[:ps]]
+    if test := pair.mcnemar:
+        of_test = wording.p_values(test["p"], test["p_holm"])[:ps]
+        cells.append(f"{test['only_second']:,} : {test['only_first']:,}, p {', Holm '.join(of_test)}")
+    bar = intervals.Bar(figure, wording.signed(figure, name))
+    return intervals.PlotRow(f"{pair.second} less {pair.first}", [bar], [pair.clips], cells)
 
 
 def _figures(report: Report) -> str:
     names = wording.names(*report.runs)
-    head = "".join(f'<th scope="col">{wording.heading(name, *report.runs)}</th>' for name in names)
+    head = "".join(f'<th scope="col">{escape(wording.heading(name, *report.runs))}</th>' for name in names)
     lines = []
     for place, run in enumerate(report.runs):
         shown = [wording.value_of(run, name) for name in names]
@@ -345,12 +359,14 @@ def _figures(report: Report) -> str:
             f'<tr><th scope="row" class="run" style="{intervals.tone_style(place)}">{escape(run.name)}</th>{cells}</tr>'
         )
     table = f'<table class="plain"><thead><tr><td></td>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
-    caption = "In per cent, except log loss and Brier score."
+    caption = "In per cent, except log loss and Brier score." if report.emotions else ""
     return _section("Figures", f'<div class="scroll">{table}</div>', caption=caption)
 
 
 def _details(run: Scores) -> str:
-    summary = f"{escape(run.name)} by itself <span>UAR {percent(run.figures['uar'].value)} %</span>"
+    name = run.main[0]
+    shown = f"{wording.name_of(name, run)} {number(name, run.figures[name].value)}{wording.unit(name)}"
+    summary = f"{escape(run.name)} by itself <span>{shown}</span>"
     inside = "\n".join(_single(run))
     return f'<details><summary>{summary}</summary>\n<div class="inside">{inside}</div></details>'
 
@@ -359,11 +375,7 @@ def _details(run: Scores) -> str:
 
 
 def _reading(report: Report) -> str:
-    lines = [
-        *wording.methods(report),
-        "UAR is the mean of the recalls of the emotions that have clips; WA is the share of clips answered right.",
-        "ECE is how far confidence lies from accuracy, averaged over clips.",
-    ]
+    lines = [*wording.methods(report), *(OF_EMOTIONS if report.emotions else OF_RATINGS)]
     if any(run.people for run in report.runs):
         lines.append("People are listeners' votes on the voice alone, scored like the run; a tie counts in parts.")
     if any(run.seeds for run in report.runs):

@@ -10,6 +10,8 @@ from sertool.eval.ratings import Ratings
 from sertool.eval.scores import Dimension
 from sertool.numeric import metrics
 
+MOST_PAIRS = 2000  # of truth and prediction that are drawn
+
 
 def details(run: Ratings, whole: UnitSums, drawn: UnitSums) -> dict[str, Any]:
     """Return these parts of a run's scores, from the sums of all of it and of the resamples."""
@@ -23,9 +25,15 @@ def _dimension(run: Ratings, k: int, whole: np.ndarray, drawn: np.ndarray) -> Di
     )
     answered = run.answered[k].any(0)
     speaker = run.speaker[answered]
-    pairs = np.stack([run.truth[k], metrics.mean(run.predicted[k], 0)])[:, answered]
+    pairs = _some(np.stack([run.truth[k], metrics.mean(run.predicted[k], 0)])[:, answered])
     speakers = len(np.unique(speaker[speaker >= 0]))
     return Dimension(run.dimensions[k], int(answered.sum()), speakers, ccc, r, rmse, pairs)
+
+
+def _some(pairs: np.ndarray) -> np.ndarray:
+    """Return as many pairs as a picture can show, drawn at random."""
+    many = pairs.shape[1] > MOST_PAIRS
+    return pairs[:, np.random.default_rng(0).choice(pairs.shape[1], MOST_PAIRS, replace=False)] if many else pairs
 
 
 def notes(run: Ratings) -> list[str]:

@@ -42,7 +42,7 @@ class Dimension:
     ccc: Figure
     r: Figure
     rmse: Figure
-    pairs: np.ndarray  # [2, clips]: truth and prediction, averaged over seeds
+    pairs: np.ndarray  # [2, some clips]: truth and prediction, averaged over seeds
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,7 @@ thead th { color:var(--soft); font-size:.8rem; font-weight:500; }
 .drawing .even { stroke:var(--soft); stroke-dasharray:4 4; }
 .drawing polyline { fill:none; stroke:var(--tone0); stroke-width:1.5; opacity:.5; }
 .drawing circle { fill:var(--tone0); }
+.drawing.many circle { opacity:.4; }
 .drawing rect { fill:var(--tone0); opacity:.55; }
 .drawing .low { opacity:1; }
 .chips { display:flex; flex-wrap:wrap; gap:.5rem; margin:0; padding:0; list-style:none; }

@@ -83,6 +83,10 @@ def number(name: str, value: float) -> str:
     return f"{value:.3f}" if is_plain(name) and not math.isnan(value) else percent(value)
 
 
+def unit(name: str) -> str:
+    return "" if is_plain(name) else " %"
+
+
 def is_plain(name: str) -> bool:
     """Whether a figure is no share, and shown as it is."""
     return name in PLAIN or name.startswith("ccc")
@@ -102,6 +106,16 @@ def with_cis(figures: Mapping[str, Figure]) -> list[str]:
 
 def main(run: Scores) -> dict[str, Figure]:
     return {name: run.figures[name] for name in run.main}
+
+
+def parts(report: Report) -> dict[str, list[tuple[Figure, int]]]:
+    """Return of each emotion its recall, or of each dimension its CCC, and its clips, run by run."""
+    of_runs = [
+        [(one.name, one.recall, one.clips) for one in run.classes]
+        + [(one.name, one.ccc, one.clips) for one in run.dimensions]
+        for run in report.runs
+    ]
+    return {of_part[0][0]: [(figure, clips) for _, figure, clips in of_part] for of_part in zip(*of_runs, strict=True)}
 
 
 def signed(difference: Difference, name: str = "") -> str:

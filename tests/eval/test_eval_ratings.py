@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scored_tables import Columns, dropped, made, refused, report, seeded, table
 
+from sertool.eval import charts, page, svg
 from sertool.eval.scores import Figure
 
 RATED = ("arousal", "valence")
@@ -218,3 +219,54 @@ def test_a_clip_with_two_ratings_of_one_dimension_is_refused(tmp_path: Path) -> 
     other["arousal"][7] += 1
     path = table(tmp_path / "a.csv", seeded(rated(), other))
     assert re.search(r"clip toy/7 is arousal [\d.]+, valence [\d.]+ in one row and arousal", refused(path))
+
+
+def test_pictures_show_each_rating_in_place_of_a_confusion(tmp_path: Path) -> None:
+    paths = [table(tmp_path / f"{name}.csv", rated(seed=seed)) for seed, name in enumerate("ab")]
+    assert charts.draw(report(paths[0]), str(tmp_path)) == [
+        "scatter-arousal.png", "scatter-valence.png", "speakers.png", "ccc.png",
+    ]  # fmt: skip
+    assert {"comparison.png", "ccc.png", "scatter-valence-b.png"} <= {*charts.draw(report(*paths), str(tmp_path))}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_page_shows_ratings_and_nothing_of_emotions(tmp_path: Path, count: int) -> None:
+    paths = [table(tmp_path / f"{seed}.csv", rated(seed=seed) | {"fold": [0, 1, 2] * 80}) for seed in range(count)]
+    found = report(*paths, by=("sex",))
+    text = page.html(found)
+    shown = text.partition("</style>")[2]
+    assert shown.count('class="drawing many"') == 2 * count
+    assert shown.count("<circle") == 2 * 240 * count
+    assert all(word not in shown for word in ("UAR", "McNemar", "Recall", "ECE", "nan", " %<"))
+    assert f"<b>{found.runs[0].by['sex'][0].figures['ccc'].value:.3f}</b>" in shown.replace(
+        ' style="color:var(--tone0)"', ""
+    )
+
+
+@pytest.mark.parametrize("odd", ["one clip", "constant", "worse than chance"])
+def test_page_and_pictures_of_odd_ratings_are_drawn(tmp_path: Path, odd: str) -> None:
+    columns = rated(1, 1) if odd == "one clip" else rated()
+    if odd == "constant":
+        columns |= {name: [4.0] * 240 for name in ("arousal", "predicted_arousal", "valence")}
+    if odd == "worse than chance":
+        columns |= {f"predicted_{name}": [8 - value for value in columns[name]] for name in RATED}
+    path = table(tmp_path / "a.csv", columns)
+    assert charts.draw(report(path, path), str(tmp_path))
+    for paths in ((path,), (path, path)):
+        shown = page.html(report(*paths)).partition("</style>")[2]
+        assert "nan" not in shown
+        assert 'height="-' not in shown
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 5), (0.9, 7.1), (-1, 1), (0, 100), (3.999, 4.002), (-2e6, 1e6)])
+def test_axes_have_four_to_seven_round_numbers_inside(low: float, high: float) -> None:
+    found = svg.ticks(low, high)
+    assert 3 <= len(found) <= 8
+    assert low <= found[0] < found[-1] <= high
+    assert all(len(f"{value:.6g}") <= 8 for value in found)
+
+
+def test_only_some_clips_of_very_many_are_drawn(tmp_path: Path) -> None:
+    found = report(table(tmp_path / "a.parquet", rated(5000), "parquet"))
+    assert found.runs[0].dimensions[0].pairs.shape == (2, 2000)
+    assert "2,000 of 5,000, drawn at random." in page.html(found)
