@@ -1,13 +1,12 @@
 """Turn answers into a report: every run with the notes its figures need, and pairs of runs."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from sertool.eval import bootstrapping, emotion_scores, groups, predictions, rating_scores
 from sertool.eval.answers import Answers
-from sertool.eval.bootstrapping import Bootstrap, Folds, UnitSums
+from sertool.eval.bootstrapping import Bootstrap, Folds
 from sertool.eval.comparing import comparisons
 from sertool.eval.emotions import Emotions
 from sertool.eval.ratings import Ratings
@@ -20,6 +19,7 @@ from sertool.system.files import listed
 
 WORST = 5  # speakers to show
 SPEAKER = columns.named("speaker")
+KINDS = {Emotions: emotion_scores, Ratings: rating_scores}  # what else a report says of each kind of answers
 
 
 def report(runs: Sequence[Answers], by: Sequence[str], bootstrap: Bootstrap, baseline: str | None) -> Report:
@@ -59,15 +59,8 @@ def _scores(run: Answers, by: Sequence[str], bootstrap: Bootstrap) -> Scores:
         if len(speakers) > 1
         else (),
         notes=tuple(_notes(run, units)),
-        **_details(run, whole, drawn),
+        **KINDS[type(run)].details(run, whole, drawn),
     )
-
-
-def _details(run: Answers, whole: UnitSums, drawn: UnitSums) -> dict[str, Any]:
-    """Return the parts of a run's scores that only its kind of answers has."""
-    if isinstance(run, Emotions):
-        return emotion_scores.details(run, whole, drawn)
-    return rating_scores.details(run, whole, drawn) if isinstance(run, Ratings) else {}
 
 
 def _each_seed(run: Answers, points: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
@@ -104,10 +97,7 @@ def _each_speaker(run: Answers) -> tuple[tuple[str, int, float], ...]:
 
 def _notes(run: Answers, units: Units) -> list[str]:
     notes = [f"LEAKY: {leak}" for leak in run.run.leaks] + _coverage_notes(run)
-    if isinstance(run, Emotions):
-        notes += emotion_scores.notes(run, units)
-    elif isinstance(run, Ratings):
-        notes += rating_scores.notes(run)
+    notes += KINDS[type(run)].notes(run, units)
     if not units.speakers:
         telling = f"a column {SPEAKER} would tell, or another that --speaker names"
         notes.append(f"who speaks is not known, so intervals may be too narrow: {telling}")

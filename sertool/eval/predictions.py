@@ -42,8 +42,6 @@ class Reading:
                 raise UsageError(f"--{first} and --{second} both name the column {named[first]}")
         if len(self.dimensions) > 1 and (self.truth or self.predicted):
             raise UsageError("--truth and --predicted name the columns of one dimension: give --dimensions one")
-        if self.dimensions and self.mapping:
-            raise UsageError("--map says what labels of emotions mean: with --dimensions there are none")
 
     @property
     def asked(self) -> dict[str, str | None]:

@@ -9,6 +9,7 @@ from sertool.eval.bootstrapping import UnitSums
 from sertool.eval.ratings import Ratings
 from sertool.eval.scores import Dimension
 from sertool.numeric import metrics
+from sertool.numeric.metrics import Units
 
 MOST_PAIRS = 2000  # of truth and prediction that are drawn
 
@@ -36,7 +37,7 @@ def _some(pairs: np.ndarray) -> np.ndarray:
     return pairs[:, np.random.default_rng(0).choice(pairs.shape[1], MOST_PAIRS, replace=False)] if many else pairs
 
 
-def notes(run: Ratings) -> list[str]:
+def notes(run: Ratings, _: Units) -> list[str]:
     """Say of which dimensions there is no CCC, or one of no use."""
     found = []
     for k, name in enumerate(run.dimensions):

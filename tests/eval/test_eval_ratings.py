@@ -201,7 +201,7 @@ def test_min_ccc_decides_the_exit_code_and_guards_of_emotions_are_refused(path: 
 
 @pytest.mark.parametrize(("words", "says"), [
     (("--dimensions", "arousal,valence", "--truth", "arousal"), "name the columns of one dimension"),
-    (("--dimensions", "arousal", "--map", "a=b"), "with --dimensions there are none"),
+    (("--dimensions", "arousal", "--map", "a=b"), "--map says what labels of emotions mean"),
     (("--map", "a=b"), "--map says what labels of emotions mean"),
     (("--dimensions", "dominance"), "no predictions of dominance: no column predicted_dominance; it has clip,"),
     (("--dimensions", "sex", "--predicted", "arousal"), "column sex holds 'female' in row 1, and takes numbers"),
