@@ -42,6 +42,11 @@ def trained(example_folder, tmp_path_factory) -> Path:
         ["clip,speaker,sex,age,emotion,predicted,confidence", *rows]))  # fmt: skip
     shutil.copytree(folder / "run", folder / "runs" / "a")
     shutil.copytree(folder / "other-run", folder / "runs" / "b")
+    true = rng.normal(4, 1, (120, 3)).round(2)
+    rated = np.stack([true, true + rng.normal(0, 0.5, true.shape).round(2)], 2).reshape(120, 6)
+    head = "clip,speaker,sex,arousal,predicted_arousal,valence,predicted_valence,calmness,guess"
+    lines = (",".join([f"c{k},s{k % 6},{'fm'[k % 2]}", *map(str, row)]) for k, row in enumerate(rated))
+    (folder / "rated.csv").write_text("\n".join([head, *lines]))
     (folder / "theirs.csv").write_text("y,yhat,who\nang,ang,ann\nsad,ang,bob\nsad,sad,ann\n")
     os.chdir(here)
     return folder

@@ -23,7 +23,7 @@ Examples:
   sertool eval predictions.csv --min-uar .6 -f json > scores.json
   sertool eval theirs.csv --truth y --predicted yhat --speaker who --map ang=angry
   sertool eval rated.csv --dimensions arousal,valence --by sex
-  sertool eval rated.csv --dimensions arousal --predicted activation_pred --min-ccc .4
+  sertool eval rated.csv --dimensions calmness --predicted guess --min-ccc .4
 
 Two columns are enough: the true emotion and the predicted one, as CSV, TSV, JSON Lines or Parquet. Rows of test are
 scored; where there are none, rows of dev; rows of train only with --split train. Rows without a prediction are counted
