@@ -170,7 +170,7 @@ def _say_unlabelled(rows: Sequence[dict[str, Any]], options: IndexOptions) -> No
     if no_emotion := Counter(row["label"] for row in without if row.get("label")):
         labels_met = listed((f"{label} ({count:,})" for label, count in no_emotion.most_common()), 8)
         talk.say(f"labels of {no_emotion.total():,} of {talk.counted(len(rows), 'clip')} mean no emotion: {labels_met}")
-    bare = [row for row in without if not row.get("label")]
+    bare = [row for row in without if not row.get("label") and not ratings.are_known(row)]
     if bare and (len(rows) > 1 or how.tables):  # a single file may be indexed just to look at it
         count = f"{len(bare):,} of {talk.counted(len(rows), 'clip')}"
         ways = tuple(_columns_to_name(rows, "emotion") if how.tables else _ways_to_label(bare, how))

@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 
 from sertool.manifests import columns, manifest
+from sertool.manifests.columns import Row
 from sertool.manifests.manifest import Table
 from sertool.numeric.codes import Codes
 from sertool.system import talk
@@ -13,6 +14,10 @@ from sertool.system.files import listed
 
 MANY_RATED = 100  # clips of a corpus: fewer may not reach the ends of its scale
 ALIKE = 0.3  # of the narrower of two scales, by which their ends may differ
+
+
+def are_known(row: Row) -> bool:
+    return any(row.get(name) is not None for name in columns.DIMENSIONS)
 
 
 def say(table: Table) -> None:

@@ -424,3 +424,12 @@ def test_ratings_in_text_are_numbers(make):
     lines = '{"path": "1.wav", "EmoAct": "2.5"}\n{"path": "2.wav", "EmoAct": " 3 "}\n'
     held = index(folder / "mine", "--table", table(folder, "labels.jsonl", lines))
     assert [row["arousal"] for row in held] == [2.5, 3.0]
+
+
+def test_clips_that_are_rated_need_no_emotion(make):
+    folder = make("mine/1.wav", "mine/2.wav")
+    labels = table(folder, "labels.csv", "path,arousal\n1.wav,2.5\n2.wav,\n")
+    assert (
+        "no emotion is known of 1 of 2 clips, such as mine/2"
+        in sertool("index", folder / "mine", "--table", labels).err
+    )
