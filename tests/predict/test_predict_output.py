@@ -22,7 +22,7 @@ from predicted_rows import probabilities, rows_of, two_sided_call
 from running import in_fork, sertool
 
 from sertool.errors import SertoolError, UsageError
-from sertool.manifests import manifest, manifest_io, streams
+from sertool.manifests import columns, manifest, manifest_io, streams
 from sertool.predict import answer_files, predict_inputs, predicting
 from sertool.predict.predicting import Session
 from sertool.predict.request import Request
@@ -337,12 +337,12 @@ def test_parquet_output_to_a_terminal_is_refused(run: Path, monkeypatch: pytest.
     assert (done.code, "no text for a terminal" in done.line, done.out) == (2, True, b"")
 
 
-@pytest.mark.parametrize(("kind", "columns"), [("csv", {"clip", "issue", "predicted"}), ("parquet", {"clip", "path"})])
-def test_output_without_clips_still_has_its_columns(run: Path, tmp_path: Path, kind: str, columns: set[str]) -> None:
+@pytest.mark.parametrize(("kind", "names"), [("csv", {"clip", "issue", "predicted"}), ("parquet", {"clip", "path"})])
+def test_output_without_clips_still_has_its_columns(run: Path, tmp_path: Path, kind: str, names: set[str]) -> None:
     done = sertool("predict", "-m", run / "model", "-f", kind, "-0", stdin=b"")
     assert done.code == 0, done.err
     (tmp_path / "none").write_bytes(done.out)
-    assert columns <= {*manifest_io.read_table(str(tmp_path / "none")).column_names}
+    assert names <= {*manifest_io.read_table(str(tmp_path / "none")).column_names}
 
 
 def test_predictions_keep_the_columns_of_the_manifest(run: Path) -> None:
@@ -350,6 +350,15 @@ def test_predictions_keep_the_columns_of_the_manifest(run: Path) -> None:
     row = json.loads(done.out.splitlines()[0])
     known = manifest.column(manifest_io.read(str(run / "features" / "manifest.parquet")), "speaker")[0]
     assert row["speaker"] == known
+
+
+def test_predictions_keep_ratings_to_score_answers_by(run: Path, tmp_path: Path) -> None:
+    table = manifest_io.read(str(run / "features" / "manifest.parquet"))
+    rated = manifest.with_columns(table, {name: [2.5] * len(table) for name in columns.DIMENSIONS})
+    manifest_io.write(rated, str(tmp_path / "rated.parquet"), "parquet")
+    done = sertool("predict", "-m", run / "model", tmp_path / "rated.parquet", "-f", "jsonl")
+    row = json.loads(done.out.splitlines()[0])
+    assert [row[name] for name in columns.DIMENSIONS] == [2.5] * 3
 
 
 def test_predictions_keep_user_columns_beside_known_ones(run: Path, tmp_path: Path) -> None:
