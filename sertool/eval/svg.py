@@ -50,7 +50,7 @@ def _grid(k: int) -> str:
 
 
 def speakers(run: Scores) -> str:
-    """Plot a column per speaker, the worst first, and name the worst few; figures below 0 have none."""
+    """Plot a column per speaker, the worst first; figures below 0 have none."""
     name, unit = run.main[0], wording.unit(run.main[0])
     step = 340 / len(run.each_speaker)
     columns = [
