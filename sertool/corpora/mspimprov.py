@@ -4,7 +4,7 @@
 and turn. Only in the scenarios R (read) and T (improvised) is the target sentence what is said; S are the other turns
 of improvisations, P those between recordings. Labels are what most evaluators perceived, in `Evalution.txt` (so
 spelled); O (other) and X (no agreement) are no emotion. Activation, valence and dominance there are the evaluators'
-mean, from 1 to 5; some turns have no dominance.
+means, from 1 to 5; 1 is the highest activation there, and the lowest arousal here. Some turns have no dominance.
 """
 
 import re
@@ -61,6 +61,7 @@ NAME = re.compile(
 SEXES = {"F": "female", "M": "male"}
 TURN = re.compile(r"(IMPROV-\S+)\.avi *; *(\w)\b(.*)", re.ASCII)
 RATED = {"A": "arousal", "V": "valence", "D": "dominance"}
+ENDS, DIGITS = 1 + 5, 6  # of the scale, added; of a mean
 RATING = re.compile(r"\b([AVD]): *([\d.]+)")
 CHOICE = re.compile(rf"^([^;\n]+); *({'|'.join(VOTES)}) *;", re.MULTILINE)  # an evaluator, and what they chose
 
@@ -98,4 +99,6 @@ def _evaluation(label: str, means: str, lines: str) -> dict[str, object]:
     chosen = Counter(dict(CHOICE.findall(lines)).values())  # some evaluators stand there twice
     votes = {f"votes_both_{emotion}": chosen[word] for word, emotion in VOTES.items()}
     rated = {RATED[letter]: float(number) for letter, number in RATING.findall(means)}
+    if "arousal" in rated:
+        rated["arousal"] = round(ENDS - rated["arousal"], DIGITS)
     return {"emotion": LABELS.get(label), "label": label, **rated, **votes}

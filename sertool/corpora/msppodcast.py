@@ -2,7 +2,7 @@
 
 `Audios/MSP-PODCAST_0001_0008.wav`; all else is in `Labels/labels_consensus.csv` (or .json) and the votes in
 `labels_detailed.csv`. O (other) and X (no agreement) are no emotion; activation, valence and dominance are listeners'
-mean, from 1 to 7. The parts stand in the column `published`
+means, from 1 to 7. The parts stand in the column `published`
 (`--protocol msppodcast-published`): train, dev, test1, test2 and, without labels, test3. The figures are of release
 1.11: train, dev and test1 share no speakers, and have 2,100. Speakers who are unknown there are so here.
 """

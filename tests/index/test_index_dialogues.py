@@ -142,11 +142,11 @@ def test_mspimprov_is_read_by_what_was_perceived_rather_than_intended(make):
         "votes_both_neutral": 1, "votes_both_happy": 1, "votes_both_angry": 0, "votes_both_other": 0,
     }.items()  # fmt: skip
     assert "sentence" not in spoken
-    assert ratings(spoken) == (2.6, 3.2, 2.4)
+    assert ratings(spoken) == (3.4, 3.2, 2.4)  # the file's activation is 1 where it is highest
     unsure = held["mspimprov/MSP-IMPROV-S01A-M01-T-FM01"]
     assert unsure.items() >= {"sex": "male", "label": "X", "sentence": "S01", "votes_both_other": 1}.items()
     assert "emotion" not in unsure
-    assert ratings(unsure) == (2, 2, None)
+    assert ratings(unsure) == (4, 2, None)
     odd = held["mspimprov/session1/S01A/T/MSP-IMPROV-S01A-M01-T-FM01 (1)"]
     assert odd["notes"] == ["odd-name"]
     assert "label" not in odd
