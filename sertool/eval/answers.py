@@ -139,13 +139,13 @@ def _seeds(run: Run) -> tuple[np.ndarray, tuple[str, ...]]:
 
 def _is_foreign_seed_column(run: Run, seed: np.ndarray) -> bool:
     """Whether `seed` is a column of other meaning: hardly any clip has two values, while seeds of a run share clips."""
-    seeds = seed.max() + 1
+    seeds = int(seed.max()) + 1
     if seeds < 2 or "clip" not in run.table.column_names:
         return seeds > len(seed) / 2 > 1
     clip = manifest.codes(run.table, "clip").index
     answered = np.unique(np.stack([clip, seed])[:, clip >= 0], axis=1)[0]
     times = np.bincount(answered)
-    return (times > 1).sum() < SHARED * len(times)
+    return bool((times > 1).sum() < SHARED * len(times))
 
 
 def _first_repeat(clip: Codes, seed: np.ndarray) -> str | None:

@@ -80,10 +80,10 @@ def _confusion(run: Scores) -> Any:
     side = 1.9 + 0.62 * len(names) + 0.07 * max(map(len, names))
     title = f"WA {percent(run.figures['wa'].value)} %, UAR {percent(run.figures['uar'].value)} %"
     figure, axes = _axes(run, title, (side, side * 0.88))
-    shares = np.nan_to_num(wording.row_shares(run.confusion))
+    shares, counts = np.nan_to_num(wording.row_shares(run.confusion)), run.confusion.tolist()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), share in np.ndenumerate(shares):
-        text = f"{100 * share:.0f}\n({wording.count(run.confusion[row, column])})"
+        text = f"{100 * share:.0f}\n({wording.count(counts[row][column])})"
         axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if share > 0.55 else INK)
     axes.set(xticks=range(len(names)), yticks=range(len(names)), xlabel="predicted", ylabel="true")
     axes.set_xticklabels(names, rotation=40, ha="right", rotation_mode="anchor")

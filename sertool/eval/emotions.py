@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, SupportsInt
 
 import numpy as np
 
@@ -76,7 +76,7 @@ def _columns(run: Labelled, prefix: str) -> tuple[list[str], np.ndarray]:
     return manifest.by_word(run.run.table, prefix, {name: vocabulary.word(name, run.mapping) for name in names})
 
 
-def _rows(count: int) -> str:
+def _rows(count: SupportsInt) -> str:
     return talk.counted(int(count), "row")
 
 

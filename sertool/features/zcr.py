@@ -60,9 +60,9 @@ def running(wave: Tensor) -> Tensor:
     if not wave.is_cpu:
         negative = wave < -FAINTEST
         return nn.functional.pad((negative[1:] != negative[:-1]).cumsum(0), (1, 0))
-    negative = wave.numpy() < np.float32(-FAINTEST)
-    sums = np.zeros(len(negative), np.int32)
-    np.cumsum(negative[1:] != negative[:-1], dtype=np.int32, out=sums[1:])
+    below = wave.numpy() < np.float32(-FAINTEST)
+    sums = np.zeros(len(below), np.int32)
+    np.cumsum(below[1:] != below[:-1], dtype=np.int32, out=sums[1:])
     return torch.from_numpy(sums)
 
 

@@ -281,7 +281,7 @@ def counts(table: Table, name: str) -> list[tuple[str, int]]:
     """Return the values of a column with their counts, most frequent first, without null."""
     coded = codes(table, name)
     totals = np.bincount(coded.index[coded.index >= 0], minlength=len(coded.values))
-    return [(str(coded.values[i]), int(totals[i])) for i in np.argsort(-totals, kind="stable") if totals[i]]
+    return [(str(coded.values[i]), int(totals[i])) for i in np.argsort(-totals, kind="stable").tolist() if totals[i]]
 
 
 def present(table: Table, name: str) -> list[str]:
