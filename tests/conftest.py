@@ -48,7 +48,7 @@ def curves_are_not_drawn(request: pytest.FixtureRequest, monkeypatch: pytest.Mon
     """Let trainings leave an empty file where they draw their curves, which takes a fifth of a second."""
     plots = sys.modules.get("sertool.drawings.plots")
     if plots and not request.node.get_closest_marker("draws"):
-        monkeypatch.setattr(plots, "curves", lambda _history, _best, path: path.touch())
+        monkeypatch.setattr(plots, "curves", lambda _history, _best, path, _shown: path.touch())
 
 
 @pytest.fixture(autouse=True)

@@ -5,11 +5,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sertool.manifests.answer_kinds import Emotions
 from sertool.modelfiles.batches import Store
 from sertool.modelfiles.row_scaling import Scaling
+from sertool.train.emotion_aim import EmotionLesson
 from sertool.train.training_data import Data
 
 CLIPS, COLUMNS, CLASSES = 18, 4, 3
+KIND = Emotions(["neutral", "happy", "angry"])
 
 
 class Line(nn.Module):
@@ -34,7 +37,8 @@ def data(*, contrary: bool = False) -> Data:
     views = [[row] for row in rows]
     store = Store(views, np.ones(len(views), int), COLUMNS, torch.device("cpu"), {"rms": {"stats": ["mean"]}}, [])
     targets = functional.one_hot(torch.from_numpy(emotion), CLASSES).float()
-    return Data(store, targets, np.arange(CLIPS), np.arange(CLIPS, len(views)), Scaling(), emotion)
+    lesson = EmotionLesson(KIND, targets, emotion)
+    return Data(store, lesson, np.arange(CLIPS), np.arange(CLIPS, len(views)), Scaling())
 
 
 class Summing(Line):

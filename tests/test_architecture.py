@@ -26,8 +26,8 @@ HOUSE = {
     "numeric": "codes dsp pitch_classes pyin reference metrics",
     "sound": """containers levels digests audio encoding shaping long_audio filters stretching ratios synth
         folders sounds""",
-    "manifests": """columns labels casting manifest manifest_paths row_filter provenance intake delimited streams
-        formats run_folder manifest_io votes speakers duplicates merging""",
+    "manifests": """columns labels answer_kinds casting manifest manifest_paths row_filter provenance intake delimited
+        streams formats run_folder manifest_io votes speakers duplicates merging""",
     "divisions": "protocols dealing splits leak_guard own_division splitting auditing heldout heldout_checks",
     "corpora/": "",
     "index": "labelling tables clips doctor ratings updating correcting indexing recorded_options",
@@ -53,9 +53,10 @@ HOUSE = {
     "predict": """stored_rows request arrivals manifest_requests predict_inputs windows ensemble familiarity predicting
         voice_names speaker_answers segments summaries row_stages row_options answering answer_files model_knowledge
         heldout_members recordings answer_record answer_folder""",
-    "train": """label_sets selection recipes row_augmentation training_settings design optimism training_data
-        member_scores consistency objective schedules choosing checkpoint training teacher_answers member_data refusals
-        runs member_file members run_report teacher_models designing preparing final_model planning experiment""",
+    "train": """label_sets selection recipes row_augmentation training_settings teacher_answers aim emotion_aim design
+        optimism training_data member_scores consistency objective schedules choosing checkpoint training member_data
+        refusals runs member_file members run_report teacher_models designing preparing final_model planning
+        experiment""",
     "demonstration": "",
     "options": "",
     "cli": "",

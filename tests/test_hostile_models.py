@@ -84,7 +84,7 @@ def heard(path: Path) -> torch.Tensor:
     """A model file's answer to half a second of noise."""
     ensemble = Ensemble([Predictor.load(path)])
     wave = 0.1 * np.random.default_rng(0).standard_normal((1, 8000)).astype(np.float32)
-    return ensemble.probabilities(ensemble.features_of([ensemble.waveforms(wave, "x")]))
+    return ensemble.answers(ensemble.features_of([ensemble.waveforms(wave, "x")]))
 
 
 def refusal(path: Path) -> str | None:

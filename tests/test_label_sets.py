@@ -8,10 +8,11 @@ import torch
 from running import Outcome, sertool
 
 from sertool.manifests import manifest, manifest_io
+from sertool.manifests.answer_kinds import Emotions
 from sertool.modelfiles import batches, modelfile, row_scaling
 from sertool.sound import encoding, synth
 from sertool.train import label_sets, row_augmentation, training
-from sertool.train.objective import Objective
+from sertool.train.emotion_aim import EmotionLesson, EmotionLoss
 from sertool.train.training_data import Data
 from sertool.train.training_settings import Settings
 
@@ -84,11 +85,8 @@ def test_loss_has_no_gradient_for_emotions_absent_from_the_corpus(seed: int) -> 
 
 def test_mixup_loss_uses_each_mixed_clips_own_corpus_emotions() -> None:
     judged = torch.tensor([[True, True, False], [False, True, True]])
-    store = batches.Store([[]] * 2, np.ones(2, np.int64), 1, torch.device("cpu"), {}, [])
-    data = Data(store, TARGETS[[0, 3]], np.arange(2), np.arange(0), row_scaling.Scaling(), np.array([0, 2]),
-                judged=judged)  # fmt: skip
-    net = torch.nn.Identity()
-    cost = Objective(net, net, data, Settings(smoothing=0.2), torch.ones(3))
+    lesson = EmotionLesson(Emotions(["a", "b", "c"]), TARGETS[[0, 3]], np.array([0, 2]), judged)
+    cost = EmotionLoss(lesson, 0.2, torch.ones(3))
     logits = torch.tensor([[1.0, 2, 3], [3, 1, 2]])
     mixup = row_augmentation.Mixup(0.75, torch.tensor([1, 0]))
     first, second = torch.tensor([[0.9, 0.1]]), torch.tensor([[0.1, 0.9]])
@@ -98,9 +96,9 @@ def test_mixup_loss_uses_each_mixed_clips_own_corpus_emotions() -> None:
 
     expected = 0.75 * (lost(0, [0, 1], first) + lost(1, [1, 2], second))
     expected += 0.25 * (lost(0, [1, 2], second) + lost(1, [0, 1], first))
-    torch.testing.assert_close(cost.of_labels(logits, torch.arange(2), mixup), expected)
-    other = cost.of_labels(-logits, torch.arange(2), mixup)
-    both = cost.of_labels(torch.stack([logits, -logits]), torch.arange(2), mixup)  # of two networks
+    torch.testing.assert_close(cost(logits, torch.arange(2), mixup), expected)
+    other = cost(-logits, torch.arange(2), mixup)
+    both = cost(torch.stack([logits, -logits]), torch.arange(2), mixup)  # of two networks
     torch.testing.assert_close(both, expected + other)
 
 
@@ -165,8 +163,8 @@ def test_small_corpus_is_sampled_as_often_as_a_large_one(both: list[Path], tmp_p
         train(*both, *NET, "--balance", how, "-o", tmp_path / how)
     corpus = np.repeat([0, 1], [20, 180])
     store = batches.Store([[]] * 200, np.ones(200, np.int64), 1, torch.device("cpu"), {}, [])
-    data = Data(store, torch.eye(2)[np.arange(200) % 2], np.arange(200), np.arange(0), row_scaling.Scaling(),
-                np.arange(200) % 2, corpus=corpus)  # fmt: skip
+    lesson = EmotionLesson(Emotions(["a", "b"]), torch.eye(2)[np.arange(200) % 2], np.arange(200) % 2)
+    data = Data(store, lesson, np.arange(200), np.arange(0), row_scaling.Scaling(), corpus=corpus)
     loop = training.Loop(None, data, Settings(balance="corpus"), None, ())
     drawn = np.concatenate([training._drawn(loop, np.random.default_rng(seed)) for seed in range(20)])
     assert 0.45 < (drawn < 20).mean() < 0.55
@@ -181,8 +179,7 @@ def test_classical_model_reports_that_absent_emotions_count_as_wrong(both: list[
 
 
 def test_soft_targets_never_change_the_true_label() -> None:
-    store = batches.Store([[]] * 3, np.ones(3, np.int64), 1, torch.device("cpu"), {}, [])
     targets = torch.tensor([[0.3, 0.7], [0.8, 0.2], [0.1, 0.9]])
-    data = Data(store, targets, np.arange(2), np.arange(2, 3), row_scaling.Scaling(), np.array([0, 0, -1]))
-    assert data.truth.tolist() == [0, 0, 1]
-    assert data.known.tolist() == [True, True, False]
+    lesson = EmotionLesson(Emotions(["a", "b"]), targets, np.array([0, 0, -1]))
+    assert lesson.truth.tolist() == [0, 0, 1]
+    assert lesson.known.tolist() == [True, True, False]

@@ -30,7 +30,7 @@ MEMBER = Member("seed-0", 0, None, np.array([0, 0, 1, 2], np.int8))
 def described(soft: float = 0.0, weights: str | None = None, **columns: list) -> dict:
     table = manifest.from_columns(COLUMNS | columns)
     store = batches.Store([[]] * 4, np.ones(4, np.int64), 1, torch.device("cpu"), {}, ["key"])
-    held = Material(table, store, COLUMNS["emotion"])
+    held = Material(table, store)
     return runs.describe(held, Design("cnn", {}, Settings(soft=soft), ("mel",), weights=weights), MEMBER)
 
 

@@ -14,6 +14,7 @@ from sertool import models
 from sertool.divisions.splits import DEV, PARTS, TEST, TRAIN
 from sertool.drawings import plots
 from sertool.manifests import manifest, manifest_io
+from sertool.manifests.answer_kinds import Emotions
 from sertool.manifests.manifest import Table
 from sertool.modelfiles import batches, modelfile, row_scaling
 from sertool.modelfiles.batches import Store
@@ -23,8 +24,9 @@ from sertool.models import acnt, cnn, gru, lda, svm
 from sertool.networks import norm_folding, tensorfile
 from sertool.sound import encoding, synth
 from sertool.system import device as devices
-from sertool.train import choosing, member_data, member_file, member_scores, members, training_data
+from sertool.train import choosing, emotion_aim, member_data, member_file, member_scores, members, training_data
 from sertool.train.design import Design, Member
+from sertool.train.emotion_aim import EmotionLesson
 from sertool.train.member_data import Material
 from sertool.train.member_file import Trained
 from sertool.train.members import Callbacks
@@ -146,7 +148,8 @@ def test_clip_in_bf16_gets_the_same_answer_alone_and_in_a_batch() -> None:
     rows = np.random.default_rng(0).normal(size=(3, 60, 300)).astype(np.float32)
     store = Store([[clip] for clip in rows], np.full(3, 60), 300, torch.device("cpu"), {}, [])
     nobody = np.arange(0)
-    held = Data(store, torch.zeros(3, 6), nobody, nobody, Scaling(), nobody)
+    lesson = EmotionLesson(Emotions(list("abcdef")), torch.zeros(3, 6), nobody)
+    held = Data(store, lesson, nobody, nobody, Scaling())
     torch.manual_seed(0)
     model = norm_folding.folded(gru.Model(gru.Settings(), 300, 6), "bf16")
     alone, beside = (training_data.logits(model, held, np.arange(count), "bf16")[0] for count in (1, 3))
@@ -185,9 +188,10 @@ def otherwise(held: Material, clips: np.ndarray) -> Material:
         return replace(store, views=views)
 
     turned = dict(zip(EMOTIONS, EMOTIONS[1:] + EMOTIONS[:1], strict=True))
-    emotions = [turned[word] if k in clips else word for k, word in enumerate(held.emotions)]
+    emotions = [turned[word] if k in clips else word for k, word in enumerate(manifest.column(held.table, "emotion"))]
     heard = None if held.imitated is None else held.imitated._replace(store=moved(held.imitated.store))
-    return replace(held, store=moved(held.store), emotions=emotions, imitated=heard)
+    table = manifest.with_column(held.table, "emotion", emotions)
+    return replace(held, table=table, store=moved(held.store), imitated=heard)
 
 
 def divided(table: Table) -> np.ndarray:
@@ -300,7 +304,7 @@ def test_copies_are_excluded_from_train_scores() -> None:
     held, is_copy = replace(data(), corpus=np.ones(CLIPS, int)), np.arange(CLIPS) >= 12
     columns = {"clip": [f"{clip}" for clip in range(CLIPS)], "parent": ["0" if copy else None for copy in is_copy]}
     member = Member("seed-0", 0, None, np.full(CLIPS, TRAIN, np.int8))
-    answers = torch.where(torch.from_numpy(is_copy)[:, None], -held.targets, held.targets)
+    answers = torch.where(torch.from_numpy(is_copy)[:, None], -held.lesson.targets, held.lesson.targets)
     figures = member_scores.scores(manifest.from_columns(columns), held, member, lambda clips: answers[clips])
     assert figures == {"train_uar": 1.0, "train_wa": 1.0, "train_clips": 12}
 
@@ -310,7 +314,7 @@ def test_temperature_is_calibrated_on_dev(heard: Path, tmp_path: Path) -> None:
     design = replace(network(), training=Settings(epochs=20, batch=8, lr=0.003, keep="last"))
     split = divided(table)
     found = made(member_data.load(table, design, "cpu"), design, split, tmp_path)
-    train, dev, test = (member_scores.calibrated(found.logits(clips), found.data.truth[clips])
+    train, dev, test = (emotion_aim.calibrated(found.logits(clips), found.data.lesson.truth[clips])
                         for clips in (np.flatnonzero(split == place) for place in (TRAIN, DEV, TEST)))  # fmt: skip
     assert found.temperatures == (dev, dev)
     assert len({train, dev, test}) == 3
@@ -324,7 +328,7 @@ def test_probabilities_of_known_and_unknown_speakers_are_calibrated_separately(h
     dev = found.data.dev
     strange = member_scores.logits(found.model, replace(found.data, group=None), "float32", dev)
     alone, adapted = (
-        member_scores.calibrated(logits, found.data.truth[dev]) for logits in (strange, found.logits(dev))
+        emotion_aim.calibrated(logits, found.data.lesson.truth[dev]) for logits in (strange, found.logits(dev))
     )
     assert alone != adapted
     assert found.temperatures == (alone, adapted)
@@ -382,7 +386,7 @@ def test_training_plot_marks_the_epoch_that_is_kept(
                for k, (loss, uar, wa) in enumerate(figures)]  # fmt: skip
     drawn = []
     monkeypatch.setattr(plots.pictures, "save", lambda figure, _: drawn.append(figure.axes[1]))
-    plots.curves(history, choosing.best_epoch(history, Settings(**settings)), tmp_path / "curves.png")
+    plots.curves(history, choosing.best_epoch(history, Settings(**settings)), tmp_path / "curves.png", Emotions.figures)
     uar = 100 * figures[epoch - 1][1]
     assert drawn[0].get_title(loc="left") == f"dev, %: UAR {uar:.1f} in epoch {epoch}, which is kept"
     assert drawn[0].lines[-1].get_xydata().tolist() == [[epoch, uar]]

@@ -51,7 +51,9 @@ def by_hand(
     steps = optimizer(network.parameters())
     for number, clips in enumerate(batches):
         rows = torch.from_numpy(np.stack([held.store.views[clip][0] for clip in clips]))
-        loss = functional.cross_entropy(network(rows, torch.ones(len(clips))), torch.from_numpy(held.emotion[clips]))
+        loss = functional.cross_entropy(
+            network(rows, torch.ones(len(clips))), torch.from_numpy(held.lesson.truth[clips])
+        )
         steps.param_groups[0]["lr"] = rate(number)
         steps.zero_grad()
         loss.backward()
@@ -202,14 +204,14 @@ def test_ema_keeps_the_average_of_the_weights(tmp_path: Path) -> None:
         for name, value in by_hand(held, batches[:step], sgd(0.9)).state_dict().items():
             average[name] = decay * average[name] + (1 - decay) * value
     torch.testing.assert_close(network.state_dict(), average, atol=1e-6, rtol=1e-5)
-    lost = functional.cross_entropy(network(*held.rows(held.dev)), torch.from_numpy(held.truth[held.dev]))
+    lost = functional.cross_entropy(network(*held.rows(held.dev)), torch.from_numpy(held.lesson.truth[held.dev]))
     assert figures[-1]["dev_loss"] == pytest.approx(lost.item())
 
 
 def test_epoch_loss_is_the_mean_over_its_clips(tmp_path: Path) -> None:
     held = data()
     _, figures, _ = trained(tmp_path, held, lr=1e-9)
-    lost = functional.cross_entropy(Line()(*held.rows(held.train)), torch.from_numpy(held.truth))
+    lost = functional.cross_entropy(Line()(*held.rows(held.train)), torch.from_numpy(held.lesson.truth))
     assert figures[0]["loss"] == pytest.approx(lost.item())
 
 

@@ -261,7 +261,7 @@ def _write(inputs: Inputs, answering: Answering, out: str | None, sources: Seque
     else:
         rows = answering.rows(requests)
     where = answer_files.AnswerFile(out, kind, inputs.tables)
-    answer_files.write(count.counted(rows), answering.labels, answering.columns, where)
+    answer_files.write(count.counted(rows), answering.kind, answering.columns, where)
     return count
 
 

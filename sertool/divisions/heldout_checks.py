@@ -38,17 +38,19 @@ def refuse_leaks(table: Table, way: Way, fold_splits: Sequence[FoldSplit]) -> No
             talk.warn(str(finding))
 
 
-def check_split(split: np.ndarray, emotion: Codes, speaker: Codes, name: str) -> None:
-    """Refuse a split without enough training clips or without held-out clips; warn of other oddities."""
+def require_parts(split: np.ndarray, name: str) -> None:
+    """Refuse a split without training clips or without held-out clips."""
     sizes = [int((split == place).sum()) for place in (TRAIN, DEV, TEST)]
     shown = ", ".join(f"{word} {size:,}" for word, size in zip(PARTS, sizes, strict=True))
-    train, tested = (_clips_of_each(emotion, split == place) for place in (TRAIN, heldout.scored_part(split)))
     if not sizes[TRAIN] or not (sizes[DEV] or sizes[TEST]):
         raise SertoolError(
             f"{name}: the split leaves no clip to {'train' if not sizes[TRAIN] else 'hold out'} ({shown})"
         )
-    if len(train) < 2:
-        raise SertoolError(f"{name}: the training clips have {listed(train) or 'no emotion'}: two emotions are needed")
+
+
+def warn_of_oddities(split: np.ndarray, emotion: Codes, speaker: Codes, name: str) -> None:
+    """Warn of held-out clips of emotions that train lacks, and of emotions of one voice in train."""
+    train, tested = (_clips_of_each(emotion, split == place) for place in (TRAIN, heldout.scored_part(split)))
     if strange := sorted(set(tested) - set(train)):
         count = talk.counted(sum(tested[word] for word in strange), "held-out clip")
         talk.warn(

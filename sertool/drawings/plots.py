@@ -20,6 +20,7 @@ from sertool.featurize.engine import Engine
 from sertool.featurize.extraction import Extraction
 from sertool.featurize.shard_plan import clips_of
 from sertool.manifests import manifest
+from sertool.manifests.answer_kinds import Figure
 from sertool.manifests.manifest import Table
 from sertool.sound import audio
 from sertool.sound.shaping import Wave
@@ -103,8 +104,8 @@ def _mel(wave: Tensor, rate: int) -> Panel:
     return Panel("mel", "", rows, engine.columns["mel"], wave.shape[1] / rate, extraction)
 
 
-def curves(history: Sequence[dict[str, Any]], best: int, path: Path) -> None:
-    """Draw a training's losses and dev figures by epoch, and mark the epoch that was kept."""
+def curves(history: Sequence[dict[str, Any]], best: int, path: Path, shown: Sequence[Figure]) -> None:
+    """Draw a training's losses and dev figures by epoch, and mark the first figure of the epoch that was kept."""
     epochs = [figures["epoch"] for figures in history]
     with_dev = "dev_loss" in history[0]
     wide = 4.5 * (1 + with_dev)
@@ -113,11 +114,14 @@ def curves(history: Sequence[dict[str, Any]], best: int, path: Path) -> None:
     _lines(axes[0, 0], epochs, history, {"loss": ("train", INK), "dev_loss": ("dev", TONES[1])})
     axes[0, 0].set(title="loss", ylim=(0, None))
     if with_dev:
-        shares = [{name: 100 * figures[name] for name in ("dev_uar", "dev_wa")} for figures in history]
-        _lines(axes[0, 1], epochs, shares, {"dev_wa": ("accuracy", TONES[1]), "dev_uar": ("UAR", INK)})
-        uar = shares[best]["dev_uar"]
-        axes[0, 1].plot(epochs[best], uar, "o", color=INK)
-        axes[0, 1].set(title=f"dev, %: UAR {uar:.1f} in epoch {epochs[best]}, which is kept")
+        first, *others = shown
+        values = [{each.name: each.scale * figures[f"dev_{each.name}"] for each in shown} for figures in history]
+        named = {each.name: (each.title, TONES[1 + place % (len(TONES) - 1)]) for place, each in enumerate(others)}
+        _lines(axes[0, 1], epochs, values, named | {first.name: (first.title, INK)})
+        kept, unit = values[best][first.name], f",{first.unit}" if first.unit else ""
+        axes[0, 1].plot(epochs[best], kept, "o", color=INK)
+        said = f"dev{unit}: {first.title} {first.text(kept)} in epoch {epochs[best]}, which is kept"
+        axes[0, 1].set(title=said)
     pictures.save(figure, path)
 
 

@@ -11,33 +11,34 @@ from typing import Any
 import numpy as np
 
 from sertool.errors import NothingThereError
+from sertool.manifests.answer_kinds import AnswerKind
 from sertool.manifests.columns import Row
 from sertool.manifests.delimited import UNKNOWN
 from sertool.system.talk import clean
 
-ALWAYS = ("clip", "path", "start", "end", "issue", "predicted", "confidence")
+CLIP, WHEN = ("clip", "path"), ("start", "end", "issue")  # in every row
+WIDTH = 16  # of an answer for people
 MEASURED = ("start", "duration", "end", "confidence", "judged", "silent")  # rounded on output, as probabilities are
 WORDS_FOR_UNKNOWN = {*UNKNOWN} - {""}
 PART = re.compile(r"@\d+(\.\d+)?(:\d+)?$")  # the suffix of a part's clip id: its start, and its channel
 
 
-def names_of(labels: Sequence[str], row: Row, extra: Iterable[str]) -> list[str]:
+def names_of(kind: AnswerKind, row: Row, extra: Iterable[str]) -> list[str]:
     """Return the columns of all rows, determined by the first row."""
-    probabilities = [f"p_{label}" for label in labels]
-    own = [name for name in row if name not in (*ALWAYS, *extra, *probabilities)]
-    return [*ALWAYS[:2], *own, *ALWAYS[2:], *extra, *probabilities]
+    last = [*WHEN, *kind.verdicts, *extra, *kind.columns]
+    return [*CLIP, *(name for name in row if name not in (*CLIP, *last)), *last]
 
 
-def delimited(rows: Iterable[Row], labels: Sequence[str], extra: Sequence[str], separator: str) -> Iterator[str]:
+def delimited(rows: Iterable[Row], kind: AnswerKind, extra: Sequence[str], separator: str) -> Iterator[str]:
     """Yield CSV or TSV, with a header even without rows."""
     names: list[str] = []
     for row in rows:
         if not names:
-            names = names_of(labels, row, extra)
+            names = names_of(kind, row, extra)
             yield line(names, separator)
         yield line([_cell(_rounded(name, row.get(name))) for name in names], separator)
     if not names:
-        yield line(names_of(labels, {}, extra), separator)
+        yield line(names_of(kind, {}, extra), separator)
 
 
 def line(cells: Sequence[object], separator: str) -> str:
@@ -96,15 +97,14 @@ def strict(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def people(rows: Iterable[Row], *_: object) -> Iterator[str]:
-    """Yield one line per row: emotion, confidence, time, clip."""
+def people(rows: Iterable[Row], kind: AnswerKind, _: object) -> Iterator[str]:
+    """Yield one line per row: answer, time, clip."""
     for row in rows:
-        answer = clean(row.get("predicted") or "") or (f"({row['issue']})" if row.get("issue") else "(not sure)")
-        share = f"{100 * row['confidence']:3.0f} %" if row.get("confidence") is not None else "     "
+        answer = kind.text(row) if kind.is_answered(row) else f"({row.get('issue') or 'not sure'})"
         when = f"{row['start']:8.2f} {row['end']:8.2f}  " if "end" in row and row.get("start") is not None else ""
         side = f"channel {row['channel']}  " if row.get("channel") else ""
         best = f"  ({clean(row['top'])})" if row.get("top") else ""
-        yield f"{answer:<10} {share}  {when}{side}{clean(row['clip'])}{best}\n"
+        yield f"{answer:<{WIDTH}}  {when}{side}{clean(row['clip'])}{best}\n"
 
 
 def rttm(rows: Iterable[Row], *_: object) -> Iterator[str]:
@@ -208,10 +208,10 @@ def _answered(rows: Iterable[Row]) -> Iterator[Row]:
     return (row for row in rows if row.get("predicted"))
 
 
-Writer = Callable[[Iterable[Row], Sequence[str], Sequence[str]], Iterator[str]]
+Writer = Callable[[Iterable[Row], AnswerKind, Sequence[str]], Iterator[str]]
 WRITERS: dict[str, Writer] = {
-    "csv": lambda rows, labels, extra: delimited(rows, labels, extra, ","),
-    "tsv": lambda rows, labels, extra: delimited(rows, labels, extra, "\t"),
+    "csv": lambda rows, kind, extra: delimited(rows, kind, extra, ","),
+    "tsv": lambda rows, kind, extra: delimited(rows, kind, extra, "\t"),
     "jsonl": json_lines,
     "table": people,
     "rttm": rttm,

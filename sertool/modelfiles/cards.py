@@ -24,7 +24,10 @@ def card(model: ModelFile) -> str:
 
 
 def _lines(model: ModelFile) -> list[str]:
-    trained, lines = model.trained, [f"architecture: {model.architecture}", f"emotions: {', '.join(model.labels)}"]
+    trained, lines = (
+        model.trained,
+        [f"architecture: {model.architecture}", f"{model.kind.what}: {model.kind.described()}"],
+    )
     lines.append(f"features: {', '.join(map(_feature, model.features.items()))}")
     encoders = trained.get("encoders") or ()
     lines += [f"encoder: {encoder['name']} ({encoder['licence']}; {encoder['citation']})" for encoder in encoders]
@@ -46,25 +49,27 @@ def _lines(model: ModelFile) -> list[str]:
             "held out: nothing, so that its own score is unknown; what else dev would decide follows from "
             f"{talk.counted(held_out['trainings'], 'training')} that held clips out"
         )
-        lines.append(f"expected: {expected(held_out)}{adapted}")
+        lines.append(f"expected: {expected(model)}{adapted}")
     protocol = (held_out or trained).get("protocol")
     if protocol and not held_out:
         lines.append(f"divided by: {protocol}")
     if protocols.named(protocol).is_leaky:
         lines.append(f"LEAKY: {protocol} puts clips of one speaker on both sides: figures say nothing about new ones")
-    parts = [part for part in ("train", "dev", "test") if f"{part}_uar" in model.scores]
-    lines += [f"{part}: {_figures(model.scores, part)}{adapted}" for part in parts]
+    decides = model.kind.figures[0].name
+    parts = [part for part in ("train", "dev", "test") if f"{part}_{decides}" in model.scores]
+    lines += [f"{part}: {_figures(model, part)}{adapted}" for part in parts]
     return lines
 
 
-def expected(figures: dict[str, Any]) -> str:
+def expected(model: ModelFile) -> str:
     """Return the figure that a model trained on all clips is expected to have, and whose it is."""
-    figure = f"{figures['uar']:.1f} % {talk.bounds(figures['interval'])}"
+    figures, first = model.scores["expected"], model.kind.figures[0]
+    figure = f"{first.title} {first.text(figures[first.name])}{first.unit} {first.bounds(figures['interval'])}"
     who = talk.counted(figures["speakers"], "speaker") if figures["speakers"] else "unknown speakers"
     clips, protocol = talk.counted(figures["clips"], "clip"), figures["protocol"]
     division = f"LEAKY: {protocol}" if protocols.named(protocol).is_leaky else protocol
     unlearnt = f", without {listed(words)} where its training lacked that" if (words := figures.get("unlearnt")) else ""
-    return f"about UAR {figure}, as on {clips} of {who} held out{unlearnt}, {division}"
+    return f"about {figure}, as on {clips} of {who} held out{unlearnt}, {division}"
 
 
 def _feature(item: tuple[str, Any]) -> str:
@@ -76,6 +81,7 @@ def _feature(item: tuple[str, Any]) -> str:
     return f"{name} ({said})" if said else name
 
 
-def _figures(scores: dict[str, Any], part: str) -> str:
-    uar, accuracy = (100 * scores[f"{part}_{figure}"] for figure in ("uar", "wa"))
-    return f"UAR {uar:.1f} %, accuracy {accuracy:.1f} %, {scores[f'{part}_clips']:,} clips"
+def _figures(model: ModelFile, part: str) -> str:
+    scores, shown = model.scores, model.kind.figures
+    values = (f"{each.title} {each.text(each.scale * scores[f'{part}_{each.name}'])}{each.unit}" for each in shown)
+    return f"{', '.join(values)}, {scores[f'{part}_clips']:,} clips"

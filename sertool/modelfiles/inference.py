@@ -1,4 +1,4 @@
-"""Compute probabilities with a model file, from the frames in shards or from a waveform; both give the same."""
+"""Compute answers with a model file, from the frames in shards or from a waveform; both give the same."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,7 +37,7 @@ class Predictor:
 
     def __init__(self, held: ModelFile, device: str = "cpu", trim: float | None = None) -> None:
         held = packing.opened(held)
-        self.held, self.labels, self.device = held, held.labels, torch.device(device)
+        self.held, self.kind, self.device = held, held.kind, torch.device(device)
         self.precision = devices.computed(_trained_in(held), self.device.type)
         self.model = norm_folding.folded(network(held), self.precision).to(self.device)
         if device == "cpu" or self.precision == "bf16":
@@ -52,17 +52,17 @@ class Predictor:
 
     @torch.inference_mode()
     def logits(self, rows: Tensor, lengths: Tensor, voices: Voices | None = None) -> Tensor:
-        """Return logits, `[clips, classes]`, for padded rows, `[clips, time, columns]`."""
+        """Return outputs, `[clips, names]`, for padded rows, `[clips, time, columns]`."""
         scaling, group = (self.scaling, None) if voices is None else voices
         scaled = scaling.apply(rows.to(self.device), lengths, group)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            return self.model(scaled, lengths).float().cpu()
+            return self.kind.joined(self.model(scaled, lengths).float().cpu())
 
-    def probabilities(self, rows: Tensor, lengths: Tensor, voices: Voices | None = None) -> Tensor:
-        """Return calibrated probabilities, `[clips, classes]`."""
+    def answers(self, rows: Tensor, lengths: Tensor, voices: Voices | None = None) -> Tensor:
+        """Return the numbers that the model answers, `[clips, names]`, such as calibrated probabilities."""
         alone, adapted = self.held.temperature, self.held.adapted_temperature
         temperature = alone if voices is None else torch.where(voices[1].cpu() > 0, adapted, alone)[:, None]
-        return (self.logits(rows, lengths, voices) / temperature).softmax(dim=1)
+        return self.kind.numbers(self.logits(rows, lengths, voices), temperature)
 
     def known_speakers(self, speakers: Sequence[Sequence[Finished]]) -> Scaling:
         """Return the model's scaling adapted to speakers by the features of some clips of each."""
@@ -70,11 +70,11 @@ class Predictor:
         group = np.repeat(np.arange(1, len(speakers) + 1), [len(own) for own in speakers])
 
         def ask(scaling: Scaling) -> np.ndarray:
-            made = np.empty((len(clips), len(self.labels)), np.float32)
+            made = np.empty((len(clips), len(self.kind.names)), np.float32)
             for some in batches.in_order(self._lengths(clips)):
                 voices = scaling, torch.from_numpy(group[some]).to(self.device)
                 logits = self.logits(*self._padded([clips[place] for place in some]), voices)
-                made[some] = (logits / self.held.temperature).softmax(dim=1)
+                made[some] = self.kind.numbers(logits, self.held.temperature)
             return made
 
         parts = [self._parts(clip) for clip in clips]
@@ -95,12 +95,12 @@ class Predictor:
         return parts
 
     def of_clips(self, finished: Sequence[Finished], voices: Voices | None = None) -> Tensor:
-        """Return probabilities, `[clips, classes]`, for finished rows; clips of similar length share a batch."""
-        found = torch.empty(len(finished), len(self.labels))
+        """Return answers, `[clips, names]`, for finished rows; clips of similar length share a batch."""
+        found = torch.empty(len(finished), len(self.kind.names))
         for places in batches.in_order(self._lengths(finished), TOGETHER):
             some = batches.doubled_if_single(places, self.precision)
             who = None if voices is None else (voices[0], voices[1][some])
-            found[some] = self.probabilities(*self._padded([finished[place] for place in some]), who)
+            found[some] = self.answers(*self._padded([finished[place] for place in some]), who)
         return found
 
     def _lengths(self, finished: Sequence[Finished]) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from sertool.errors import SertoolError
+from sertool.manifests.answer_kinds import AnswerKind, Emotions
 from sertool.networks import tensorfile
 from sertool.system.files import atomic_write
 
@@ -36,6 +37,11 @@ class ModelFile:
     scores: dict[str, Any] = field(default_factory=dict)
     prior_clips: float = 0.0  # the weight of train's statistics beside a speaker's own, in clips
     adapted_temperature: float = 1.0  # for predictions adapted to the speaker
+
+    @property
+    def kind(self) -> AnswerKind:
+        """What the model answers."""
+        return Emotions(self.labels)
 
 
 def write(path: Path, file: ModelFile) -> None:

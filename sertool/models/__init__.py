@@ -4,7 +4,8 @@ A file has `Settings`, literal facts (`ORIGIN`, and `PARAMETERS` at the usual `I
 
 - `Model(settings, columns, classes)` is built from these and random numbers alone, also on the device `meta`; it raises
   an error for columns that it cannot take. A model file keeps only its state and its settings;
-- `forward(rows, lengths)` returns logits `[clips, classes]` of `[clips, time, columns]`, whatever the padding holds;
+- `forward(rows, lengths)` returns logits `[clips, classes]` of `[clips, time, columns]`, whatever the padding holds, or
+  those of several networks side by side, `[networks, clips, classes]`;
   `lengths` are best left on the CPU. A clip's logits never depend on the other clips of its batch.
 
 Networks have, for `--imitate` and `--mixes summary`, `embed(rows, lengths)`, `[clips, width]`, and `head(..)` of that,

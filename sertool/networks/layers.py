@@ -255,10 +255,7 @@ class Headed(nn.Module, ABC):
 
 
 class Heads(nn.Module):
-    """One linear head for each of several networks with concatenated embeddings; their probabilities are averaged.
-
-    In training the heads' outputs stay apart, `[networks, clips, classes]`.
-    """
+    """One linear head for each of several networks with concatenated embeddings: `[networks, clips, classes]`."""
 
     def __init__(self, networks: int, width: int, classes: int) -> None:
         super().__init__()
@@ -266,8 +263,7 @@ class Heads(nn.Module):
 
     def forward(self, summary: Tensor) -> Tensor:
         parts = summary.chunk(len(self.each), 1)
-        answers = torch.stack([head(part) for head, part in zip(self.each, parts, strict=True)])
-        return answers if self.training else answers.log_softmax(-1).logsumexp(0)
+        return torch.stack([head(part) for head, part in zip(self.each, parts, strict=True)])
 
 
 def heads(networks: int, width: int, classes: int) -> nn.Module:

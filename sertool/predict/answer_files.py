@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from sertool.errors import NothingThereError, SertoolError, reason
 from sertool.manifests import columns, manifest, manifest_io, manifest_paths, merging, provenance, streams
+from sertool.manifests.answer_kinds import AnswerKind
 from sertool.manifests.columns import Row
 from sertool.manifests.manifest import Table
 from sertool.system import files, paths, talk
@@ -37,16 +38,16 @@ class AnswerFile(NamedTuple):
         return self.out not in (None, "-")
 
 
-def write(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], place: AnswerFile) -> None:
-    """Write rows of answers for some labels, with `extra` columns."""
+def write(rows: Iterator[Row], kind: AnswerKind, extra: Sequence[str], place: AnswerFile) -> None:
+    """Write rows of answers of a kind, with `extra` columns."""
     if place.is_file:
         _require_writable(Path(str(place.out)))
     if place.kind in manifest_io.EXTENSIONS.values():
         folder = manifest_io.folder_of(place.out)
         rows = (row | {"path": _path_in(row["path"], folder)} for row in rows)
     if place.kind == "parquet":
-        return _write_table(rows, labels, extra, place)
-    text = streams.WRITERS[place.kind](rows, labels, extra)
+        return _write_table(rows, kind, extra, place)
+    text = streams.WRITERS[place.kind](rows, kind, extra)
     if place.is_file:
         with files.atomic_write(Path(str(place.out)), salvage=place.salvages) as stream:
             stream.writelines(line.encode("utf-8", "backslashreplace") for line in text)
@@ -76,9 +77,9 @@ def _path_in(text: str, folder: str | None) -> str:
     return path[len(under) :].replace(os.sep, "/") if under and path.startswith(under) else path
 
 
-def _write_table(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], place: AnswerFile) -> None:
+def _write_table(rows: Iterator[Row], kind: AnswerKind, extra: Sequence[str], place: AnswerFile) -> None:
     blocks: list[list[Row] | Table] = [[]]
-    names = streams.names_of(labels, {}, extra)  # as in CSV, whatever the rows hold
+    names = streams.names_of(kind, {}, extra)  # as in CSV, whatever the rows hold
     keeps = place.is_file and place.salvages and not files.is_special(Path(str(place.out)))
     unfinished = Path(f"{place.out}{files.UNFINISHED}")
     try:

@@ -91,7 +91,7 @@ def _write_each(
         path = record.folder / by_file[file].answers
         out = AnswerFile(str(path), answering.row_options.kind, tables, salvages=False)
         try:
-            answer_files.write(counted.counted(own), answering.labels, answering.columns, out)
+            answer_files.write(counted.counted(own), answering.kind, answering.columns, out)
             record.add(by_file[file], counted.faults)
         except NothingThereError:
             lacking.append(file)

@@ -1,8 +1,9 @@
 """Answer requests: with which models, adapted to whom, and in which rows."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from sertool.manifests.answer_kinds import AnswerKind
 from sertool.manifests.columns import Row
 from sertool.predict.predicting import Session
 from sertool.predict.request import Request
@@ -20,17 +21,17 @@ class Answering:
     speakers: SpeakerOptions
 
     @property
-    def labels(self) -> Sequence[str]:
-        return self.session.ensemble.labels
+    def kind(self) -> AnswerKind:
+        return self.session.ensemble.kind
 
     @property
     def columns(self) -> list[str]:
         """The columns that options add to those of every answer."""
-        return self.row_options.columns(self.labels)
+        return self.row_options.columns(self.kind)
 
     def rows(self, requests: Iterable[Request]) -> Iterator[Row]:
-        return self.row_options.processed(self.speakers.answers(self.session, requests), self.labels)
+        return self.row_options.processed(self.speakers.answers(self.session, requests), self.kind)
 
     def count(self) -> Count:
         """Return a count of no rows yet."""
-        return Count(by_window=bool(self.row_options.window))
+        return Count(self.kind, by_window=bool(self.row_options.window))

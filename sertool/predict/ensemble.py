@@ -1,7 +1,7 @@
 """Let several models answer together, and adapt them to known speakers."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
@@ -64,17 +64,17 @@ def _say_unknown(paths: Sequence[Path], ensemble: "Ensemble") -> None:
     """Say which models do not know which emotions of the others."""
     without: dict[str, list[Path]] = {}
     for path, member in zip(paths, ensemble.members, strict=True):
-        if unknown := listed(word for word in ensemble.labels if word not in member.labels):
+        if unknown := listed(word for word in ensemble.kind.names if word not in member.kind.names):
             without.setdefault(unknown, []).append(path.parent)
     for unknown, folders in without.items():
         count = f"{len(folders)} of {talk.counted(len(paths), 'model')}"
         talk.say(f"{count} learnt without {unknown}, and count that as impossible: {listed(folders, SHOWN)}")
 
 
-def among(words: Sequence[str], probabilities: Tensor, own: Sequence[str]) -> Tensor:
-    """Return probabilities of `words`, `[clips, words]`, from those of a model's `own`, `[clips, own]`; else 0."""
-    found = torch.zeros(len(probabilities), len(words))
-    found[:, [words.index(word) for word in own]] = probabilities
+def among(words: Sequence[str], answers: Tensor, own: Sequence[str]) -> Tensor:
+    """Return answers for `words`, `[clips, words]`, from those of a model for its `own`, `[clips, own]`; else 0."""
+    found = torch.zeros(len(answers), len(words))
+    found[:, [words.index(word) for word in own]] = answers
     return found
 
 
@@ -86,7 +86,7 @@ def _speed(speed: float) -> Fraction:
 
 
 class Ensemble:
-    """One or several models whose probabilities are averaged.
+    """One or several models whose answers are averaged.
 
     Members are averaged within each run, of which `sizes` says how many it has, and then runs with equal weight. Runs
     must have the same emotions. A member that does not know all of them, as a fold's training clips may lack some,
@@ -97,7 +97,8 @@ class Ensemble:
         self, members: Sequence[Predictor], sizes: Sequence[int] = (), speeds: Sequence[Fraction] = (AS_IT_IS,)
     ) -> None:
         self.members, self.speeds = members, speeds
-        self.labels = [*dict.fromkeys(word for member in members for word in member.labels)]
+        names = dict.fromkeys(word for member in members for word in member.kind.names)
+        self.kind = replace(members[0].kind, names=[*names])
         ends = np.cumsum(sizes or [len(members)]).tolist()
         self.runs = [range(*ends_of) for ends_of in pairwise([0, *ends])]
         self._refuse_other_emotions()
@@ -112,11 +113,10 @@ class Ensemble:
 
     def _refuse_other_emotions(self) -> None:
         """Refuse runs with different emotions."""
-        known = [{word for place in run for word in self.members[place].labels} for run in self.runs]
-        if partly := [word for word in self.labels if not all(word in words for words in known)]:
-            raise UsageError(
-                f"the models know different emotions (not all know {listed(partly)}): ask one, or train them alike"
-            )
+        known = [{word for place in run for word in self.members[place].kind.names} for run in self.runs]
+        if partly := [word for word in self.kind.names if not all(word in words for words in known)]:
+            lack = f"the models know different {self.kind.what} (not all know {listed(partly)})"
+            raise UsageError(f"{lack}: ask one, or train them alike")
 
     @property
     def engines(self) -> list[Engine]:
@@ -149,14 +149,14 @@ class Ensemble:
         ]
         return [list(clip) for clip in zip(*made, strict=True)]
 
-    def probabilities(
+    def answers(
         self,
         features: Sequence[ClipFeatures],
         known: KnownSpeakers | None = None,
         who: Sequence[str] = (),
         asked: Sequence[Sequence[int] | None] = (),
     ) -> Tensor:
-        """Return probabilities, `[clips, classes]`, averaged over the members asked for each clip, by default all.
+        """Return answers, `[clips, names]`, averaged over the members asked for each clip, by default all.
 
         `asked` has their numbers, and `who` the speaker of each clip, if speakers are known.
         """
@@ -184,20 +184,20 @@ class Ensemble:
     def by_member(
         self, features: Sequence[ClipFeatures], known: KnownSpeakers | None = None, who: Sequence[str] = ()
     ) -> list[Tensor]:
-        """Return each member's own probabilities."""
+        """Return each member's own answers."""
         return [self._answers_of(place, features, known, who) for place in range(len(self.members))]
 
     def _answers_of(
         self, place: int, features: Sequence[ClipFeatures], known: KnownSpeakers | None, who: Sequence[str]
     ) -> Tensor:
-        """Return one member's probabilities, `[clips, classes]`, averaged over speeds; 0 for what it does not know."""
+        """Return one member's answers, `[clips, names]`, averaged over speeds; 0 for what it does not know."""
         member, scalings = self.members[place], None if known is None else known.scalings[place]
         group = None if known is None or scalings is None else known.places(who, member.device)
         answers = []
         for turn, clips in enumerate(self._rows_of(member, features)):
             own = None if scalings is None or group is None else (scalings[turn], group)
             answers.append(member.of_clips(clips, own))
-        return among(self.labels, torch.stack(answers).mean(dim=0), member.labels)
+        return among(self.kind.names, torch.stack(answers).mean(dim=0), member.kind.names)
 
     @cached_property
     def adapting(self) -> Predictor | None:

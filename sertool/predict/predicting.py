@@ -1,4 +1,4 @@
-"""Predict emotions: workers decode clips ahead, and rows come out in order, for whole clips or for windows."""
+"""Predict: workers decode clips ahead, and rows come out in order, for whole clips or for windows."""
 
 import math
 import sys
@@ -13,6 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from sertool.featurize.engine import TooLarge
+from sertool.manifests.answer_kinds import AnswerKind
 from sertool.manifests.columns import Row
 from sertool.modelfiles import inference
 from sertool.predict import arrivals, windows
@@ -234,11 +235,9 @@ class Session:
             whole = [features for piece, features in ready if self._is_long_enough(piece)]
             met.add(self.ensemble.standardised_means(whole))
         features = [features for _, features in ready]
-        found = iter(self.ensemble.probabilities(features, known, who, asked) if ready else ())
+        found = iter(self.ensemble.answers(features, known, who, asked) if ready else ())
         for piece in pieces:
-            answer = (
-                {} if piece.features is None else _answer(self.ensemble.labels, next(found), self.options.threshold)
-            )
+            answer = {} if piece.features is None else _answer(self.ensemble.kind, next(found), self.options.threshold)
             yield piece.request.with_columns(**answer)
 
     def _is_long_enough(self, piece: Piece) -> bool:
@@ -316,11 +315,6 @@ def _cancel(sides: np.ndarray) -> bool:
     return left < 10 * math.log10(levels.CANCELLED)
 
 
-def _answer(labels: Sequence[str], probabilities: Tensor, threshold: float) -> Row:
-    """Return an answer's columns; `predicted` is None below the threshold; non-finite probabilities are an issue."""
-    if not probabilities.isfinite().all():
-        return {"issue": "not-finite"}
-    confidence, index = probabilities.max(dim=0)
-    sure = float(confidence) >= threshold
-    answer: Row = {"predicted": labels[int(index)] if sure else None, "confidence": float(confidence)}
-    return answer | {f"p_{label}": float(value) for label, value in zip(labels, probabilities, strict=True)}
+def _answer(kind: AnswerKind, numbers: Tensor, threshold: float) -> Row:
+    """Return an answer's columns; numbers that are not finite are an issue."""
+    return kind.row(numbers.tolist(), threshold) if numbers.isfinite().all() else {"issue": "not-finite"}

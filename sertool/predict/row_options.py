@@ -1,8 +1,9 @@
 """Process rows of answers as options ask: the format, windows merged or summed up, further columns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from sertool.manifests.answer_kinds import AnswerKind
 from sertool.manifests.columns import Row
 from sertool.predict import row_stages, segments, summaries
 
@@ -22,17 +23,17 @@ class RowOptions:
     threshold: float = 0.0
     top: int | None = None
 
-    def columns(self, labels: Sequence[str]) -> list[str]:
+    def columns(self, kind: AnswerKind) -> list[str]:
         """Return the columns that options add."""
         asked = {"channel": self.channel != "mix", "top": self.top}
         added = [name for name, is_asked in asked.items() if is_asked]
-        return added + (summaries.columns_of(labels) if self.summary else [])
+        return added + (summaries.columns_of(kind) if self.summary else [])
 
-    def processed(self, rows: Iterator[Row], labels: Sequence[str]) -> Iterator[Row]:
+    def processed(self, rows: Iterator[Row], kind: AnswerKind) -> Iterator[Row]:
         """Merge or sum up windows, add the likeliest emotions, and say how long windows last."""
         if self.summary:
-            rows = summaries.summed_up(rows, labels, self.threshold)
+            rows = summaries.summed_up(rows, kind, self.threshold)
         elif self.merge or self.kind in OF_TIME:
-            rows = segments.merged(rows, labels)
-        rows = row_stages.with_top(rows, labels, self.top) if self.top else rows
+            rows = segments.merged(rows, kind)
+        rows = row_stages.with_top(rows, kind, self.top) if self.top else rows
         return row_stages.with_durations(rows) if self.window else rows

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sertool.errors import NothingThereError, SertoolError
 from sertool.index import doctor
+from sertool.manifests.answer_kinds import AnswerKind
 from sertool.manifests.columns import Row
 from sertool.manifests.manifest import Table
 from sertool.predict import predicting
@@ -71,11 +72,11 @@ def with_durations(rows: Iterator[Row]) -> Iterator[Row]:
         yield row | {"duration": lasts} if "duration" in row else row
 
 
-def with_top(rows: Iterator[Row], labels: Sequence[str], top: int) -> Iterator[Row]:
+def with_top(rows: Iterator[Row], kind: AnswerKind, top: int) -> Iterator[Row]:
     """Add the `top` most probable emotions to answers."""
     for row in rows:
-        if row.get("confidence") is not None:
-            best = sorted(labels, key=lambda label: -row[f"p_{label}"])[:top]
+        if kind.is_answered(row):
+            best = sorted(kind.names, key=lambda label: -row[f"p_{label}"])[:top]
             row["top"] = ", ".join(f"{label} {row[f'p_{label}']:.2f}" for label in best)
         yield row
 
@@ -86,8 +87,8 @@ class Count:
     `what` is said in place of the number of rows.
     """
 
-    def __init__(self, *, by_window: bool) -> None:
-        self.by_window, self.what = by_window, ""
+    def __init__(self, kind: AnswerKind, *, by_window: bool) -> None:
+        self.kind, self.by_window, self.what = kind, by_window, ""
         self.rows, self.vanished, self.long, self.pauses = 0, 0, 0, 0
         self.faults: dict[str, Counter[str]] = {ASIDE: Counter(), IN_PART: Counter()}  # by issue
 
@@ -106,7 +107,7 @@ class Count:
     def _of_clips(self, rows: Iterator[Row]) -> Iterator[Row]:
         for row in rows:
             self._add(row)
-            answered = bool(row.get("predicted")) and "end" in row
+            answered = self.kind.is_answered(row) and "end" in row
             seconds = row["end"] - (row["start"] or 0.0) if answered else 0.0
             self.long += LONG_CLIP_SECONDS < seconds <= predicting.LONG_CLIP_SECONDS  # longer ones are noted already
             yield row
@@ -127,7 +128,7 @@ class Count:
     def _add(self, row: Row) -> None:
         self.rows += 1
         if issue := row.get("issue"):
-            fate = ASIDE if row.get("confidence") is None else IN_PART
+            fate = IN_PART if self.kind.is_answered(row) else ASIDE
             self.faults[fate][issue.partition(":")[0]] += 1
         self.vanished += row.get("issue") == "vanished"
 

@@ -1,29 +1,31 @@
 """Merge neighbouring windows with the same answer into segments, a row each."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from sertool.manifests.answer_kinds import AnswerKind
 from sertool.manifests.columns import Row
 
+SAME = ("predicted", "issue", "adapted")  # in all windows of a segment
 ROUNDING = 0.0015  # seconds that rounding to thousandths may leave between windows
 
 
 @dataclass
 class Segment:
-    """A row that later windows may extend; its probabilities are the means of its windows."""
+    """A row that later windows may extend; its numbers are the means of its windows."""
 
     row: Row
     seconds: float  # of its windows together
     began: float | None  # where its last window began before it was shortened
 
 
-def merged(rows: Iterator[Row], labels: Sequence[str]) -> Iterator[Row]:
+def merged(rows: Iterator[Row], kind: AnswerKind) -> Iterator[Row]:
     """Merge neighbouring windows of one answer into a row."""
-    return (segment.row for segment in segmented(rows, labels))
+    return (segment.row for segment in segmented(rows, kind))
 
 
-def segmented(rows: Iterator[Row], labels: Sequence[str]) -> Iterator[Segment]:
+def segmented(rows: Iterator[Row], kind: AnswerKind) -> Iterator[Segment]:
     """Yield segments of neighbouring windows of one answer; those of different answers meet in the middle of overlaps.
 
     Each channel has its own current segment, and segments come out in the order in which they begin.
@@ -37,8 +39,8 @@ def segmented(rows: Iterator[Row], labels: Sequence[str]) -> Iterator[Segment]:
         side = row.get("channel")
         own, before = Segment(row, _seconds(row), row.get("start")), last.get(side)
         if before and _follows(before.row, row, before.began):
-            if all(before.row.get(name) == row.get(name) for name in ("predicted", "issue", "adapted")):
-                _extend(before, row, labels)
+            if all(before.row.get(name) == row.get(name) for name in SAME):
+                _extend(before, row, kind)
                 continue
             _split_overlap(before.row, row)
         last[side] = own
@@ -52,11 +54,11 @@ def _seconds(row: Row) -> float:
     return row["end"] - row["start"] if "end" in row else 0.0
 
 
-def _extend(before: Segment, row: Row, labels: Sequence[str]) -> None:
+def _extend(before: Segment, row: Row, kind: AnswerKind) -> None:
     """Extend a segment by a window with the same answer."""
     length = _seconds(row)
     share = length / (before.seconds + length)
-    before.row.update(_averaged(before.row, row, labels, share), end=row["end"])
+    before.row.update(_averaged(before.row, row, kind, share), end=row["end"])
     before.seconds += length
     before.began = row["start"]
 
@@ -74,10 +76,9 @@ def _follows(earlier: Row, later: Row, began: float | None) -> bool:
     return began < later["start"] < earlier["end"] + ROUNDING
 
 
-def _averaged(earlier: Row, later: Row, labels: Sequence[str], share: float) -> Row:
+def _averaged(earlier: Row, later: Row, kind: AnswerKind, share: float) -> Row:
     """Average two rows with the same answer; `share` is the weight of the later one."""
-    if earlier.get("confidence") is None:
+    if not kind.is_answered(earlier):
         return {}
-    names = [f"p_{label}" for label in labels]
-    means = {name: (1 - share) * earlier[name] + share * later[name] for name in names}
-    return means | {"confidence": max(means.values())}
+    means = {name: (1 - share) * earlier[name] + share * later[name] for name in kind.columns}
+    return means | {name: value for name, value in kind.verdict(means).items() if name not in SAME}

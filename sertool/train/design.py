@@ -10,6 +10,8 @@ from sertool import models
 from sertool.errors import UsageError
 from sertool.pretraining import encoder_trainings
 from sertool.pretraining.encoder_trainings import EncoderTraining
+from sertool.train.aim import Aim
+from sertool.train.emotion_aim import EmotionAim
 from sertool.train.training_settings import Settings
 
 ONE_ROW = "one row for each clip: featurize with --stats, such as --stats mean,std"
@@ -33,6 +35,11 @@ class Design:
     teacher: str | None = None  # a model, a run, or the file of a teacher's predictions
     imitate: str | None = None  # a feature that the network learns to predict, but does not see
     pack: str | None = None  # pack the encoder into the model file, as half precision or 8-bit
+
+    @property
+    def aim(self) -> Aim:
+        """What is learnt."""
+        return EmotionAim()
 
 
 @dataclass(frozen=True)

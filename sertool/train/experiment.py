@@ -91,7 +91,7 @@ def run(inputs: Inputs, design: DesignOptions, held_out: HeldOutOptions, options
             divisions = planning.divisions(plan)
         predictions = [_divided(plan, division, workplace) for division in divisions]
         if held_out.gap:
-            optimism.say([way.protocol for way in plan.ways], predictions)
+            optimism.say([way.protocol for way in plan.ways], predictions, plan.design.aim)
         if leads:
             for way in plan.ways:
                 files.no_older(plan.folder / way.folder / run_folder.PREDICTIONS, inputs.sources)
@@ -108,7 +108,7 @@ def _divided(plan: TrainingPlan, division: Division, place: Workplace) -> Table:
     materials = _materials(material, division.members, place.teachers)
     described = {member.name: runs.describe(materials[member.name], design, member) for member in division.members}
     with _claimed(folder, described, place) as other_seeds:
-        run_report.say_emotions(manifest.keep(table, trainings[0].split == TRAIN), design)
+        run_report.say_note(manifest.keep(table, trainings[0].split == TRAIN), design)
         alone = len(trainings) == 1
         trained = [_train_member(materials[member.name], design, member, folder, alone=alone) for member in trainings]
         answered = [(member, rows) for member, (rows, _) in zip(trainings, trained, strict=True)]
@@ -119,11 +119,13 @@ def _divided(plan: TrainingPlan, division: Division, place: Workplace) -> Table:
             others = [runs.of_seed(member, seed) for member in first_seeds for seed in other_seeds]
             also = [(member, members.answered(table, member, folder)) for member in others]
             _write(joined, _joined([*answered, *also], plan, division), refused=not place.lock.is_writable)
-            run_report.say_result(predicted, [scores for _, scores in trained], way.protocol, folder)
+            run_report.say_result(
+                predicted, [scores for _, scores in trained], way.protocol, folder, design.aim.figures
+            )
             if others:
                 talk.say(f"{joined} holds those of other seeds as well")
         if final:
-            shown = _callbacks(final.name, alone=False)
+            shown = _callbacks(final.name, design, alone=False)
             final_model.train(materials[final.name], design, final, answered, folder, shown)
     return predicted
 
@@ -185,17 +187,17 @@ def _materials(material: Material, trainings: Sequence[Member], teachers: Teache
 def _train_member(
     material: Material, design: Design, member: Member, folder: Path, *, alone: bool
 ) -> tuple[Table, Figures]:
-    predicted, scores = members.train(material, design, member, folder, _callbacks(member.name, alone=alone))
+    predicted, scores = members.train(material, design, member, folder, _callbacks(member.name, design, alone=alone))
     if not alone:
-        talk.say(f"{member.name}: {run_report.line([scores])}")
+        talk.say(f"{member.name}: {run_report.line([scores], design.aim.figures)}")
     return predicted, scores
 
 
-def _callbacks(name: str, *, alone: bool) -> Callbacks:
+def _callbacks(name: str, design: Design, *, alone: bool) -> Callbacks:
     """Return what shows a member's epochs; among many, only in detail and by name."""
 
     def say(figures: Figures) -> None:
-        (talk.say if alone else talk.detail)(run_report.epoch_line(figures))
+        (talk.say if alone else talk.detail)(run_report.epoch_line(figures, design.aim.figures))
 
     def watch(order: list[np.ndarray], title: str) -> Iterable[np.ndarray]:
         return talk.progress(order, len(order), title if alone else f"{name}, {title}", "step")

@@ -11,25 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from sertool.divisions import heldout
 from sertool.divisions.splits import TRAIN
 from sertool.errors import UsageError
 from sertool.manifests import manifest, merging, run_folder
+from sertool.manifests.answer_kinds import AnswerKind
 from sertool.manifests.manifest import Table
 from sertool.modelfiles import cards, modelfile
 from sertool.networks import tensorfile
 from sertool.system import talk, team
 from sertool.system.team import Team
-from sertool.train import choosing, member_data, member_scores, members, optimism
+from sertool.train import choosing, members, optimism
+from sertool.train.aim import Aim
 from sertool.train.design import Design, Member, is_fitted_at_once
 from sertool.train.member_data import Material
 from sertool.train.member_scores import Temperatures
 from sertool.train.members import Callbacks
-
-LEAST = 1e-30  # smaller probabilities count as this, as some are too small for float32
 
 Answered = Sequence[tuple[Member, Table]]  # trainings, each with its predictions of the clips that it held out
 
@@ -53,8 +51,9 @@ def train(
         if not is_fitted_at_once(design):
             histories = [_history(run / training.name) for training, _ in answered]
             final = replace(final, course=choosing.course(histories, design.training))
-        temperatures = _temperatures(answered, run, member_data.emotions(material, final), adapts=bool(design.adapt))
-        expected = _expected(answered)
+        kind = design.aim.kind(manifest.keep(material.table, final.split == TRAIN))
+        temperatures = _temperatures(answered, run, design.aim, kind, adapts=bool(design.adapt))
+        expected = _expected(answered, design.aim)
         members.train_on_all(material, design, final, run, callbacks, temperatures=temperatures, expected=expected)
     if Team().leads:
         _say(path)
@@ -65,58 +64,34 @@ def _history(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / run_folder.EPOCHS).read_bytes().splitlines()]
 
 
-def _temperatures(answered: Answered, run: Path, words: Sequence[str], *, adapts: bool) -> Temperatures:
+def _temperatures(answered: Answered, run: Path, aim: Aim, kind: AnswerKind, *, adapts: bool) -> Temperatures:
     """Return the temperatures that suit the answers of all trainings to what they held out.
 
     If the model adapts, so did these answers; for answers without adaptation, the median of the trainings' own
     temperatures is taken.
     """
     headers = [tensorfile.header(run / training.name / run_folder.MODEL) for training, _ in answered]
-    own = [header["adapted_temperature"] for header in headers]
-    pairs = [_logits(rows, words, temperature) for temperature, (_, rows) in zip(own, answered, strict=True)]
-    logits, truth = zip(*pairs, strict=True)
-    pooled = member_scores.calibrated(torch.cat(logits), np.concatenate(truth))
+    adapted = [header["adapted_temperature"] for header in headers]
+    pooled = aim.temperature([(rows, own) for own, (_, rows) in zip(adapted, answered, strict=True)], kind)
     if not adapts:
         return Temperatures(pooled, pooled)
     return Temperatures(round(float(np.median([header["temperature"] for header in headers])), 4), pooled)
 
 
-def _logits(rows: Table, words: Sequence[str], temperature: float) -> tuple[Tensor, np.ndarray]:
-    """Return the logits behind a training's probabilities, `[clips, words]`, and the truth, of emotions it learnt."""
-    rows = _of_learnt(rows)
-    shares = np.array([manifest.column(rows, f"p_{word}", 0.0) for word in words]).T
-    truth = np.array([words.index(word) for word in manifest.column(rows, "emotion")], np.int64)
-    return torch.from_numpy(shares).clamp(min=LEAST).log() * temperature, truth
-
-
-def _of_learnt(rows: Table) -> Table:
-    """Return a training's predictions of clips whose emotion it learnt, as the final model learns all of them."""
-    return manifest.only(rows, "emotion", manifest.family(rows, "p_"))
-
-
-def _expected(answered: Answered) -> dict[str, Any]:
-    """Return the figure of the trainings on the clips that they held out, but those of emotions they had not learnt."""
-    table, protocol = merging.stacked([_of_learnt(rows) for _, rows in answered]), answered[0][0].protocol
-    emotions = _emotions(table)
-    result = optimism.result(protocol or "", table, emotions)
+def _expected(answered: Answered, aim: Aim) -> dict[str, Any]:
+    """Return the figure of the trainings on the clips that they held out, but those of which they learnt nothing."""
+    rows, others = zip(*(aim.learnt(rows) for _, rows in answered), strict=True)
+    table, protocol, (first, *_) = merging.stacked(rows), answered[0][0].protocol, aim.figures
+    result = optimism.result(protocol or "", table, aim)
+    figure = result.figures[first.name]
     return {
-        "uar": result.uar.value, "interval": result.uar.interval, "clips": result.clips, "speakers": result.speakers,
-        "protocol": protocol, "trainings": len(answered),
-        "unlearnt": sorted({word for _, rows in answered for word in _unlearnt(rows)}),
+        first.name: figure.value, "interval": figure.interval, "clips": result.clips, "speakers": result.speakers,
+        "protocol": protocol, "trainings": len(answered), "unlearnt": sorted(set.union(*others)),
     }  # fmt: skip
-
-
-def _emotions(table: Table) -> list[str]:
-    return sorted(word for word, _ in manifest.counts(table, "emotion"))
-
-
-def _unlearnt(rows: Table) -> set[str]:
-    """Return the emotions of held-out clips that their training had not learnt."""
-    return {*_emotions(rows)} - {*manifest.family(rows, "p_")}
 
 
 def _say(path: Path) -> None:
     """Say where the model is, and what to expect of it."""
     model = modelfile.read(path)
-    clips, expected = talk.counted(model.trained["clips"], "clip"), cards.expected(model.scores["expected"])
+    clips, expected = talk.counted(model.trained["clips"], "clip"), cards.expected(model)
     talk.say(f"{path}: trained on all {clips}, so that its own score is unknown; expected: {expected}")

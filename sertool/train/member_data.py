@@ -3,18 +3,17 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from sertool.augment import augmenting
 from sertool.divisions.splits import DEV, TRAIN
 from sertool.errors import UsageError
-from sertool.manifests import labels, manifest
+from sertool.manifests import manifest
 from sertool.manifests.manifest import Table
 from sertool.modelfiles import batches, row_scaling, speaker_scaling
 from sertool.modelfiles.batches import Store
 from sertool.system import talk
-from sertool.train import consistency, label_sets, selection, teacher_answers
+from sertool.train import consistency, selection, teacher_answers
+from sertool.train.aim import LessonPlan
 from sertool.train.design import Design, Member
 from sertool.train.teacher_answers import Imitated, Taught, TeacherPredictions
 from sertool.train.training_data import Data
@@ -26,7 +25,6 @@ class Material:
 
     table: Table
     store: Store
-    emotions: list[str | None]
     taught: Taught | None = None
     imitated: Imitated | None = None
 
@@ -36,39 +34,26 @@ def load(table: Table, design: Design, device: str, predictions: TeacherPredicti
     return Material(
         table,
         batches.load(table, design.features, device),
-        manifest.column(table, "emotion"),
         teacher_answers.answers_for(table, predictions) if predictions else None,
         teacher_answers.imitated(table, design.imitate, device) if design.imitate else None,
     )
 
 
-def emotions(material: Material, member: Member) -> list[str]:
-    """Return the emotions that a member learns, in the usual order."""
-    learnt = (material.emotions[row] for row in np.flatnonzero(member.split == TRAIN))
-    trained = {word for word in learnt if word is not None}
-    usual = [word for word in labels.EMOTIONS if word in trained]
-    return usual + sorted(trained - set(usual))
-
-
-def build(material: Material, design: Design, member: Member, words: list[str]) -> Data:
-    """Return a member's data: the clips with its emotions, and unlabelled training clips that a teacher answers for."""
-    place: dict[str | None, int] = {word: index for index, word in enumerate(words)}
-    emotion = np.array([place.get(word, -1) for word in material.emotions])
-    is_taught = material.taught is not None and material.taught.known
-    unlabelled = np.array([word is None for word in material.emotions]) & is_taught
-    train = np.flatnonzero((member.split == TRAIN) & ((emotion >= 0) | unlabelled))
-    dev = np.flatnonzero((member.split == DEV) & (emotion >= 0))
+def build(material: Material, design: Design, member: Member) -> Data:
+    """Return a member's data: the clips of which it can learn, or by which it is judged."""
+    store, corpora = material.store, _corpora(material.table)
+    plan = LessonPlan(member.split, corpora, design.training, store.device, material.taught)
+    lesson = design.aim.lesson(material.table, plan)
+    train = np.flatnonzero((member.split == TRAIN) & lesson.teaches)
+    dev = np.flatnonzero((member.split == DEV) & lesson.known)
     group = voices(material.table) if design.adapt else None
     scale = row_scaling.ADAPTS[design.scale] if design.adapt else design.scale
-    scaling = row_scaling.of_clips(material.store, train, scale, design.prior_clips)
-    targets, judged = _aims(material, design, words, emotion, train)
+    scaling = row_scaling.of_clips(store, train, scale, design.prior_clips)
     if group is not None:
-        scaling = speaker_scaling.fitted(material.store, train, group, targets.numpy(), scaling)
-    store, device = material.store, material.store.device
+        scaling = speaker_scaling.fitted(store, train, group, lesson.targets.cpu().numpy(), scaling)
     built = Data(
-        store=store, targets=targets.to(device), train=train, dev=dev, scaling=scaling, emotion=emotion,
-        group=group, goals=None if material.imitated is None else teacher_answers.goals(material.imitated, train),
-        corpus=_corpora(material.table), judged=None if judged is None else judged.to(device),
+        store=store, lesson=lesson, train=train, dev=dev, scaling=scaling, group=group, corpus=corpora,
+        goals=None if material.imitated is None else teacher_answers.goals(material.imitated, train),
         original=consistency.original_of(material.table, store.lengths, train) if design.training.steady else None,
     )  # fmt: skip
     return _with_fewer_columns(built, design, material.table)
@@ -98,41 +83,9 @@ def _corpora(table: Table) -> np.ndarray:
     return manifest.codes(table, "corpus").index.astype(np.int64) + 1
 
 
-def _aims(
-    material: Material, design: Design, words: list[str], emotion: np.ndarray, train: np.ndarray
-) -> tuple[Tensor, Tensor | None]:
-    """Return target probabilities, and the emotions that each clip is judged among, both `[clips, classes]`."""
-    settings = design.training
-    targets = _targets(material.table, emotion, words, settings.soft)
-    masks = settings.absent_emotions == "mask"
-    judged = label_sets.among(targets, _corpora(material.table), train, emotion >= 0) if masks else None
-    if material.taught is not None:
-        shares = np.where(np.isin(np.arange(len(emotion)), train), np.where(emotion >= 0, settings.teach, 1.0), 0.0)
-        targets = _mixed_with_answers(targets, material.taught, words, shares)
-        targets = targets if judged is None else label_sets.within(targets, judged)
-    return targets, judged
-
-
-def _targets(table: Table, emotion: np.ndarray, words: list[str], soft: float) -> Tensor:
-    """Return target probabilities, `[clips, classes]`: the label, mixed with listeners' votes by the share `soft`."""
-    targets = nn.functional.one_hot(torch.from_numpy(np.maximum(emotion, 0)), len(words)).float()
-    if soft:
-        columns = [manifest.column(table, f"soft_{word}", 0.0) for word in words]
-        shares = torch.tensor([[value or 0.0 for value in column] for column in columns]).T
-        votes = shares.sum(dim=1, keepdim=True)
-        targets = torch.where(votes > 0, (1 - soft) * targets + soft * shares / votes.clamp(min=1e-9), targets)
-    return targets
-
-
-def _mixed_with_answers(targets: Tensor, taught: Taught, words: list[str], shares: np.ndarray) -> Tensor:
-    """Mix the targets with the teacher's answers, where there are any, by `shares` `[clips]`."""
-    answers = torch.from_numpy(np.nan_to_num(taught.as_shares_of(words)))
-    return torch.lerp(targets, answers, torch.from_numpy(shares * taught.known).float()[:, None])
-
-
 def _with_fewer_columns(data: Data, design: Design, table: Table) -> Data:
     """Return the data after `--select` and `--reduce`, both fitted to training rows only."""
-    truth = data.truth[data.train]
+    truth = data.lesson.truth[data.train]
     if design.select is not None:
         speakers = manifest.codes(table, "speaker").index[data.train]
         columns = selection.select(data.single_rows(data.train), truth, speakers, most=design.select)

@@ -8,6 +8,7 @@ from torch import nn
 from sertool import catalogue
 from sertool.divisions.splits import TRAIN
 from sertool.manifests import manifest, provenance
+from sertool.manifests.answer_kinds import AnswerKind
 from sertool.manifests.manifest import Table
 from sertool.modelfiles import inference, modelfile, packing
 from sertool.modelfiles.modelfile import ModelFile
@@ -26,11 +27,15 @@ class Trained:
 
     model: nn.Module
     data: Data
-    words: list[str]
     logits: LogitsOf
     temperatures: Temperatures
     scores: Figures
     history: list[Figures]  # of each epoch; none if it was fitted at once
+
+    @property
+    def kind(self) -> AnswerKind:
+        """What the model answers."""
+        return self.data.lesson.kind
 
 
 def write(path: Path, material: Material, design: Design, trained: Trained, member: Member) -> None:
@@ -65,13 +70,13 @@ def _contents(material: Material, design: Design, result: Trained, member: Membe
         encoder_trainings.WORD: _trainings(material, design, member),
     }
     if len(corpora) > 1:
-        trained["emotions"] = {name: _own_words(originals, result.words, name) for name in corpora}
+        trained |= design.aim.of_corpora(originals, result.kind)
     scaling = result.data.scaling
     return ModelFile(
         architecture=design.model,
         settings=asdict(design.settings),
         columns=result.data.columns,
-        labels=result.words,
+        labels=[*result.kind.names],
         features=material.store.records,
         tensors=weights | scaling.tensors(),
         scaling=scaling.mode,
@@ -98,9 +103,3 @@ def _trainings(material: Material, design: Design, member: Member) -> list[Encod
 def _commands(table: Table) -> list[str | None]:
     """Return the commands that made a table, as far as its provenance has them."""
     return [step.get("command") for step in provenance.of(table)["chain"]]
-
-
-def _own_words(table: Table, words: list[str], corpus: str) -> list[str]:
-    """Return the emotions of a corpus' clips, in the usual order."""
-    there = dict(manifest.counts(manifest.only(table, "corpus", [corpus]), "emotion"))
-    return [word for word in words if word in there]

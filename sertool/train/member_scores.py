@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from sertool.divisions.splits import PARTS, TRAIN
@@ -18,8 +18,6 @@ from sertool.train.training_data import Data
 
 Figures = dict[str, Any]
 LogitsOf = Callable[[np.ndarray], Tensor]  # returns a model's logits for some clips, `[clips, classes]`
-
-PRIOR = 3.0  # a temperature T is penalised like this many clips with a loss of log(T)^2
 
 
 def logits(model: nn.Module, data: Data, precision: str, clips: np.ndarray) -> Tensor:
@@ -41,61 +39,38 @@ def temperatures(model: nn.Module, data: Data, precision: str) -> Temperatures:
     """Fit the temperatures to dev; that without adaptation comes first, as adaptation needs calibrated answers."""
     if not len(data.dev):
         return Temperatures()
-    truth = data.truth[data.dev]
-    alone = calibrated(logits(model, replace(data, group=None), precision, data.dev), truth)
+    fitted = partial(data.lesson.temperature, clips=data.dev)
+    alone = fitted(logits(model, replace(data, group=None), precision, data.dev))
     if data.group is None:
         return Temperatures(alone, alone)
-    return Temperatures(alone, calibrated(logits(model, replace(data, temperature=alone), precision, data.dev), truth))
-
-
-def calibrated(logits: Tensor, truth: np.ndarray) -> float:
-    """Return the temperature at which the probabilities of held-out speakers have the lowest loss.
-
-    If few clips are all answered right, perhaps by chance, the loss falls without end as the temperature falls. So a
-    temperature other than 1 is penalised, enough to matter for a few clips but not for hundreds.
-    """
-    grid, target = torch.logspace(-1, 3, 401), torch.from_numpy(truth)
-    losses = torch.stack([nn.functional.cross_entropy(logits / t, target) for t in grid])
-    return round(float(grid[(losses + PRIOR * grid.log() ** 2 / len(truth)).argmin()]), 4)
+    return Temperatures(alone, fitted(logits(model, replace(data, temperature=alone), precision, data.dev)))
 
 
 def scores(table: Table, data: Data, member: Member, ask: LogitsOf) -> Figures:
-    """Return figures on each part that has clips of learnt emotions; copies in train are left out, to be comparable."""
+    """Return figures on each part that has clips with a known truth; copies in train are left out, to be comparable."""
     by_part: Figures = {}
     copies = ~manifest.originals(table)
     names = _several(table, data, member)
     by_corpus: dict[str, Figures] = {name: {} for name in names.values()}
     for place, part in enumerate(PARTS):
         asked = np.flatnonzero((member.split == place) & ~(copies & (place == TRAIN)))
-        clips = asked[data.known[asked]]
+        clips = asked[data.lesson.known[asked]]
         if not len(clips):
             continue
-        answer, truth = ask(asked)[data.known[asked]], data.truth[clips]  # adapted with all clips, as predictions are
-        by_part |= _figures(part, answer, truth)
+        answer = ask(asked)[data.lesson.known[asked]]  # adapted with all clips, as predictions are
+        by_part |= _named(part, data.lesson.figures(answer, clips), clips)
         for number, name in names.items():
             if (rows := data.corpora[clips] == number).any():
-                by_corpus[name] |= _figures(part, answer[rows], truth[rows])
-                by_corpus[name] |= _among_own(part, answer[rows], truth[rows], _emotions_of(number, data, member))
+                used = np.flatnonzero((data.corpora == number) & (member.split >= 0))
+                figures = data.lesson.figures_of_corpus(answer[rows], clips[rows], used)
+                by_corpus[name] |= _named(part, figures, clips[rows])
     of_corpora = {name: figures for name, figures in by_corpus.items() if figures}
     return by_part | ({"by_corpus": of_corpora} if of_corpora else {})
 
 
-def _figures(part: str, answer: Tensor, truth: np.ndarray) -> Figures:
-    """Return UAR over the emotions that these clips have, accuracy, and the number of clips."""
-    uar, accuracy = training_data.recalls(answer, truth)
-    return {f"{part}_uar": uar, f"{part}_wa": accuracy, f"{part}_clips": len(truth)}
-
-
-def _emotions_of(corpus: int, data: Data, member: Member) -> np.ndarray:
-    """Return the emotions that the clips of a corpus have, by number."""
-    return np.unique(data.emotion[(data.corpora == corpus) & data.known & (member.split >= 0)])
-
-
-def _among_own(part: str, answer: Tensor, truth: np.ndarray, own: np.ndarray) -> Figures:
-    """Return the UAR when answers are restricted to a corpus' own emotions; empty if it has all."""
-    if len(own) == answer.shape[1]:
-        return {}
-    return {f"{part}_uar_own": training_data.recalls(answer[:, own], np.searchsorted(own, truth))[0]}
+def _named(part: str, figures: Figures, clips: np.ndarray) -> Figures:
+    """Return the figures on a part, and the number of its clips, by name."""
+    return {f"{part}_{name}": value for name, value in figures.items()} | {f"{part}_clips": len(clips)}
 
 
 def _several(table: Table, data: Data, member: Member) -> dict[int, str]:

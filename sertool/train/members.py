@@ -34,7 +34,6 @@ from sertool.train.member_data import Material
 from sertool.train.member_file import Trained
 from sertool.train.member_scores import Figures, Temperatures
 from sertool.train.training_data import Data
-from sertool.train.training_settings import Settings
 
 
 @dataclass(frozen=True)
@@ -88,11 +87,10 @@ def _trained(
     temperatures: Temperatures | None = None,
 ) -> Trained:
     """Return a trained model; without `temperatures` it is calibrated on dev."""
-    words = member_data.emotions(material, member)
-    data = member_data.build(material, design, member, words)
-    model = _built(design, data, len(words), member.seed)
+    data = member_data.build(material, design, member)
+    model = _built(design, data, member.seed)
     if is_fitted_at_once(design):
-        if design.teacher and data.known[data.train].all():
+        if design.teacher and data.lesson.known[data.train].all():
             raise unusable_option_error(UNTAUGHT, design.model)
         _fit_at_once(model, data, design, member.seed, _origins(material.table)[data.train])
         history = []
@@ -104,15 +102,15 @@ def _trained(
     data = replace(data, temperature=temperatures.alone)
     ask = partial(member_scores.logits, answering, data, precision)
     scores = member_scores.scores(material.table, data, member, ask)
-    return Trained(model, data, words, ask, temperatures, scores, history)
+    return Trained(model, data, ask, temperatures, scores, history)
 
 
 # The model.
 
 
-def _built(design: Design, data: Data, classes: int, seed: int) -> Any:
+def _built(design: Design, data: Data, seed: int) -> Any:
     torch.manual_seed(seed)
-    model = models.load(design.model).Model(design.settings, data.columns, classes)
+    model = models.load(design.model).Model(design.settings, data.columns, len(data.lesson.kind.names))
     if hasattr(model, "pretrain"):
         model.pretrain(design.weights)
     if hasattr(model, "load_blocks"):
@@ -131,7 +129,7 @@ def _fit_at_once(model: Any, data: Data, design: Design, seed: int, origin: np.n
     A model that adapts gets each clip twice: scaled by its speaker and, with the weight `strangers`, without
     adaptation.
     """
-    rows, truth = data.single_rows(data.train), data.truth[data.train]
+    rows, truth = data.single_rows(data.train), data.lesson.truth[data.train]
     balance = design.training.balance
     weights: np.ndarray | None = None if balance == "none" else len(truth) / data.group_sizes(balance)
     if data.group is not None:
@@ -173,7 +171,7 @@ def _write(
     """Write what is known of a finished training, its predictions last, as they tell that it is finished."""
     team.barrier()  # another process may still be reading the checkpoint
     if Team().leads:
-        _record(folder, material.table, member, trained.history, design.training)
+        _record(folder, material.table, member, trained.history, design)
         member_file.write(folder / run_folder.MODEL, material, design, trained, member)
         if predicted is not None:
             manifest_io.write(predicted, str(folder / run_folder.PREDICTIONS), "parquet")
@@ -185,11 +183,8 @@ def _predictions(material: Material, design: Design, trained: Trained, member: M
     part = heldout.scored_part(member.split)
     clips = np.flatnonzero(member.split == part)
     temperature = trained.temperatures.adapted if design.adapt else trained.temperatures.alone
-    probabilities = (trained.logits(clips) / temperature).softmax(dim=1)
-    best = probabilities.max(dim=1)
     added = {
         "split": [PARTS[part]] * len(clips), "run": [run] * len(clips), "seed": [member.seed] * len(clips),
-        "predicted": [trained.words[index] for index in best.indices.tolist()], "confidence": best.values.numpy(),
     }  # fmt: skip
     if member.protocol:
         added["protocol"] = [member.protocol] * len(clips)
@@ -197,7 +192,7 @@ def _predictions(material: Material, design: Design, trained: Trained, member: M
         added["adapted"] = ["transductive"] * len(clips)
     if member.fold is not None:
         added["fold"] = [member.fold] * len(clips)
-    added |= {f"p_{word}": probabilities[:, index].numpy() for index, word in enumerate(trained.words)}
+    added |= trained.kind.table_columns(trained.kind.numbers(trained.logits(clips), temperature))
     table = _held_out(material.table, member)
     for name, values in added.items():
         table = manifest.with_column(table, name, values)
@@ -231,7 +226,7 @@ def _unanswered(table: Table) -> Table:
     return table
 
 
-def _record(folder: Path, table: Table, member: Member, history: list[Figures], settings: Settings) -> None:
+def _record(folder: Path, table: Table, member: Member, history: list[Figures], design: Design) -> None:
     """Write the epochs' figures, the curves, and each clip's part."""
     with atomic_write(folder / run_folder.EPOCHS) as stream:
         stream.writelines(json.dumps(figures).encode() + b"\n" for figures in history)
@@ -240,4 +235,5 @@ def _record(folder: Path, table: Table, member: Member, history: list[Figures], 
     divided = manifest.with_column(clips, "split", manifest.from_codes(member.split, PARTS))
     manifest_io.write(divided, str(folder / run_folder.DIVISION), "parquet")
     if history:
-        plots.curves(history, choosing.best_epoch(history, settings), folder / run_folder.CURVES)
+        best = choosing.best_epoch(history, design.training)
+        plots.curves(history, best, folder / run_folder.CURVES, design.aim.figures)

@@ -1,4 +1,4 @@
-"""Compute the loss of a batch: that of the labels, plus those of imitation (--imitate) and consistency (--steady)."""
+"""Compute the loss of a batch: that of the lesson, plus those of imitation (--imitate) and consistency (--steady)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from sertool import models
 from sertool.errors import UsageError
-from sertool.train import consistency, label_sets
+from sertool.system.team import Team
+from sertool.train import consistency
+from sertool.train.aim import BatchLoss
 from sertool.train.consistency import Reference
 from sertool.train.row_augmentation import Mixup
 from sertool.train.training_data import Data
@@ -22,7 +24,7 @@ Batch = tuple[np.ndarray, Tensor, Tensor]  # clips, their rows, `[clips, time, c
 class Outputs(NamedTuple):
     """The network's outputs for a batch that the loss needs."""
 
-    logits: Tensor  # `[clips, classes]`, or of several networks `[networks, clips, classes]`
+    answers: Tensor  # `[clips, names]`, or of several networks `[networks, clips, names]`
     guess: Tensor | None = None  # the predicted goals, `[clips, directions]`
     distance: Tensor | None = None  # between the blocks' outputs and the reference's, `[clips]`
 
@@ -35,7 +37,7 @@ class Objective:
     network: Callable[[Tensor, Tensor], Tensor]  # the model, possibly compiled
     data: Data
     settings: Settings
-    weights: Tensor  # of each emotion's loss, `[classes]`
+    lesson_loss: BatchLoss
     reference: Reference | None = None  # gives the outputs that --steady asks for
 
     def loss(self, batch: Batch, mixup: Mixup | None, share: float) -> Tensor:
@@ -46,9 +48,9 @@ class Objective:
         settings, device = self.settings, batch[1].device
         places = torch.from_numpy(batch[0]).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-            logits, guess, distance = self._answers(batch, mixup)
-        networks = logits.shape[:-2].numel()
-        loss = self.of_labels(logits.float(), places, mixup) / networks * share * (1 - settings.steady)
+            answers, guess, distance = self._answers(batch, mixup)
+        networks = answers.shape[:-2].numel()
+        loss = self.lesson_loss(answers.float(), places, mixup) / networks * share * (1 - settings.steady)
         if distance is not None:
             loss = loss + settings.steady * distance.sum() * share
         if guess is not None and self.data.goals is not None:
@@ -57,21 +59,6 @@ class Objective:
             likeness = nn.functional.cosine_similarity(guess.float(), goals)
             loss = loss + settings.likeness * (1 - likeness).sum() * share
         return loss
-
-    def of_labels(self, logits: Tensor, places: Tensor, mixup: Mixup | None) -> Tensor:
-        """Return the summed loss of the labels; each part of a mixture is judged among its own corpus' emotions."""
-        targets, smoothing = self.data.targets[places], self.settings.smoothing
-        if self.data.judged is None:
-            targets = targets * (1 - smoothing) + smoothing / targets.shape[1]
-            targets = targets if mixup is None else mixup.of(targets)
-            return -(targets * self.weights * logits.log_softmax(dim=-1)).sum()
-        judged = self.data.judged[places]
-        targets = (targets * (1 - smoothing) + smoothing * judged / judged.sum(dim=1, keepdim=True)) * self.weights
-        lost = label_sets.losses(logits, targets, judged)
-        if mixup is not None:
-            partner = mixup.partner.to(logits.device)
-            lost = torch.lerp(label_sets.losses(logits, targets[partner], judged[partner]), lost, mixup.share)
-        return lost.sum()
 
     def _answers(self, batch: Batch, mixup: Mixup | None) -> Outputs:
         """Return the network's outputs for a batch; each clip's embedding is computed once for all of them."""
@@ -94,18 +81,10 @@ class Objective:
         return reference.distance(outputs, rows, lengths) * counts
 
 
-def of(model: nn.Module, network: Callable[..., Tensor], data: Data, settings: Settings) -> Objective:
+def of(model: nn.Module, network: Callable[..., Tensor], data: Data, settings: Settings, team: Team) -> Objective:
     """Return the loss for a model that has not been trained yet, on the device of its data."""
     reference = None if data.original is None else consistency.reference(model, data, settings.precision)
-    return Objective(model, network, data, settings, _class_weights(data, settings), reference)
-
-
-def _class_weights(data: Data, settings: Settings) -> Tensor:
-    """Return the weight of each emotion's loss, `[classes]`."""
-    classes = data.targets.shape[1]
-    counts = np.maximum(np.bincount(data.truth[data.train], minlength=classes), 1)
-    weights = len(data.train) / (classes * counts) if settings.balance == "weights" else np.ones(classes)
-    return torch.from_numpy(weights).float().to(data.store.device)
+    return Objective(model, network, data, settings, data.lesson.batch_loss(settings, data.train, team), reference)
 
 
 def add_imitation(model: nn.Module, data: Data) -> None:

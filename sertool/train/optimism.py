@@ -6,18 +6,19 @@ from typing import NamedTuple
 import numpy as np
 
 from sertool.manifests import manifest
+from sertool.manifests.answer_kinds import Figure
 from sertool.manifests.manifest import Table
 from sertool.numeric import metrics
-from sertool.numeric.metrics import Tally
 from sertool.system import talk
-from sertool.system.files import listed
+from sertool.train.aim import Aim
 
 RESAMPLES = 2000
 
 
 class Resampled(NamedTuple):
-    """A figure in per cent, and its value in each resample."""
+    """A figure as it is shown, and its value in each resample."""
 
+    figure: Figure
     value: float
     drawn: np.ndarray
 
@@ -28,13 +29,14 @@ class Resampled(NamedTuple):
         return None if np.isclose(low, high) else (float(low), float(high))
 
     def __str__(self) -> str:
-        return f"{self.value:.1f} {talk.bounds(self.interval)}"
+        return f"{self.figure.text(self.value)} {self.figure.bounds(self.interval)}"
 
     def difference_text(self, other: "Resampled") -> str:
         """Return by how much it is greater than another, in words."""
         # Resamples of as many speakers, drawn alike, would rise and fall together; in another order they do not.
         low, high = metrics.interval(self.drawn - np.random.default_rng(0).permutation(other.drawn))
-        return f"{self.value - other.value:+.1f} [{low:+.1f}, {high:+.1f}]"
+        value, low, high = (self.figure.text(each, "+") for each in (self.value - other.value, low, high))
+        return f"{value} [{low}, {high}] {self.figure.of}"
 
 
 class HeldOutResult(NamedTuple):
@@ -43,8 +45,7 @@ class HeldOutResult(NamedTuple):
     named: str
     clips: int
     speakers: int  # 0 if unknown
-    uar: Resampled
-    accuracy: Resampled
+    figures: dict[str, Resampled]
 
     @property
     def held(self) -> str:
@@ -52,40 +53,35 @@ class HeldOutResult(NamedTuple):
         return f"{talk.counted(self.clips, 'clip')} of {who} under {self.named}"
 
 
-def say(names: Sequence[str], tables: Sequence[Table]) -> None:
+def say(names: Sequence[str], tables: Sequence[Table], aim: Aim) -> None:
     """Say the gap between the leaky and the honest division, and how to read it."""
-    emotions = [{*manifest.present(table, "emotion")} for table in tables]
-    both = sorted(set.intersection(*emotions))
-    if not both:
+    pooled = ", all trainings pooled" if any(_is_of_several(table) for table in tables) else ""
+    compared, only = aim.in_common(tables)
+    if not all(map(len, compared)):
         talk.say("no optimism gap: the two divisions hold out no emotion in common")
         return
-    leaky, honest = (result(name, table, both) for name, table in zip(names, tables, strict=True))
-    pooled = ", all trainings pooled" if any(_is_of_several(table) for table in tables) else ""
-    gap = f"optimism gap {leaky.uar.difference_text(honest.uar)} points of UAR{pooled}"
-    talk.say(f"{gap}: {leaky.uar} of {leaky.held}, {honest.uar} of {honest.held}")
-    talk.say(
-        f"  {leaky.accuracy.difference_text(honest.accuracy)} points of accuracy: {leaky.accuracy}, {honest.accuracy}"
-    )
-    only = f"; figures of what both hold out: {listed(both)}" if emotions[0] != emotions[1] else ""
+    leaky, honest = (result(name, table, aim) for name, table in zip(names, compared, strict=True))
+    first, *others = ((leaky.figures[figure.name], honest.figures[figure.name]) for figure in aim.figures)
+    gap = f"optimism gap {first[0].difference_text(first[1])}{pooled}"
+    talk.say(f"{gap}: {first[0]} of {leaky.held}, {first[1]} of {honest.held}")
+    for one, other in others:
+        talk.say(f"  {one.difference_text(other)}: {one}, {other}")
     talk.say(f"  in brackets 95 % intervals, bootstrap {_bootstrap([leaky, honest])}{only}")
 
 
-def result(title: str, table: Table, emotions: Sequence[str]) -> HeldOutResult:
-    """Return the figures on some emotions, all trainings together, resampled as eval does."""
-    table = manifest.only(table, "emotion", emotions)
-    answers = manifest.column(table, "predicted")
-    words = [*emotions, *sorted({*answers} - {*emotions})]
-    columns = (manifest.column(table, "emotion"), answers)
-    truth, predicted = (np.array([words.index(word) for word in column]) for column in columns)
+def result(title: str, table: Table, aim: Aim) -> HeldOutResult:
+    """Return the figures on held-out rows, all trainings together, resampled as eval does."""
     _, first, clip = np.unique(manifest.codes(table, "clip").index, return_index=True, return_inverse=True)
     units = metrics.units_of(manifest.codes(table, "speaker").index[first])
     of_rows = units._replace(of_clip=units.of_clip[clip])  # a clip's rows, one per seed, are drawn together
-    sums = metrics.tally_sums(of_rows, truth, predicted, len(words))
+    sums = aim.sums(table, of_rows)
     drawn = metrics.resample(sums.reshape(len(sums), -1), units.stratum, RESAMPLES, 0).reshape(-1, *sums.shape[1:])
-    whole, resampled = (Tally(*np.moveaxis(each, -2, 0)) for each in (sums.sum(0), drawn))
-    uar = Resampled(100 * float(metrics.uar(whole)), 100 * metrics.uar(resampled, whole))
-    accuracy = Resampled(100 * float(metrics.accuracy(whole)), 100 * metrics.accuracy(resampled))
-    return HeldOutResult(title, len(first), units.speakers, uar, accuracy)
+    whole = sums.sum(axis=0)
+    values, of_drawn = aim.scores(whole, whole), aim.scores(drawn, whole)
+    figures = {
+        figure.name: Resampled(figure, float(values[figure.name]), of_drawn[figure.name]) for figure in aim.figures
+    }
+    return HeldOutResult(title, len(first), units.speakers, figures)
 
 
 def _is_of_several(table: Table) -> bool:

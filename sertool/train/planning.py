@@ -120,7 +120,10 @@ def _members(plan: TrainingPlan, table: Table, way: Way) -> Division:
     trainings = runs.members(fold_splits, held_out.seeds, held_out.seed, way.protocol)
     emotion, speaker = (manifest.codes(table, name) for name in ("emotion", "speaker"))
     for member in trainings[:: held_out.seeds]:
-        heldout_checks.check_split(member.split, emotion, speaker, f"{plan.folder / way.folder / member.name}")
+        name = f"{plan.folder / way.folder / member.name}"
+        heldout_checks.require_parts(member.split, name)
+        plan.design.aim.require_learnable(manifest.keep(table, member.split == TRAIN), name)
+        heldout_checks.warn_of_oddities(member.split, emotion, speaker, name)
     heldout_checks.warn_of_partless(table, _used(trainings), held_out)
     follows = held_out.final and way is plan.ways[-1]  # of --gap, the way without a leak
     return Division(way, table, trainings, final_model.member(table, trainings, held_out.seeds) if follows else None)

@@ -1,4 +1,4 @@
-"""Say how a run goes: each epoch, each member, the results, and differences between the corpora's emotions."""
+"""Say how a run goes: each epoch, each member, and the results."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,55 +8,62 @@ import numpy as np
 from sertool.divisions import protocols
 from sertool.divisions.splits import PARTS
 from sertool.manifests import manifest
+from sertool.manifests.answer_kinds import Figure
 from sertool.manifests.manifest import Table
 from sertool.system import talk
 from sertool.train.design import Design, is_fitted_at_once
 from sertool.train.members import Figures
 
 
-def epoch_line(figures: Figures) -> str:
+def epoch_line(figures: Figures, shown: Sequence[Figure]) -> str:
     """Return an epoch's figures in words."""
-    dev = f", dev UAR {100 * figures['dev_uar']:.1f}" if "dev_uar" in figures else ""
+    name, title = f"dev_{shown[0].name}", shown[0].title
+    dev = f", dev {title} {shown[0].text(shown[0].scale * figures[name])}" if name in figures else ""
     return f"epoch {figures['epoch']}: loss {figures['loss']:.3f}{dev}, {figures['seconds']:.1f} s"
 
 
-def line(scores: Sequence[Figures]) -> str:
-    """Return the UAR on each part, averaged over members, and its drop from train to the held-out part, in words."""
-    uar = _uar(scores)
-    parts, means = list(uar), {part: float(np.mean(values)) for part, values in uar.items()}
-    both = "train" in uar and len(parts) > 1  # a corpus may be only held out
-    lost = f" ({means[parts[-1]] - means['train']:+.1f} from train to {parts[-1]})" if both else ""
-    return f"UAR {_means(scores)}{lost}"
+def line(scores: Sequence[Figures], shown: Sequence[Figure]) -> str:
+    """Return the first figure on each part, averaged over members, and its drop from train to the held-out part."""
+    first = shown[0]
+    values = _by_part(scores, first)
+    parts, means = list(values), {part: float(np.mean(own)) for part, own in values.items()}
+    both = "train" in values and len(parts) > 1  # a corpus may be only held out
+    drop = first.text(means[parts[-1]] - means["train"], "+") if both else ""
+    lost = f" ({drop} from train to {parts[-1]})" if both else ""
+    return f"{first.title} {_means(scores, first)}{lost}"
 
 
-def _uar(scores: Sequence[Figures]) -> dict[str, list[float]]:
-    """Return the UAR in per cent on each part, for each member that has clips there."""
-    names = {part: f"{part}_uar" for part in PARTS}
-    values_of = {part: [100 * figures[name] for figures in scores if name in figures] for part, name in names.items()}
+def _by_part(scores: Sequence[Figures], figure: Figure) -> dict[str, list[float]]:
+    """Return a figure as it is shown on each part, for each member that has clips there."""
+    names = {part: f"{part}_{figure.name}" for part in PARTS}
+    values_of = {
+        part: [figure.scale * figures[name] for figures in scores if name in figures] for part, name in names.items()
+    }
     return {part: values for part, values in values_of.items() if values}
 
 
-def _means(scores: Sequence[Figures]) -> str:
-    """Format the mean UAR on each part, and over how many members if some have no clips there."""
+def _means(scores: Sequence[Figures], figure: Figure) -> str:
+    """Format the mean of a figure on each part, and over how many members if some have no clips there."""
     shown = []
-    for part, values in _uar(scores).items():
+    for part, values in _by_part(scores, figure).items():
         few = f" in {len(values)} of {len(scores)}" if len(values) < len(scores) else ""
-        shown.append(f"{part} {np.mean(values):.1f}{few}")
+        shown.append(f"{part} {figure.text(float(np.mean(values)))}{few}")
     return ", ".join(shown)
 
 
-def _among_own(scores: Sequence[Figures]) -> str:
-    """Format the UAR of a corpus when answers are restricted to its own emotions; empty if no member has it."""
-    if not any(f"{part}_uar_own" in figures for figures in scores for part in PARTS):
+def _among_own(scores: Sequence[Figures], figure: Figure) -> str:
+    """Format the figure of a corpus when answers are restricted to its own emotions; empty if no member has it."""
+    own = f"_{figure.name}_own"
+    if not any(f"{part}{own}" in figures for figures in scores for part in PARTS):
         return ""
-    own = [
-        {name: figures.get(f"{name}_own", figures[name]) for name in figures if name.endswith("_uar")}
+    restricted = [
+        {name: figures.get(f"{name}_own", figures[name]) for name in figures if name.endswith(f"_{figure.name}")}
         for figures in scores
     ]
-    return f"; among its own emotions {_means(own)}"
+    return f"; among its own emotions {_means(restricted, figure)}"
 
 
-def say_result(table: Table, scores: Sequence[Figures], protocol: str, folder: Path) -> None:
+def say_result(table: Table, scores: Sequence[Figures], protocol: str, folder: Path, shown: Sequence[Figure]) -> None:
     """Say the results of all members together and, if there are several corpora, of each."""
     numbers = {column: len(manifest.present(table, column)) for column in ("fold", "seed")}
     several = [talk.counted(number, column) for column, number in numbers.items() if number > 1]
@@ -65,23 +72,14 @@ def say_result(table: Table, scores: Sequence[Figures], protocol: str, folder: P
     of_speakers = f"of {talk.counted(count, 'speaker')}" if count else "(speakers unknown)"
     rows = f"{talk.counted(len(table), 'held-out row')} {of_speakers}"
     title = f"LEAKY: {protocol}" if protocols.named(protocol).is_leaky else protocol
-    talk.say(f"{line(scores)}{many}; {rows}, {title}; the run lies in {folder}")
+    talk.say(f"{line(scores, shown)}{many}; {rows}, {title}; the run lies in {folder}")
     for name in dict.fromkeys(name for figures in scores for name in figures.get("by_corpus", ())):
         of_corpus = [figures["by_corpus"][name] for figures in scores if name in figures.get("by_corpus", {})]
-        talk.say(f"  {name}: {line(of_corpus)}{_among_own(of_corpus)}")
+        talk.say(f"  {name}: {line(of_corpus, shown)}{_among_own(of_corpus, shown[0])}")
 
 
-def say_emotions(train: Table, design: Design) -> None:
-    """Say that corpora have different emotions, and what happens to those that one lacks."""
-    corpora = sorted(manifest.present(train, "corpus"))
-    emotions = {name: {*manifest.present(manifest.only(train, "corpus", [name]), "emotion")} for name in corpora}
-    sets = {name: words for name, words in emotions.items() if words}
-    everywhere = set.intersection(*sets.values()) if sets else set()
-    more = {name: sorted(words - everywhere) for name, words in sets.items() if words - everywhere}
-    if not more:
-        return
-    extras = "; ".join(f"{name} also {', '.join(words)}" for name, words in more.items())
-    counts = design.training.absent_emotions == "count" or is_fitted_at_once(design)
-    consequence = "count as wrong for its clips" if counts else "are left out of its clips' loss"
-    shared = talk.counted(len(everywhere), "emotion")
-    talk.say(f"the corpora share {shared} ({extras}): those that a corpus lacks {consequence}")
+def say_note(train: Table, design: Design) -> None:
+    """Say what is to be known of the training rows before they are learnt."""
+    masks = design.training.absent_emotions == "mask" and not is_fitted_at_once(design)
+    if note := design.aim.note(train, masks=masks):
+        talk.say(note)

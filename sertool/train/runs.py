@@ -252,13 +252,13 @@ def describe(material: Material, design: Design, member: Member) -> dict[str, An
     table, store = material.table, material.store
     words = asdict(design) | {
         "weights": _weights(design.weights), "features": store.records, "shards": _digest(*store.keys),
-        "clips": manifest.digest(table), "emotions": _digest(*map(str, material.emotions)),
-        "split": _digest(member.split.tobytes().hex()),
+        "clips": manifest.digest(table), "split": _digest(member.split.tobytes().hex()),
         "teacher": material.taught and _digest(material.taught.shares.tobytes().hex()),
         "imitate": material.imitated and _digest(design.imitate or "", *material.imitated.store.keys),
         "seed": member.seed, "seeds": member.seeds,
         "listeners": _digest(*(_column(table, f"soft_{word}") for word in soft_emotions)),
     }  # fmt: skip
+    words |= {name: _digest(*map(str, values)) for name, values in design.aim.truths(table).items()}
     words |= {name: _column(table, name) for name in ("speaker", "corpus", "parent")}
     return json.loads(json.dumps(words))
 

@@ -95,15 +95,15 @@ def _key(paths: Sequence[Path], table: Table) -> str:
 def _answers(table: Table, paths: Sequence[Path], device: str, jobs: int) -> Table:
     """Return a row for each model and each clip that it could answer for."""
     models = [Predictor.load(path, device) for path in paths]
-    known = {word for model in models for word in model.labels}
-    if partly := sorted(word for word in known if not all(word in model.labels for model in models)):
+    known = {word for model in models for word in model.kind.names}
+    if partly := sorted(word for word in known if not all(word in model.kind.names for model in models)):
         raise SertoolError(f"--teacher: not all of its models know {listed(partly)}: name one of them")
     store = _frames(table, models, device)
     answers = _of_frames(table, models, store) if store is not None else _of_audio(table, models, jobs)
     if not answers:
         raise SertoolError("--teacher: it can answer for no clip: the manifest has other features, and no audio")
     clips, numbers, shares = (list(part) for part in zip(*answers, strict=True))
-    columns = {f"p_{word}": np.array(shares)[:, place] for place, word in enumerate(models[0].labels)}
+    columns = {f"p_{word}": np.array(shares)[:, place] for place, word in enumerate(models[0].kind.names)}
     return manifest.from_columns({"clip": clips, "model": numbers, **columns})
 
 
@@ -124,7 +124,7 @@ def _of_frames(table: Table, models: Sequence[Predictor], store: Store) -> list[
     for places in talk.progress(list(batches.in_order(store.lengths)), None, "the teacher answers", "batch"):
         rows, lengths = store.take(places)
         for number, model in enumerate(models):
-            made = ensemble.among(models[0].labels, model.probabilities(rows, lengths), model.labels).numpy()
+            made = ensemble.among(models[0].kind.names, model.answers(rows, lengths), model.kind.names).numpy()
             answers += [(clips[place], number, shares) for place, shares in zip(places, made, strict=True)]
     return answers
 

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,9 @@ def fit(
     A `course` (see `choosing.course`) says how many epochs are made, and replaces what plateau would find.
     """
     path = folder / CHECKPOINT
-    if isinstance(model, models.StartsHead) and not path.exists():
+    if not path.exists():
         model.to(data.store.device)
-        model.start_head(training_data.summaries(model, data, settings.precision), data.truth[data.train])
+        data.lesson.start_head(model, partial(training_data.summaries, model, data, settings.precision), data.train)
     loop, state = _started(model, data, settings, course)
     checkpoint.restore(state, path)
     yield from list(state.history)
@@ -105,9 +106,10 @@ def _started(model: nn.Module, data: Data, settings: Settings, course: Sequence[
     if _takes_channels_last(model) and (data.store.device.type == "cpu" or settings.precision == "bf16"):
         model.to(memory_format=torch.channels_last)  # faster with the kernels of CPUs and of half precision
     network = torch.compile(model) if settings.compile else model
-    loop = Loop(objective.of(model, network, data, settings), data, settings, Team(), course)
-    if loop.team.size > 1:
-        norms.synchronise_batch_norm(model, loop.team.sum_parts)
+    team = Team()
+    loop = Loop(objective.of(model, network, data, settings, team), data, settings, team, course)
+    if team.size > 1:
+        norms.synchronise_batch_norm(model, team.sum_parts)
     average = checkpoint.copied(model.state_dict()) if settings.ema else None
     return loop, State(model, _optimizer(model, settings), average, checkpoint.copied(model.state_dict()))
 
@@ -266,11 +268,9 @@ def _examined(state: State, data: Data, precision: str) -> dict[str, Any]:
     """Return the figures on dev of the weights that would be kept."""
     if not len(data.dev):
         return {}
-    answer = _answered(state, data, precision)
-    truth = data.truth[data.dev]
-    uar, accuracy = training_data.recalls(answer, truth)
-    loss = float(nn.functional.cross_entropy(answer, torch.from_numpy(truth)))
-    return {"dev_loss": loss, "dev_uar": uar, "dev_wa": accuracy}
+    answer, lesson = _answered(state, data, precision), data.lesson
+    figures = {"loss": lesson.loss(answer, data.dev)} | lesson.figures(answer, data.dev)
+    return {f"dev_{name}": value for name, value in figures.items()}
 
 
 def _answered(state: State, data: Data, precision: str) -> Tensor:

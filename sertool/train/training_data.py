@@ -13,31 +13,23 @@ from sertool import features
 from sertool.modelfiles import batches, speaker_scaling
 from sertool.modelfiles.batches import Store
 from sertool.modelfiles.row_scaling import Scaling
-from sertool.numeric import metrics
-from sertool.train import label_sets
+from sertool.train.aim import Lesson
 
 
 @dataclass(frozen=True)
 class Data:
-    """The clips of one training: features, targets and parts; `targets` are probabilities, `[clips, classes]`."""
+    """The clips of one training: features, what is learnt of them, and parts."""
 
     store: Store
-    targets: Tensor
+    lesson: Lesson
     train: np.ndarray
     dev: np.ndarray
     scaling: Scaling
-    emotion: np.ndarray  # of each clip, -1 if it is none of the classes, `[clips]`
     group: np.ndarray | None = None  # each clip's speaker number, as in the scaling's groups, `[clips]`
     goals: Tensor | None = None  # `[clips, directions]`: what --imitate predicts from a clip's embedding
     corpus: np.ndarray | None = None  # each clip's corpus number, `[clips]`
-    judged: Tensor | None = None  # bool `[clips, classes]`: emotions that a clip is judged among; None: all
     original: np.ndarray | None = None  # `[clips]`: the clip whose outputs are the target of --steady; -1: none
     temperature: float = 1.0  # of answers without adaptation
-
-    @property
-    def known(self) -> np.ndarray:
-        """The clips whose emotion is among the classes, bool `[clips]`."""
-        return self.emotion >= 0
 
     @cached_property
     def sides(self) -> int:
@@ -47,18 +39,13 @@ class Data:
         return features.sides(record) if whole else 1
 
     @cached_property
-    def truth(self) -> np.ndarray:
-        """The emotion of each clip, by its largest target, `[clips]`."""
-        return np.where(self.known, self.emotion, self.targets.argmax(dim=1).cpu().numpy())
-
-    @cached_property
     def corpora(self) -> np.ndarray:
         """Each clip's corpus number, `[clips]`; 0 where it is not known."""
         return np.zeros(len(self.store), np.int64) if self.corpus is None else self.corpus
 
     def group_sizes(self, how: str) -> np.ndarray:
         """Return how many clips each training clip shares its weight with, by the setting `balance`, `[train]`."""
-        return label_sets.group_sizes(how, self.truth[self.train], self.corpora[self.train])
+        return self.lesson.group_sizes(how, self.train, self.corpora)
 
     @property
     def columns(self) -> int:
@@ -84,7 +71,7 @@ class Data:
 
 
 def logits(model: nn.Module, data: Data, clips: np.ndarray, precision: str = "float32") -> Tensor:
-    """Return the network's logits, `[clips, classes]`, on the CPU, adapted to speakers by these clips alone."""
+    """Return the network's outputs, `[clips, names]`, on the CPU, adapted to speakers by these clips alone."""
     model.eval()
     if data.group is not None:
         data = replace(data, scaling=_adapted(model, data, data.group, clips, precision))
@@ -96,7 +83,7 @@ def _adapted(model: nn.Module, data: Data, group: np.ndarray, clips: np.ndarray,
 
     def ask(scaling: Scaling) -> np.ndarray:
         answer = _of_each(model, replace(data, scaling=scaling), clips, precision)
-        return (answer / data.temperature).softmax(dim=1).numpy()
+        return data.lesson.kind.numbers(answer, data.temperature).numpy()
 
     views = [data.store.views[clip] for clip in clips]
     return speaker_scaling.adapted_by_model(views, group[clips], int(group.max()), data.scaling, ask)
@@ -114,13 +101,7 @@ def _of_each(network: Callable[..., Tensor], data: Data, clips: np.ndarray, prec
     for some in batches.in_order(data.store.lengths[clips]):
         places = batches.doubled_if_single(some, precision)
         with torch.autocast(data.store.device.type, torch.bfloat16, enabled=precision == "bf16"):
-            answer = network(*data.rows(clips[places])).float().cpu()
+            answer = data.lesson.kind.joined(network(*data.rows(clips[places])).float().cpu())
         outputs = outputs if len(outputs) else answer.new_empty(len(clips), answer.shape[1])
         outputs[places] = answer
     return outputs
-
-
-def recalls(answer: Tensor, truth: np.ndarray) -> tuple[float, float]:
-    """Return UAR and accuracy of some logits."""
-    counted = metrics.tally(metrics.confusion(truth, answer.argmax(dim=1).numpy(), answer.shape[1]))
-    return float(metrics.uar(counted)), float(metrics.accuracy(counted))

@@ -34,7 +34,7 @@ class Fold:
             np.arange(len(table))
         )
         self.views = store.views
-        self.truth = np.array([self.model.labels.index(word) for word in manifest.column(table, "emotion")])
+        self.truth = np.array([self.model.kind.names.index(word) for word in manifest.column(table, "emotion")])
         self.speaker = manifest.codes(table, "speaker").index
 
     def answers(self, clips: np.ndarray, scaling: row_scaling.Scaling, group: int) -> torch.Tensor:
@@ -60,7 +60,7 @@ def some(fold: Fold, clips: np.ndarray, count: int, kind: str, rng: np.random.Ge
     truth = fold.truth[clips]
     if kind == "even":
         return rng.choice(clips, min(count, len(clips)), replace=False)
-    emotion = fold.model.labels.index("neutral") if kind == "neutral" else rng.choice(np.unique(truth))
+    emotion = fold.model.kind.names.index("neutral") if kind == "neutral" else rng.choice(np.unique(truth))
     most = max(1, round(0.8 * count)) if kind == "neutral" else count
     mine, others = clips[truth == emotion], clips[truth != emotion]
     return np.concatenate([rng.choice(mine, most, replace=most > len(mine)), rng.choice(others, count - most)])

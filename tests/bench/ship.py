@@ -25,7 +25,7 @@ from sertool import shipped
 from sertool.manifests import manifest, manifest_io
 from sertool.modelfiles import inference, modelfile, packing
 from sertool.networks import quantization, weights
-from sertool.train import member_scores
+from sertool.train import emotion_aim
 
 TRIM = 40.0  # dB below the loudest frame: softer ends are cut off the clips that the models answer for
 MODELS = {"base": ("cremad-base", "runs/cremad-base"), "tiny": ("cremad-tiny", "runs/tiny")}
@@ -102,7 +102,7 @@ def _error_for_strangers(work: Path, name: str) -> float:
     who, answers = np.array(manifest.column(table, "speaker")), torch.empty_like(logits)
     for speaker in np.unique(who):
         own = who == speaker
-        answers[own] = (logits[own] / member_scores.calibrated(logits[~own], truth[~own])).softmax(dim=1)
+        answers[own] = (logits[own] / emotion_aim.calibrated(logits[~own], truth[~own])).softmax(dim=1)
     for column, word in enumerate(words):
         table = manifest.with_column(table, f"p_{word}", answers[:, column].numpy())
     table = manifest.with_column(table, "confidence", answers.amax(dim=1).numpy())

@@ -60,15 +60,17 @@ def ours(out: Path, name: str, precision: str, epochs: int) -> Iterator[dict[str
     import torch
 
     from sertool.manifests import manifest_io
+    from sertool.manifests.answer_kinds import Emotions
     from sertool.modelfiles import batches, row_scaling
     from sertool.system import device
-    from sertool.train import training, training_data, training_settings
+    from sertool.train import emotion_aim, training, training_data, training_settings
 
     store = batches.load(manifest_io.read(str(out / "features" / "manifest.parquet")), ["mel"], device.pick("auto"))
     clips = np.arange(len(store))
     targets = torch.nn.functional.one_hot(torch.from_numpy(clips % CLASSES), CLASSES).float().to(store.device)
     scaling = row_scaling.of_clips(store, clips, "corpus")
-    data = training_data.Data(store, targets, clips, clips[:0], scaling, clips % CLASSES)
+    lesson = emotion_aim.EmotionLesson(Emotions([*map(str, range(CLASSES))]), targets, clips % CLASSES)
+    data = training_data.Data(store, lesson, clips, clips[:0], scaling)
     settings = training_settings.Settings(epochs=epochs, batch=BATCH, optimizer="adam", lr=1e-4, precision=precision)
     with tempfile.TemporaryDirectory() as folder:
         yield from training.fit(network(name, store.columns), data, settings, 0, Path(folder))

@@ -134,12 +134,12 @@ def test_interrupted_run_keeps_only_complete_files_and_resumes(make: Make, monke
     predict(folder / "calls", "-o", f"{folder / 'whole'}/")
     write = answer_files.write
 
-    def interrupted(rows, labels, extra, place) -> None:
+    def interrupted(rows, kind, extra, place) -> None:
         def some():
             yield next(rows)
             raise KeyboardInterrupt
 
-        write(some() if place.out.endswith("b.csv") else rows, labels, extra, place)
+        write(some() if place.out.endswith("b.csv") else rows, kind, extra, place)
 
     monkeypatch.setattr(answer_files, "write", interrupted)
     assert predict(*asked).code == 130

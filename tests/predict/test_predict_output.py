@@ -23,6 +23,7 @@ from running import in_fork, sertool
 
 from sertool.errors import SertoolError, UsageError
 from sertool.manifests import columns, manifest, manifest_io, streams
+from sertool.manifests.answer_kinds import Emotions
 from sertool.predict import answer_files, predict_inputs, predicting
 from sertool.predict.predicting import Session
 from sertool.predict.request import Request
@@ -103,11 +104,11 @@ def test_interrupted_parquet_output_keeps_its_rows_in_a_part_file(
 
     place, stopped = answer_files.AnswerFile(str(tmp_path / "rows.parquet"), "parquet", []), True
     with pytest.raises(SertoolError, match=rf"{says}: .*lies in .*rows\.parquet\.part"):
-        answer_files.write(rows(), ["sad"], [], place)
+        answer_files.write(rows(), Emotions(["sad"]), [], place)
     assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet.part"]
     assert manifest.column(manifest_io.read(str(tmp_path / "rows.parquet.part")), "predicted") == ["sad"]
     stopped = False
-    answer_files.write(rows(), ["sad"], [], place)
+    answer_files.write(rows(), Emotions(["sad"]), [], place)
     assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
 
 
@@ -122,7 +123,7 @@ def test_failed_parquet_write_keeps_its_rows_in_a_part_file(tmp_path: Path, monk
     row = {"clip": "a", "path": "a.wav", "predicted": "sad", "confidence": 0.9, "p_sad": 0.9}
     place = answer_files.AnswerFile(str(tmp_path / "rows.parquet"), "parquet", [])
     with pytest.raises(SertoolError, match=r"no room: .*lies in .*rows\.parquet\.part"):
-        answer_files.write(iter([row]), ["sad"], [], place)
+        answer_files.write(iter([row]), Emotions(["sad"]), [], place)
     assert manifest.column(manifest_io.read(str(tmp_path / "rows.parquet.part")), "predicted") == ["sad"]
 
 
@@ -161,9 +162,9 @@ def test_parquet_output_does_not_depend_on_row_batching(
     rows = [{"clip": f"c{k}", "path": "", "predicted": "sad", "p_sad": 0.5, **({"issue": "silent"} if k > 4 else {}),
              "own": None if k < 4 else k} for k in range(count)]  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    answer_files.write(iter(rows), ["sad"], [], answer_files.AnswerFile("whole.parquet", "parquet", []))
+    answer_files.write(iter(rows), Emotions(["sad"]), [], answer_files.AnswerFile("whole.parquet", "parquet", []))
     monkeypatch.setattr(answer_files, "LONG_TABLE_ROWS", 3)
-    answer_files.write(iter(rows), ["sad"], [], answer_files.AnswerFile("parts.parquet", "parquet", []))
+    answer_files.write(iter(rows), Emotions(["sad"]), [], answer_files.AnswerFile("parts.parquet", "parquet", []))
     whole, parts = (manifest_io.read(f"{name}.parquet") for name in ("whole", "parts"))
     assert whole.column_names == parts.column_names
     assert parts.to_pylist() == whole.to_pylist()
@@ -176,7 +177,9 @@ def test_interrupted_parquet_output_to_a_pipe_leaves_no_part_file(tmp_path: Path
 
     os.mkfifo(tmp_path / "rows.parquet")
     with pytest.raises(KeyboardInterrupt):
-        answer_files.write(rows(), ["sad"], [], answer_files.AnswerFile(str(tmp_path / "rows.parquet"), "parquet", []))
+        answer_files.write(
+            rows(), Emotions(["sad"]), [], answer_files.AnswerFile(str(tmp_path / "rows.parquet"), "parquet", [])
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
 
 
@@ -257,7 +260,7 @@ def test_textgrid_without_any_readable_audio_is_an_error(run: Path, tmp_path: Pa
 
 def test_times_in_long_audio_keep_millisecond_precision() -> None:
     rows = [{"clip": "a", "path": "a", "start": 10_000.25, "end": 10_000.267, "p_sad": 1 / 3, "p_angry": 2e-7}]
-    (cells,) = csv.DictReader(io.StringIO("".join(streams.delimited(rows, ["sad", "angry"], [], ","))))
+    (cells,) = csv.DictReader(io.StringIO("".join(streams.delimited(rows, Emotions(["sad", "angry"]), [], ","))))
     assert [cells[name] for name in ("start", "end", "p_sad", "p_angry")] == [
         "10000.25", "10000.267", "0.333333", "2e-07",
     ]  # fmt: skip
@@ -266,7 +269,7 @@ def test_times_in_long_audio_keep_millisecond_precision() -> None:
 @pytest.mark.parametrize("separator", [",", "\t"])
 def test_delimited_rows_survive_special_characters_in_cells(separator: str) -> None:
     own = 'a\rb\nc\r\nd"e,f\tg'
-    lines = [*streams.delimited([{"clip": "a", "path": "a", "own": own}], ["sad"], [], separator)]
+    lines = [*streams.delimited([{"clip": "a", "path": "a", "own": own}], Emotions(["sad"]), [], separator)]
     (row,) = csv.DictReader(io.StringIO("".join(lines), newline=""), delimiter=separator)
     held = manifest_io.decode(pa.py_buffer("".join(lines).encode()), "-")
     assert [row["own"], *manifest.column(held, "own")] == [own, own]
@@ -278,7 +281,7 @@ def test_delimited_rows_survive_special_characters_in_cells(separator: str) -> N
 def test_names_that_read_like_unknown_values_survive_delimited_rows(name: str, separator: str) -> None:
     rows = [{"clip": name, "path": name, "speaker": name, "own": name, "cost": 1.5},
             {"clip": "b", "path": "b", "speaker": None, "cost": math.nan}]  # fmt: skip
-    text = "".join(streams.delimited(rows, ["sad"], [], separator))
+    text = "".join(streams.delimited(rows, Emotions(["sad"]), [], separator))
     held = manifest_io.decode(pa.py_buffer(text.encode()), "-")
     assert manifest.column(held, "cost") == [1.5, None]
     assert [manifest.column(held, column) for column in ("clip", "speaker", "own")] == [
@@ -289,7 +292,7 @@ def test_names_that_read_like_unknown_values_survive_delimited_rows(name: str, s
 def test_user_numbers_are_kept_exactly_and_answers_rounded_in_all_formats() -> None:
     own = {"pval": 3e-8, "hertz": 440.123456789, "count": 2.0, "many": 1e20}
     row = {"clip": "a", "path": "a", "start": 1 / 3, "end": 20_000 + 1 / 3, "confidence": 2 / 3, "p_sad": 2 / 3e8} | own
-    (cells,) = csv.DictReader(io.StringIO("".join(streams.delimited([row], ["sad"], [], ","))))
+    (cells,) = csv.DictReader(io.StringIO("".join(streams.delimited([row], Emotions(["sad"]), [], ","))))
     known = json.loads("".join(streams.json_lines([row])))
     answers = {"start": 0.333333, "end": 20_000.333333, "confidence": 0.666667, "p_sad": 6.66667e-9}
     for name, value in (own | answers).items():
@@ -306,13 +309,16 @@ def test_mistyped_input_does_not_overwrite_older_answers(kind: str, run: Path, t
 
 
 def test_control_characters_in_model_labels_never_reach_the_terminal() -> None:
-    row = {"clip": "a.wav", "path": "a.wav", "predicted": "\x1b[31mangry", "confidence": 0.9, "top": "\x1b]0;b\a 0.90"}
-    assert not {"\x1b", "\a"} & {*"".join(streams.people([row]))}
+    kind = Emotions(["\x1b[31mangry"])
+    row = {"clip": "a.wav", "path": "a.wav", "top": "\x1b]0;b\a 0.90"} | kind.row([0.9])
+    said = "".join(streams.people([row], kind, []))
+    assert "angry" in said
+    assert not {"\x1b", "\a"} & {*said}
 
 
 @pytest.mark.parametrize(("threshold", "predicted"), [(0.75, "sad"), (0.76, None)])
 def test_an_answer_as_confident_as_the_threshold_is_given(threshold: float, predicted: str | None) -> None:
-    answer = predicting._answer(["sad", "angry"], torch.tensor([0.75, 0.25]), threshold)
+    answer = predicting._answer(Emotions(["sad", "angry"]), torch.tensor([0.75, 0.25]), threshold)
     assert answer["predicted"] == predicted
 
 

@@ -10,9 +10,10 @@ import pytest
 import soundfile
 from running import sertool
 
+from sertool.manifests.answer_kinds import Emotions
 from sertool.predict import summaries
 
-LABELS = ["sad", "happy"]
+KIND = Emotions(["sad", "happy"])
 
 
 def answer(start: float, end: float, happy: float, clip: str = "a", **more: object) -> dict[str, object]:
@@ -26,7 +27,7 @@ def silent(start: float, end: float, clip: str = "a", **more: object) -> dict[st
 
 
 def summed_up(*rows: dict[str, object], threshold: float = 0.0) -> list[dict[str, object]]:
-    return [*summaries.summed_up(iter(rows), LABELS, threshold)]
+    return [*summaries.summed_up(iter(rows), KIND, threshold)]
 
 
 def test_summary_times_shares_and_means_are_weighted_by_seconds() -> None:
@@ -106,7 +107,7 @@ def test_summary_row_is_emitted_with_the_first_segment_of_the_next_clip() -> Non
                 taken.append(clip)
                 yield answer(start, start + 1, happy, clip)
 
-    next(summaries.summed_up(rows(), LABELS, 0.0))
+    next(summaries.summed_up(rows(), KIND, 0.0))
     assert taken == ["a", "a", "b", "b"]
 
 

@@ -71,7 +71,7 @@ def test_windows_of_a_long_file_are_held_in_small_batches(
 ) -> None:
     encoding.write(tmp_path / "long.wav", np.random.default_rng(0).normal(0, 0.1, 100 * 16_000), 16_000)
     there: set[int] = set()
-    most, probabilities_of, features_of = [0], Ensemble.probabilities, Ensemble.features_of
+    most, answers_of, features_of = [0], Ensemble.answers, Ensemble.features_of
 
     def heard(ensemble: Ensemble, *given: Any) -> Any:
         made = features_of(ensemble, *given)
@@ -81,10 +81,10 @@ def test_windows_of_a_long_file_are_held_in_small_batches(
     def answered(ensemble: Ensemble, some: Any, *given: Any) -> Any:
         most[0] = max(most[0], len(there))
         there.difference_update(map(id, some))
-        return probabilities_of(ensemble, some, *given)
+        return answers_of(ensemble, some, *given)
 
     monkeypatch.setattr(Ensemble, "features_of", heard)
-    monkeypatch.setattr(Ensemble, "probabilities", answered)
+    monkeypatch.setattr(Ensemble, "answers", answered)
     done = sertool("predict", "-m", run / "model", "--window", "1", "-j", "1", tmp_path / "long.wav")
     assert len(rows_of(done.out)) == 100
     assert 0 < most[0] <= predicting.BATCH
@@ -146,7 +146,7 @@ def test_merged_windows_cover_the_file_without_gaps_or_overlaps(run: Path, tmp_p
     assert all(one != other for one, other in pairwise(answers))
 
 
-def test_merged_row_has_the_mean_probabilities_of_its_windows(run: Path, tmp_path: Path) -> None:
+def test_merged_row_has_the_mean_answers_of_its_windows(run: Path, tmp_path: Path) -> None:
     two_sided_call(run, tmp_path / "call.wav")
     asked = ("predict", "-m", run / "model", tmp_path / "call.wav", "--window", 2, "--hop", 1.5, "--top", 1)
     apart, merged = rows_of(sertool(*asked).out), rows_of(sertool(*asked, "--merge").out)

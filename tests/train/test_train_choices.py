@@ -19,9 +19,10 @@ from sertool.divisions.heldout import HeldOutOptions
 from sertool.divisions.splits import DEV, TEST, TRAIN
 from sertool.errors import UsageError
 from sertool.manifests import manifest, manifest_io
+from sertool.manifests.answer_kinds import Emotions
 from sertool.modelfiles import batches, modelfile, row_scaling
 from sertool.models import cnn1d, cnn2d, svm
-from sertool.train import designing, member_data, member_scores, run_report
+from sertool.train import designing, emotion_aim, run_report
 from sertool.train.designing import DesignOptions
 from sertool.train.experiment import RunOptions
 from sertool.train.preparing import Inputs
@@ -143,32 +144,35 @@ def test_recipe_without_dev_keeps_the_last_epoch_and_reports_it_if_verbose(clips
 def test_report_line_states_how_many_members_a_mean_covers() -> None:
     scores = [{"train_uar": 0.9, "dev_uar": 0.5, "test_uar": 0.5, "test_uar_own": 0.7},
               {"train_uar": 0.7, "test_uar": 0.3}]  # fmt: skip
-    assert run_report.line(scores) == "UAR train 80.0, dev 50.0 in 1 of 2, test 40.0 (-40.0 from train to test)"
+    assert (
+        run_report.line(scores, Emotions.figures)
+        == "UAR train 80.0, dev 50.0 in 1 of 2, test 40.0 (-40.0 from train to test)"
+    )
     own = "; among its own emotions train 80.0, dev 50.0 in 1 of 2, test 50.0"
-    assert run_report._among_own(scores) == own
-    assert not run_report._among_own(scores[1:])
+    assert run_report._among_own(scores, Emotions.figures[0]) == own
+    assert not run_report._among_own(scores[1:], Emotions.figures[0])
 
 
 def test_temperature_corrects_overconfident_logits() -> None:
     sure = torch.randn(4000, 3, generator=torch.Generator().manual_seed(0))
     truth = torch.multinomial(sure.softmax(dim=1), 1, generator=torch.Generator().manual_seed(1))[:, 0].numpy()
-    assert member_scores.calibrated(sure, truth) == pytest.approx(1, abs=0.1)
-    assert member_scores.calibrated(4 * sure, truth) == pytest.approx(4, abs=0.4)
+    assert emotion_aim.calibrated(sure, truth) == pytest.approx(1, abs=0.1)
+    assert emotion_aim.calibrated(4 * sure, truth) == pytest.approx(4, abs=0.4)
     wild = 200 * sure  # as a linear discriminant's that has hardly more clips than columns
-    assert member_scores.calibrated(wild, truth) == pytest.approx(200, rel=0.1)
+    assert emotion_aim.calibrated(wild, truth) == pytest.approx(200, rel=0.1)
 
 
 def test_few_correct_clips_do_not_lower_the_temperature_far_below_one() -> None:
     truth = np.arange(9) % 3
     right = torch.nn.functional.one_hot(torch.from_numpy(truth), 3).float()
-    assert 0.6 < member_scores.calibrated(2 * right, truth) <= 1
-    assert member_scores.calibrated(2 * right.repeat(100, 1), np.tile(truth, 100)) < 0.4
+    assert 0.6 < emotion_aim.calibrated(2 * right, truth) <= 1
+    assert emotion_aim.calibrated(2 * right.repeat(100, 1), np.tile(truth, 100)) < 0.4
 
 
 def test_listener_vote_shares_are_mixed_into_the_targets() -> None:
     shares = {"soft_happy": [0.75, None], "soft_angry": [0.25, None]}
     held = manifest.from_columns({"clip": ["a", "b"], "path": ["a", "b"], "emotion": ["angry", "happy"], **shares})
-    made = member_data._targets(held, np.array([1, 0]), ["happy", "angry"], 0.4)
+    made = emotion_aim._targets(held, np.array([1, 0]), ["happy", "angry"], 0.4)
     np.testing.assert_allclose(made, [[0.3, 0.7], [1, 0]], atol=1e-6)
 
 

@@ -14,7 +14,7 @@ from training_run import NET, train
 from sertool.manifests import manifest, manifest_io
 from sertool.modelfiles import modelfile
 from sertool.modelfiles.named_models import models_in
-from sertool.train import choosing, final_model, training
+from sertool.train import choosing, emotion_aim, final_model, training
 from sertool.train.design import Member
 from sertool.train.training_settings import Settings
 
@@ -191,7 +191,7 @@ def test_fold_lacking_an_emotion_is_calibrated_on_its_other_clips() -> None:
         "clip": ["a", "b", "c"], "emotion": ["sad", "angry", None], "p_happy": [0.1, 0.5, 0.5],
         "p_sad": [0.9, 0.5, 0.5],
     })  # fmt: skip
-    logits, truth = final_model._logits(rows, ["happy", "sad", "angry"], 2.0)
+    logits, truth = emotion_aim.logits_of(rows, ["happy", "sad", "angry"], 2.0)
     assert truth.tolist() == [1]
     assert (logits / 2).softmax(dim=1)[0].tolist() == pytest.approx([0.1, 0.9, 0.0])
 

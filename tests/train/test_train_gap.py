@@ -11,6 +11,7 @@ from training_run import TINY, said_of, table, train
 from sertool.manifests import manifest, manifest_io, merging
 from sertool.system import talk
 from sertool.train import optimism
+from sertool.train.emotion_aim import EmotionAim
 
 
 def test_optimism_gap_compares_a_leaky_with_a_disjoint_run(mel: Path, tmp_path: Path) -> None:
@@ -80,7 +81,7 @@ def _held_out(speakers: int, right: int, emotions: tuple[str, ...] = ("sad", "ha
 
 
 def _gap(capsys: pytest.CaptureFixture[str], leaky: manifest.Table, honest: manifest.Table) -> str:
-    optimism.say(["random-80-20", "loso"], [leaky, honest])
+    optimism.say(["random-80-20", "loso"], [leaky, honest], EmotionAim())
     return capsys.readouterr().err
 
 
