@@ -50,7 +50,7 @@ def appended(table: Table, effects_chain: EffectChain) -> Table:
 
 
 def _pieces(table: Table, rows: np.ndarray, effects_chain: EffectChain) -> Iterator[Table]:
-    answers = [f"p_{word}" for word in manifest.family(table, "p_")]
+    answers = [f"p_{word}" for word in manifest.family(table, "p_")] + manifest.rated(table)
     shards = [name for feature in columns.features(table.column_names) for name in columns.of_feature(feature)]
     names = [name for name in table.column_names if name not in {*NOT_INHERITED, *answers, *shards}]
     before = _copies_before(table)

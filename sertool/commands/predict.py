@@ -222,8 +222,10 @@ def _answering(runs: list[list[Path]], values: dict[str, Any]) -> Answering:
 
     asked = ensemble.load(runs, device.pick(values["device"]), values["trim"], values["speeds"], values["weights"])
     how = options.part(predicting.PredictOptions, values)
+    row_options = options.part(RowOptions, values)
+    row_options.require_words(asked.kind)
     session = predicting.Session(asked, how, values["jobs"] or workers.cores())
-    return Answering(session, options.part(RowOptions, values), options.part(SpeakerOptions, values))
+    return Answering(session, row_options, options.part(SpeakerOptions, values))
 
 
 def _inputs(sources: Sequence[str], answering: Answering, values: dict[str, Any], runs: list[list[Path]]) -> Inputs:

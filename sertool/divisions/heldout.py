@@ -34,6 +34,7 @@ class HeldOutOptions:
     always_train: Sequence[str] | None = None
     no_dev: bool = False
     teacher: str | None = None
+    dimensions: Sequence[str] | None = None  # what is learnt, rather than emotions; every clip is rated on some
     seed: int = 0
     seeds: int = 1  # how many, starting with `seed`
 
@@ -94,7 +95,7 @@ def divided(table: Table, way: Way, options: HeldOutOptions) -> Table:
         table = _divided_by_corpus(table, options)
     elif way.request is not None:
         table = _divided_labelled(table, way.request, options)
-    return _with_their_speakers(table) if options.teacher or way.request is not None else table
+    return _with_their_speakers(table, options) if options.teacher or way.request is not None else table
 
 
 def fold_splits(table: Table, way: Way, options: HeldOutOptions) -> list[FoldSplit]:
@@ -102,14 +103,20 @@ def fold_splits(table: Table, way: Way, options: HeldOutOptions) -> list[FoldSpl
 
     Clips of corpora that always train are in train. So are, with a teacher, clips with neither a label nor a part.
     """
-    found, free = _fold_splits(table, way, options.seed), _always_train(table, options)
+    found, free = _fold_splits(table, way, options), _always_train(table, options)
     if options.no_dev:
         found = [(fold, _without_dev(split)) for fold, split in found]
     if options.teacher:
-        free |= _unlabelled(table) & manifest.lacking(table, own_division.column(table))
+        free |= _unlabelled(table, options) & manifest.lacking(table, own_division.column(table))
     for _, split in found:
         split[free] = TRAIN
     return found
+
+
+def labels(table: Table, options: HeldOutOptions) -> Codes:
+    """Return what clips are labelled with: emotions or, as clips are rated on dimensions, one label for all of them."""
+    rated = Codes(np.zeros(len(table), np.int32), ["rated"])
+    return rated if options.dimensions else manifest.codes(table, "emotion")
 
 
 def scored_part(split: np.ndarray) -> int:
@@ -117,14 +124,14 @@ def scored_part(split: np.ndarray) -> int:
     return TEST if (split == TEST).any() else DEV
 
 
-def has_dev(split: np.ndarray, table: Table) -> bool:
-    """Whether dev has clips whose emotions occur in train; only by these can epochs be chosen."""
-    return _knows_any(split, DEV, table)
+def has_dev(split: np.ndarray, labels: Codes) -> bool:
+    """Whether dev has clips whose labels occur in train; only by these can epochs be chosen."""
+    return _knows_any(split, DEV, labels)
 
 
-def can_be_scored(split: np.ndarray, table: Table) -> bool:
-    """Whether clips whose emotions occur in train are held out."""
-    return _knows_any(split, scored_part(split), table)
+def can_be_scored(split: np.ndarray, labels: Codes) -> bool:
+    """Whether clips whose labels occur in train are held out."""
+    return _knows_any(split, scored_part(split), labels)
 
 
 def with_copies(table: Table, rows: np.ndarray) -> np.ndarray:
@@ -171,7 +178,7 @@ def _title(request: Request | None, own: str) -> str:
 
 def _divided_labelled(table: Table, request: Request, options: HeldOutOptions) -> Table:
     """Divide the table as asked, ignoring clips that always train and those without a label."""
-    own_seed, counted = protocols.named(request).seed, ~(_always_train(table, options) | _unlabelled(table))
+    own_seed, counted = protocols.named(request).seed, ~(_always_train(table, options) | _unlabelled(table, options))
     seed = options.seed if own_seed is None else own_seed
     if counted.all() or not counted.any():  # if none counts, a check of the splits says why
         return splitting.divided(table, request, seed)
@@ -183,12 +190,12 @@ def _divided_labelled(table: Table, request: Request, options: HeldOutOptions) -
     return own_division.replaced(table, name, places)
 
 
-def _with_their_speakers(table: Table) -> Table:
+def _with_their_speakers(table: Table, options: HeldOutOptions) -> Table:
     """Give clips with neither a label nor a part the part of their speaker, as no speaker may be on two sides."""
     name = own_division.column(table)
     places, speakers = manifest.column(table, name), manifest.column(table, "speaker")
     of_speakers = own_division.places_of_speakers(speakers, places)
-    rows = zip(places, speakers, _unlabelled(table), strict=True)
+    rows = zip(places, speakers, _unlabelled(table, options), strict=True)
     return manifest.with_column(
         table, name, [of_speakers.get(who) if place is None and bare else place for place, who, bare in rows]
     )
@@ -205,7 +212,7 @@ def _divided_by_corpus(table: Table, options: HeldOutOptions) -> Table:
         raise UsageError(f"--train-on and --test-on must leave each side corpora of its own: both want {both}")
     side_of = dict.fromkeys(train, 0) | dict.fromkeys(test, 1)
     side = np.array([*(side_of.get(name, -1) for name in there), -1], np.int16)[index]
-    split = splits.split_of_fold(side, _columns(table), 1, options.seed)
+    split = splits.split_of_fold(side, _columns(table, options), 1, options.seed)
     return own_division.replaced(table, "split", manifest.from_codes(split, PARTS))
 
 
@@ -221,16 +228,16 @@ def _always_train(table: Table, options: HeldOutOptions) -> np.ndarray:
     return np.isin(index, [there.index(name) for name in names])
 
 
-def _unlabelled(table: Table) -> np.ndarray:
-    """Return which rows have no emotion, bool `[rows]`."""
-    return manifest.lacking(table, "emotion")
+def _unlabelled(table: Table, options: HeldOutOptions) -> np.ndarray:
+    """Return which rows have no label, bool `[rows]`."""
+    return labels(table, options).index < 0
 
 
 # The split of each training.
 
 
-def _fold_splits(table: Table, way: Way, seed: int) -> list[FoldSplit]:
-    columns = _columns(table)
+def _fold_splits(table: Table, way: Way, options: HeldOutOptions) -> list[FoldSplit]:
+    columns = _columns(table, options)
     if "split" in table.column_names:
         split = _coded_split(table)
         if "parent" in columns and not protocols.named(way.protocol).copies:
@@ -243,7 +250,7 @@ def _fold_splits(table: Table, way: Way, seed: int) -> list[FoldSplit]:
         )
     if "parent" in columns:
         columns["family"] = families(columns["clip"], columns["parent"])  # here, as it is the same for every fold
-    return [(int(k), splits.split_of_fold(fold, columns, int(k), seed)) for k in np.unique(fold[fold >= 0])]
+    return [(int(k), splits.split_of_fold(fold, columns, int(k), options.seed)) for k in np.unique(fold[fold >= 0])]
 
 
 def _coded_split(table: Table) -> np.ndarray:
@@ -254,10 +261,10 @@ def _coded_split(table: Table) -> np.ndarray:
     return look_up(np.array([PARTS.index(word) for word in coded.values], np.int8), coded)
 
 
-def _knows_any(split: np.ndarray, place: int, table: Table) -> bool:
-    """Whether a part has clips whose emotions occur in train."""
-    emotion = manifest.codes(table, "emotion").index
-    return bool(np.isin(emotion[(split == place) & (emotion >= 0)], emotion[split == TRAIN]).any())
+def _knows_any(split: np.ndarray, place: int, labels: Codes) -> bool:
+    """Whether a part has clips whose labels occur in train."""
+    label = labels.index
+    return bool(np.isin(label[(split == place) & (label >= 0)], label[split == TRAIN]).any())
 
 
 def _without_dev(split: np.ndarray) -> np.ndarray:
@@ -267,7 +274,8 @@ def _without_dev(split: np.ndarray) -> np.ndarray:
     return np.where(split == DEV, TRAIN, split)
 
 
-def _columns(table: Table) -> dict[str, Codes]:
-    """Return the columns that the split of a fold needs."""
-    there = [name for name in ("emotion", "parent") if name in table.column_names]
-    return {name: splitting.coded(table, name) for name in ("clip", "speaker", *there)}
+def _columns(table: Table, options: HeldOutOptions) -> dict[str, Codes]:
+    """Return the columns that the split of a fold needs; `emotion` holds the labels."""
+    there = [name for name in ("parent",) if name in table.column_names]
+    held = {name: splitting.coded(table, name) for name in ("clip", "speaker", *there)}
+    return held | {"emotion": labels(table, options)}

@@ -48,16 +48,16 @@ def require_parts(split: np.ndarray, name: str) -> None:
         )
 
 
-def warn_of_oddities(split: np.ndarray, emotion: Codes, speaker: Codes, name: str) -> None:
+def warn_of_oddities(split: np.ndarray, labels: Codes, speaker: Codes, name: str) -> None:
     """Warn of held-out clips of emotions that train lacks, and of emotions of one voice in train."""
-    train, tested = (_clips_of_each(emotion, split == place) for place in (TRAIN, heldout.scored_part(split)))
+    train, tested = (_clips_of_each(labels, split == place) for place in (TRAIN, heldout.scored_part(split)))
     if strange := sorted(set(tested) - set(train)):
         count = talk.counted(sum(tested[word] for word in strange), "held-out clip")
         talk.warn(
             f"{name}: {count} of {listed(strange)}, which train lacks: left out of the figures here, and wrong "
             f"in those of eval; --where 'emotion!={'|'.join(strange)}', here or there, leaves them out of both"
         )
-    if alone := _of_one_voice(emotion, speaker, split == TRAIN):
+    if alone := _of_one_voice(labels, speaker, split == TRAIN):
         are = "are each" if len(alone) > 1 else "is"
         talk.warn(f"{name}: {listed(alone)} {are} of one speaker in train, and may be learnt as that voice")
 
@@ -70,7 +70,7 @@ def warn_of_partless(table: Table, used: np.ndarray, options: HeldOutOptions) ->
     """
     if options.train_on and options.test_on:
         return
-    labelled = manifest.originals(table) & ~manifest.lacking(table, "emotion")
+    labelled = manifest.originals(table) & (heldout.labels(table, options).index >= 0)
     corpus, names = heldout.corpora(table)
     # If one table has folds and another a split, the split alone decides.
     folded = ~manifest.lacking(table, "fold") if "split" in table.column_names else np.zeros(len(table), bool)

@@ -114,8 +114,10 @@ def curves(history: Sequence[dict[str, Any]], best: int, path: Path, shown: Sequ
     _lines(axes[0, 0], epochs, history, {"loss": ("train", INK), "dev_loss": ("dev", TONES[1])})
     axes[0, 0].set(title="loss", ylim=(0, None))
     if with_dev:
-        first, *others = shown
-        values = [{each.name: each.scale * figures[f"dev_{each.name}"] for each in shown} for figures in history]
+        first, *others = (each for each in shown if f"dev_{each.name}" in history[0])
+        values = [
+            {each.name: each.scale * figures[f"dev_{each.name}"] for each in (first, *others)} for figures in history
+        ]
         named = {each.name: (each.title, TONES[1 + place % (len(TONES) - 1)]) for place, each in enumerate(others)}
         _lines(axes[0, 1], epochs, values, named | {first.name: (first.title, INK)})
         kept, unit = values[best][first.name], f",{first.unit}" if first.unit else ""

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from sertool.system.talk import clean
 
+WIDTH = 7  # of a value for people
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -64,6 +66,11 @@ class AnswerKind(ABC):
     def figures(self) -> Sequence[Figure]:
         """The figures by which answers are judged, the first of which decides."""
 
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """How wide answers are for people."""
+
     @abstractmethod
     def joined(self, outputs: Tensor) -> Tensor:
         """Return the outputs of a network, `[clips, names]`; of several, `[networks, clips, names]`, their average."""
@@ -78,7 +85,7 @@ class AnswerKind(ABC):
 
     @abstractmethod
     def text(self, row: Row) -> str:
-        """Return the answer in a row for people, always about as wide as others."""
+        """Return the answer in a row for people, `width` characters or about as many."""
 
     def row(self, numbers: Sequence[float], threshold: float = 0.0) -> Row:
         """Return an answer's columns."""
@@ -93,6 +100,10 @@ class AnswerKind(ABC):
         """Return the names, with what is known of them."""
         return ", ".join(self.names)
 
+    def scaled(self) -> dict[str, dict[str, float]]:
+        """Return the scale of each name that has one, for a model file."""
+        return {}
+
     def is_answered(self, row: Row) -> bool:
         """Whether a row has an answer, be it below the threshold."""
         return row.get(self.columns[0]) is not None
@@ -104,6 +115,7 @@ class Emotions(AnswerKind):
     what = "emotions"
     prefix = "p_"
     verdicts = ("predicted", "confidence")
+    width = 16
     figures = (
         Figure("uar", "UAR", 100, 1, " %", "points of UAR"),
         Figure("wa", "accuracy", 100, 1, " %", "points of accuracy"),
@@ -132,3 +144,56 @@ class Emotions(AnswerKind):
         best = numbers.max(dim=1)
         words = [self.names[index] for index in best.indices.tolist()]
         return {"predicted": words, "confidence": best.values.numpy()} | super().table_columns(numbers)
+
+
+class Scale(NamedTuple):
+    """The values of a dimension in train."""
+
+    mean: float
+    deviation: float
+    low: float
+    high: float
+
+    def in_words(self) -> str:
+        return f"{self.low:.4g} to {self.high:.4g} in train, mean {self.mean:.4g}, deviation {self.deviation:.4g}"
+
+
+@dataclass(frozen=True)
+class Dimensions(AnswerKind):
+    """The value of each dimension, such as arousal, in the scale in which it was learnt; outputs are standardised."""
+
+    scales: Sequence[Scale] = ()  # of each name, where outputs are known
+
+    what = "dimensions"
+    prefix = "predicted_"
+    verdicts = ()
+
+    @property
+    def figures(self) -> Sequence[Figure]:
+        """The mean CCC over dimensions, then that of each if there are several."""
+        each = self.names if len(self.names) > 1 else ()
+        return (Figure("ccc", "CCC", of="of CCC"), *(Figure(f"ccc_{name}", name, of=f"of {name}") for name in each))
+
+    def joined(self, outputs: Tensor) -> Tensor:
+        return outputs if outputs.dim() == 2 else outputs.mean(0)
+
+    def numbers(self, outputs: Tensor, temperature: Tensor | float) -> Tensor:
+        deviations, means = ([getattr(scale, name) for scale in self.scales] for name in ("deviation", "mean"))
+        return outputs / temperature * outputs.new_tensor(deviations) + outputs.new_tensor(means)
+
+    def verdict(self, numbers: Mapping[str, float], threshold: float = 0.0) -> Row:
+        return {}
+
+    @property
+    def width(self) -> int:
+        return sum(len(name) + 1 + WIDTH for name in self.names) + 2 * (len(self.names) - 1)
+
+    def text(self, row: Row) -> str:
+        return "  ".join(f"{clean(name)} {row[self.prefix + name]:{WIDTH}.4g}" for name in self.names)
+
+    def scaled(self) -> dict[str, dict[str, float]]:
+        return {name: scale._asdict() for name, scale in zip(self.names, self.scales, strict=True)}
+
+    def described(self) -> str:
+        pairs = zip(self.names, self.scales, strict=True)
+        return ", ".join(f"{name} ({scale.in_words()})" for name, scale in pairs)

@@ -73,6 +73,7 @@ ELSEWHERE = {
     "judged": "how many seconds predict --summary judged",
     "silent": "how many seconds it found too quiet to be judged",
     "share_angry": "an emotion's share of the judged seconds, such as that of angry",
+    "predicted_arousal": "the answer of a model of dimensions, such as of arousal, in the scale of its training",
     "protocol": "how the clips were divided, after train and predict",
     "adapted": "how the model was adapted to the speaker: transductive, enrolled, or as one voice",
     "published": "the part that its corpus publishes for the clip: train, dev, test, or test1 to test3",

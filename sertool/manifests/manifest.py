@@ -17,6 +17,8 @@ from sertool.errors import SertoolError, first_line
 from sertool.manifests import casting, columns
 from sertool.numeric.codes import Codes, hashes
 
+RATED = "predicted_"  # a column of predicted ratings begins so
+
 # Arrow's own allocators keep freed memory: the system's takes a third less for three million rows.
 pa.set_memory_pool(pa.system_memory_pool())
 
@@ -211,6 +213,21 @@ def family(table: Table, prefix: str) -> list[str]:
         if not casting.is_ambiguous_name(name) or casting.can_be(table.column(name), casting.kind(name) or pa.float32())
     ]
     return [name[len(prefix) :] for name in ours]
+
+
+def rated(table: Table) -> list[str]:
+    """Return the columns of predicted ratings: `predicted_arousal` beside `arousal`."""
+    names = {*table.column_names}
+    return [name for name in table.column_names if name.startswith(RATED) and name.removeprefix(RATED) in names]
+
+
+def values(table: Table, name: str) -> np.ndarray | None:
+    """Return a column of numbers as float64, `[rows]`, NaN where it is unknown; None for any other column."""
+    column = table.column(name)
+    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_null(column.type)):
+        return None
+    found = column.cast(pa.float64()).to_numpy()
+    return np.where(np.isfinite(found), found, np.nan)
 
 
 def by_word(table: Table, prefix: str, words: Mapping[str, str]) -> tuple[list[str], np.ndarray]:

@@ -17,7 +17,6 @@ from sertool.manifests.delimited import UNKNOWN
 from sertool.system.talk import clean
 
 CLIP, WHEN = ("clip", "path"), ("start", "end", "issue")  # in every row
-WIDTH = 16  # of an answer for people
 MEASURED = ("start", "duration", "end", "confidence", "judged", "silent")  # rounded on output, as probabilities are
 WORDS_FOR_UNKNOWN = {*UNKNOWN} - {""}
 PART = re.compile(r"@\d+(\.\d+)?(:\d+)?$")  # the suffix of a part's clip id: its start, and its channel
@@ -67,7 +66,7 @@ def _rounded(name: str, value: Any) -> Any:
 
     Anything else stays as it is.
     """
-    if not isinstance(value, float) or not (name in MEASURED or name.startswith(("p_", "share_"))):
+    if not isinstance(value, float) or not (name in MEASURED or name.startswith(("p_", "share_", "predicted_"))):
         return value
     return float(f"{value:.6g}") if abs(value) < 1 else round(value, 6)
 
@@ -104,7 +103,7 @@ def people(rows: Iterable[Row], kind: AnswerKind, _: object) -> Iterator[str]:
         when = f"{row['start']:8.2f} {row['end']:8.2f}  " if "end" in row and row.get("start") is not None else ""
         side = f"channel {row['channel']}  " if row.get("channel") else ""
         best = f"  ({clean(row['top'])})" if row.get("top") else ""
-        yield f"{answer:<{WIDTH}}  {when}{side}{clean(row['clip'])}{best}\n"
+        yield f"{answer:<{kind.width}}  {when}{side}{clean(row['clip'])}{best}\n"
 
 
 def rttm(rows: Iterable[Row], *_: object) -> Iterator[str]:

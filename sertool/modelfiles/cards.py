@@ -83,5 +83,6 @@ def _feature(item: tuple[str, Any]) -> str:
 
 def _figures(model: ModelFile, part: str) -> str:
     scores, shown = model.scores, model.kind.figures
-    values = (f"{each.title} {each.text(each.scale * scores[f'{part}_{each.name}'])}{each.unit}" for each in shown)
-    return f"{', '.join(values)}, {scores[f'{part}_clips']:,} clips"
+    known = [each for each in shown if f"{part}_{each.name}" in scores]
+    values = [f"{each.title} {each.text(each.scale * scores[f'{part}_{each.name}'])}{each.unit}" for each in known]
+    return ", ".join([*values, f"{scores[f'{part}_clips']:,} clips"])

@@ -101,7 +101,7 @@ class Ensemble:
         self.kind = replace(members[0].kind, names=[*names])
         ends = np.cumsum(sizes or [len(members)]).tolist()
         self.runs = [range(*ends_of) for ends_of in pairwise([0, *ends])]
-        self._refuse_other_emotions()
+        self._refuse_other_answers()
         self.extractions: list[Extraction] = []
         for member in members:
             if member.extraction not in self.extractions:
@@ -111,8 +111,10 @@ class Ensemble:
         if len({(extraction.wave.rate, extraction.wave.channels) for extraction in self.extractions}) > 1:
             raise UsageError("the models take audio of different rates or channels: ask one, or train them alike")
 
-    def _refuse_other_emotions(self) -> None:
-        """Refuse runs with different emotions."""
+    def _refuse_other_answers(self) -> None:
+        """Refuse runs that answer something else."""
+        if len({member.kind.what for member in self.members}) > 1:
+            raise UsageError("some of the models answer emotions, and others dimensions: ask those of one kind")
         known = [{word for place in run for word in self.members[place].kind.names} for run in self.runs]
         if partly := [word for word in self.kind.names if not all(word in words for words in known)]:
             lack = f"the models know different {self.kind.what} (not all know {listed(partly)})"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from sertool.errors import UsageError
 from sertool.manifests.answer_kinds import AnswerKind
 from sertool.manifests.columns import Row
 from sertool.predict import row_stages, segments, summaries
@@ -22,6 +23,13 @@ class RowOptions:
     channel: str = "mix"
     threshold: float = 0.0
     top: int | None = None
+
+    def require_words(self, kind: AnswerKind) -> None:
+        """Refuse options that are about words, such as emotions, for models that answer with numbers alone."""
+        asked = {"--merge": self.merge, "--top": self.top, "--threshold": self.threshold}
+        given = [option for option, value in asked.items() if value] + [f"-f {self.kind}"] * (self.kind in OF_TIME)
+        if given and not kind.words:
+            raise UsageError(f"{given[0]} is for emotions, and the model answers {kind.what}: leave it out")
 
     def columns(self, kind: AnswerKind) -> list[str]:
         """Return the columns that options add."""

@@ -46,7 +46,7 @@ class Team:
 
     def sum_parts(self, values: Tensor) -> Tensor:
         """Sum the values of all parts of a batch, with gradients."""
-        return _Sum.apply(values * self.weight)
+        return _Sum.apply(values * self.weight) if self.size > 1 else values
 
 
 class _Sum(torch.autograd.Function):

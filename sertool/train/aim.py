@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -32,6 +32,10 @@ class Lesson(ABC):
     @abstractmethod
     def known(self) -> np.ndarray:
         """The clips whose truth is known, bool `[clips]`."""
+
+    def can_judge(self, clips: np.ndarray) -> bool:
+        """Whether these clips, of known truth, tell good answers from bad ones."""
+        return True
 
     @property
     def teaches(self) -> np.ndarray:
@@ -86,7 +90,21 @@ class LessonPlan:
 class Aim(ABC):
     """What a design learns, of any table."""
 
-    figures: Sequence[Figure]  # by which answers are judged; the first one decides
+    what: ClassVar[str]  # in words
+    usual: ClassVar[Mapping[str, Any]]  # values of options, in place of a recipe's that it does not take
+
+    @property
+    @abstractmethod
+    def figures(self) -> Sequence[Figure]:
+        """The figures by which answers are judged; the first one decides."""
+
+    @abstractmethod
+    def takes(self, option: str, value: Any) -> bool:
+        """Whether an option of the design or the loop, with this value, means anything for it."""
+
+    def suited(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return options, each with its usual value if it has one that means nothing."""
+        return {name: value if self.takes(name, value) else self.usual[name] for name, value in values.items()}
 
     def usable(self, table: Table) -> Table:
         """Return the rows of which something can be learnt or judged; refuse a table that has none."""

@@ -1,6 +1,6 @@
 """Describe what is trained: a design, and its members, each with a split and a seed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from sertool.errors import UsageError
 from sertool.pretraining import encoder_trainings
 from sertool.pretraining.encoder_trainings import EncoderTraining
 from sertool.train.aim import Aim
+from sertool.train.dimension_aim import DimensionAim
 from sertool.train.emotion_aim import EmotionAim
 from sertool.train.training_settings import Settings
 
@@ -35,11 +36,11 @@ class Design:
     teacher: str | None = None  # a model, a run, or the file of a teacher's predictions
     imitate: str | None = None  # a feature that the network learns to predict, but does not see
     pack: str | None = None  # pack the encoder into the model file, as half precision or 8-bit
+    dimensions: Sequence[str] | None = None  # to learn, rather than emotions
 
     @property
     def aim(self) -> Aim:
-        """What is learnt."""
-        return EmotionAim()
+        return aim_of(self.dimensions)
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,11 @@ class KnownFeatures:
     records: dict[str, Any]  # how each is made, as shards record it; empty if not known yet
     width: int | None  # the number of columns of all together
     trainings: dict[str, list[EncoderTraining]]  # what their encoders, and those built on or imitated, were trained on
+
+
+def aim_of(dimensions: Sequence[str] | None) -> Aim:
+    """Return what is learnt: dimensions if any are named, else emotions."""
+    return DimensionAim(tuple(dict.fromkeys(dimensions))) if dimensions else EmotionAim()
 
 
 def is_fitted_at_once(design: Design) -> bool:

@@ -14,7 +14,8 @@ from sertool.modelfiles import batches
 from sertool.system import talk
 from sertool.system.files import listed
 from sertool.train import consistency, teacher_models
-from sertool.train.design import UNTAUGHT, Design, unusable_option_error
+from sertool.train.aim import Aim
+from sertool.train.design import UNTAUGHT, Design, aim_of, unusable_option_error
 from sertool.train.recipes import RECIPES, USUAL
 from sertool.train.training_settings import Settings
 
@@ -49,6 +50,12 @@ class DesignOptions:
     teacher: str | None = None
     imitate: str | None = None
     pack: str | None = None
+    dimensions: Sequence[str] | None = None
+
+    @property
+    def aim(self) -> Aim:
+        """What is to be learnt."""
+        return aim_of(self.dimensions)
 
     @property
     def published(self) -> dict[str, Any]:
@@ -66,6 +73,7 @@ def refuse_for_classical(table: Table, options: DesignOptions) -> None:
     if not models.fits_at_once(models.load(options.architecture).Model):
         return
     over = sorted(options.training.keys() - NOT_OF_NETWORKS_ALONE) + ["imitate"] * (options.imitate is not None)
+    over += ["dimensions"] * (options.dimensions is not None)
     problem = f"{listed(map(talk.option, over))} is for networks" if over else ""
     if options.teacher and not len(row_filter.where(table, ["emotion="])):
         problem = problem or UNTAUGHT
@@ -104,7 +112,15 @@ def design(table: Table, options: DesignOptions) -> Design:
         teacher=options.teacher,
         imitate=options.imitate,
         pack=options.pack,
+        dimensions=options.dimensions,
     )
+
+
+def refuse_useless(options: DesignOptions) -> None:
+    """Refuse given options that mean nothing for what is to be learnt."""
+    for name, value in (vars(options) | dict(options.training)).items():
+        if not options.aim.takes(name, value):
+            raise UsageError(f"{talk.option(name)} {value} means nothing for {options.aim.what}: leave it out")
 
 
 def _prior_clips(options: DesignOptions) -> float:
@@ -115,7 +131,7 @@ def _prior_clips(options: DesignOptions) -> float:
 
 def _fewer(options: DesignOptions) -> tuple[int | None, str | None]:
     """Return the values of --select and --reduce; 0 and `none` switch off a recipe's."""
-    recipe = options.published
+    recipe = options.aim.suited(options.published)
     select = recipe.get("select") if options.select is None else options.select
     reduce = recipe.get("reduce") if options.reduce is None else options.reduce
     return select or None, None if reduce == "none" else reduce
@@ -123,7 +139,8 @@ def _fewer(options: DesignOptions) -> tuple[int | None, str | None]:
 
 def _loop(options: DesignOptions) -> Settings:
     """Return the loop's settings, the given ones before the recipe's; refuse options that would do nothing."""
-    loop = replace(Settings(**options.published.get("training", {})), **options.training)
+    usual = Settings(**options.published.get("training", {}))
+    loop = replace(Settings(**options.aim.suited(vars(usual))), **options.training)
     _refuse_idle(options, loop)
     if loop.compile:
         _refuse_compiling(options, loop)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -131,7 +131,12 @@ def calibrated(logits: Tensor, truth: np.ndarray) -> float:
 class EmotionAim(Aim):
     """Emotions, those that a training's clips have."""
 
+    what = "emotions"
+    usual: ClassVar = {"metric": "uar"}
     figures = Emotions.figures
+
+    def takes(self, option: str, value: Any) -> bool:
+        return (option, value) != ("metric", "ccc")
 
     def require_learnable(self, train: Table, name: str) -> None:
         emotions = [word for word, _ in manifest.counts(train, "emotion")]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sertool.divisions import heldout
+from sertool.divisions.heldout import HeldOutOptions
 from sertool.divisions.splits import TRAIN
 from sertool.errors import UsageError
 from sertool.manifests import manifest, merging, run_folder
@@ -32,13 +33,14 @@ from sertool.train.members import Callbacks
 Answered = Sequence[tuple[Member, Table]]  # trainings, each with its predictions of the clips that it held out
 
 
-def member(table: Table, trainings: Sequence[Member], seeds: int) -> Member:
+def member(table: Table, trainings: Sequence[Member], held_out: HeldOutOptions) -> Member:
     """Return the training on all clips that any of the trainings uses, and on all their copies."""
-    if not any(heldout.can_be_scored(training.split, table) for training in trainings):
+    labels = heldout.labels(table, held_out)
+    if not any(heldout.can_be_scored(training.split, labels) for training in trainings):
         raise UsageError("--final: no clip that is held out has an emotion that train has, to calibrate it by")
     used = np.any([training.split >= 0 for training in trainings], axis=0)
     split = np.where(heldout.with_copies(table, used), TRAIN, -1).astype(np.int8)
-    return Member(run_folder.FINAL, trainings[0].seed, None, split, seeds=seeds)
+    return Member(run_folder.FINAL, trainings[0].seed, None, split, seeds=held_out.seeds)
 
 
 def train(

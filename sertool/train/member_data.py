@@ -46,6 +46,7 @@ def build(material: Material, design: Design, member: Member) -> Data:
     lesson = design.aim.lesson(material.table, plan)
     train = np.flatnonzero((member.split == TRAIN) & lesson.teaches)
     dev = np.flatnonzero((member.split == DEV) & lesson.known)
+    dev = dev if lesson.can_judge(dev) else dev[:0]
     group = voices(material.table) if design.adapt else None
     scale = row_scaling.ADAPTS[design.scale] if design.adapt else design.scale
     scaling = row_scaling.of_clips(store, train, scale, design.prior_clips)

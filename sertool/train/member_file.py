@@ -77,6 +77,7 @@ def _contents(material: Material, design: Design, result: Trained, member: Membe
         settings=asdict(design.settings),
         columns=result.data.columns,
         labels=[*result.kind.names],
+        dimensions=result.kind.scaled(),
         features=material.store.records,
         tensors=weights | scaling.tensors(),
         scaling=scaling.mode,

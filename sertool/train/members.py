@@ -207,7 +207,7 @@ def answered(table: Table, member: Member, run: Path) -> Table:
         raise SertoolError(f"{path} holds other clips than were held out: remove {path.parent} to train it again")
     shares = {f"p_{word}" for word in manifest.family(predicted, "p_")}
     for name in predicted.column_names:
-        if name in {"split", "fold", "seed", *ANSWERS, *shares}:
+        if name in {"split", "fold", "seed", *ANSWERS, *shares, *manifest.rated(predicted)}:
             table = manifest.with_column(table, name, predicted.column(name))
     return table
 
@@ -221,7 +221,7 @@ def _held_out(table: Table, member: Member) -> Table:
 def _unanswered(table: Table) -> Table:
     """Return the table without another model's predictions, which would be taken for this one's."""
     shares = [f"p_{word}" for word in manifest.family(table, "p_")] if "predicted" in table.column_names else []
-    for name in (*ANSWERS, *shares):
+    for name in (*ANSWERS, *shares, *manifest.rated(table)):
         table = manifest.without(table, name)
     return table
 

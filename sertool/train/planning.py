@@ -15,6 +15,7 @@ from sertool.featurize.extraction import Extraction
 from sertool.manifests import manifest, speakers
 from sertool.manifests.manifest import Table
 from sertool.modelfiles import batches
+from sertool.numeric.codes import Codes
 from sertool.system import talk
 from sertool.system.paths import plain_name
 from sertool.train import (
@@ -33,8 +34,8 @@ from sertool.train.preparing import Inputs
 from sertool.train.teacher_answers import TeacherPredictions
 
 NAMING = (  # options, besides the loop's settings, that name a run's folder
-    "scale", "adapt", "prior_clips", "pack", "select", "reduce", "split", "folds", "loso", "protocol", "gap",
-    "train_on", "test_on", "always_train", "no_dev",
+    "dimensions", "scale", "adapt", "prior_clips", "pack", "select", "reduce", "split", "folds", "loso", "protocol",
+    "gap", "train_on", "test_on", "always_train", "no_dev",
 )  # fmt: skip
 
 
@@ -67,8 +68,9 @@ class Division(NamedTuple):
 
 def plan(inputs: Inputs, options: DesignOptions, held_out: HeldOutOptions, out: str | None) -> TrainingPlan:
     """Return the plan that the options ask for, before features are made."""
+    designing.refuse_useless(options)
     answers = _file_answers(inputs, options.teacher)
-    table = heldout.without_forced_parts(preparing.read(inputs), held_out)
+    table = heldout.without_forced_parts(options.aim.usable(preparing.read(inputs)), held_out)
     designing.refuse_for_classical(table, options)
     design = designing.design(table, options)
     held_out = replace(held_out, seeds=refusals.useful_seeds(design.model, held_out.seeds))
@@ -118,15 +120,15 @@ def _members(plan: TrainingPlan, table: Table, way: Way) -> Division:
     fold_splits = heldout.fold_splits(table, way, held_out)
     heldout_checks.refuse_leaks(table, way, fold_splits)
     trainings = runs.members(fold_splits, held_out.seeds, held_out.seed, way.protocol)
-    emotion, speaker = (manifest.codes(table, name) for name in ("emotion", "speaker"))
+    labels, speaker = heldout.labels(table, held_out), manifest.codes(table, "speaker")
     for member in trainings[:: held_out.seeds]:
         name = f"{plan.folder / way.folder / member.name}"
         heldout_checks.require_parts(member.split, name)
         plan.design.aim.require_learnable(manifest.keep(table, member.split == TRAIN), name)
-        heldout_checks.warn_of_oddities(member.split, emotion, speaker, name)
+        heldout_checks.warn_of_oddities(member.split, labels, speaker, name)
     heldout_checks.warn_of_partless(table, _used(trainings), held_out)
     follows = held_out.final and way is plan.ways[-1]  # of --gap, the way without a leak
-    return Division(way, table, trainings, final_model.member(table, trainings, held_out.seeds) if follows else None)
+    return Division(way, table, trainings, final_model.member(table, trainings, held_out) if follows else None)
 
 
 def _used(trainings: Sequence[Member]) -> np.ndarray:
@@ -151,7 +153,7 @@ def check_all(plan: TrainingPlan, known: KnownFeatures) -> list[Division]:
     if plan.options.published and batches.featured(table):
         preparing.compare_features(plan.options, design, known.records)
     planned = divisions(plan)
-    has_dev = {way.protocol: [heldout.has_dev(training.split, divided) for training in trainings[::seeds]]
+    has_dev = {way.protocol: _has_dev(heldout.labels(divided, plan.held_out), trainings[::seeds])
                for way, divided, trainings, _ in planned}  # fmt: skip
     refusals.require_dev(plan.options.training, has_dev)
     for division in planned:
@@ -164,6 +166,10 @@ def check_all(plan: TrainingPlan, known: KnownFeatures) -> list[Division]:
         if design.teacher:
             _require_teacher(design.teacher, plan.teacher_file, divided, division.members)
     return planned
+
+
+def _has_dev(labels: Codes, trainings: Sequence[Member]) -> list[bool]:
+    return [heldout.has_dev(training.split, labels) for training in trainings]
 
 
 def _require_teacher(

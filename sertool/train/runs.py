@@ -29,7 +29,8 @@ from sertool.train.design import Design, Member
 from sertool.train.member_data import Material
 
 DIGESTED = {  # how to name a difference where only digests are compared
-    "shards": "other features", "clips": "other clips", "emotions": "other emotions", "split": "another split",
+    "shards": "other features", "clips": "other clips", "emotions": "other emotions", "ratings": "other ratings",
+    "split": "another split",
     "teacher": "another teacher", "imitate": "another feature to imitate", "listeners": "other listeners' shares",
     "speaker": "other speakers", "corpus": "other corpora", "parent": "other copies", "weights": "other weights",
 }  # fmt: skip

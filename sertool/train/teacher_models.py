@@ -60,7 +60,10 @@ def require_there(source: str) -> None:
 
 def require_knows(source: str, words: set[str]) -> None:
     """Refuse a teacher that lacks any of these emotions, before it is asked anything."""
-    known = modelfile.read(models_in(shipped.place(source), None)[0]).labels
+    kind = modelfile.read(models_in(shipped.place(source), None)[0]).kind
+    known = kind.words
+    if not known:
+        raise SertoolError(f"--teacher {source}: it answers {kind.what}, and what is learnt here are emotions")
     if lost := sorted(words - {*known}):
         raise SertoolError(teacher_answers.unknown(lost, known))
 

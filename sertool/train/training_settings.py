@@ -38,7 +38,9 @@ class Settings:
     patience: Annotated[int | None, "stop after so many epochs without a better dev figure (0: never)", 0, 100_000] = (
         None
     )
-    metric: Annotated[Literal["uar", "loss", "wa"], "dev figure that chooses the epoch"] = "uar"
+    metric: Annotated[
+        Literal["uar", "loss", "wa", "ccc"], "dev figure that chooses the epoch; with --dimensions ccc or loss"
+    ] = "uar"
     keep: Annotated[Literal["best", "last"], "the epoch whose weights are kept"] = "best"
     ema: Annotated[float | None, "decay of the weights' moving average, which is what is evaluated and kept", 0, 1] = (
         None

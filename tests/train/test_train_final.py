@@ -11,6 +11,7 @@ import torch
 from running import ages, changed, column, sertool, snapshot
 from training_run import NET, train
 
+from sertool.divisions.heldout import HeldOutOptions
 from sertool.manifests import manifest, manifest_io
 from sertool.modelfiles import modelfile
 from sertool.modelfiles.named_models import models_in
@@ -107,7 +108,7 @@ def test_final_model_also_learns_from_copies_of_held_out_clips() -> None:
         "emotion": ["sad", "sad", "sad", "happy", "sad"],
     })  # fmt: skip
     split = np.array([0, 2, -1, 0, -1], np.int8)
-    final = final_model.member(table, [Member("seed-0", 0, None, split)], 1)
+    final = final_model.member(table, [Member("seed-0", 0, None, split)], HeldOutOptions())
     assert final.split.tolist() == [0, 0, 0, 0, -1]
 
 
