@@ -8,6 +8,7 @@ import pytest
 from helptexts import epilog
 from running import sertool
 
+from sertool.manifests import manifest, manifest_io
 from sertool.sound import encoding, synth
 
 
@@ -53,5 +54,9 @@ def example_folder(tmp_path_factory) -> Path:
                  "index ravdess/ -o b.parquet"):  # fmt: skip
         done = sertool(*line.split())
         assert done.code == 0, done.err
+    clips = manifest_io.read("a.parquet")
+    for name in ("arousal", "valence"):
+        clips = manifest.with_column(clips, name, [float(turn * len(name) % 9) for turn in range(len(clips))])
+    manifest_io.write(clips, "rated.parquet", "parquet")
     os.chdir(here)
     return folder

@@ -26,6 +26,7 @@ from sertool.sound import shaping
 
 LABELS = ["neutral", "happy", "angry"]
 SECONDS, MEGABYTES = 6, 300
+SCALE = {"mean": 3.0, "deviation": 1.0, "low": 1.0, "high": 5.0}
 NASTY: list[Any] = [
     None, True, -1, 0, 1, 3, 0.5, 65_536, 10**6, 10**12, 2**70, -1e308, 1e308, float("nan"), float("inf"), "", "x",
     "../../x", "a\nb", "none", "mel", "whisper", "0-99999999999", [], {}, [1], [-1], [65_536] * 16, [1] * 10**5, [[]],
@@ -189,6 +190,11 @@ def spoil_often(name: str, path: Path) -> tuple[int, float]:
         ("mlp", {"columns": 32}, "does not fit its own settings"),
         ("mlp", {"scaling": "none"}, "normalisation"),
         ("mlp", {"prior_clips": -1}, "not a model file"),
+        ("mlp", {"dimensions": {"angry": SCALE}}, "not a model file"),
+        ("mlp", {"labels": ["a"], "dimensions": {"a": 3}}, "not a model file"),
+        ("mlp", {"labels": ["a"], "dimensions": {"a": SCALE | {"deviation": 0}}}, "not a model file"),
+        ("mlp", {"labels": ["a"], "dimensions": {"a": SCALE | {"mean": float("nan")}}}, "not a model file"),
+        ("mlp", {"labels": ["a"], "dimensions": {"a": SCALE}}, "does not fit its own settings"),
     ],
 )
 def test_oversized_or_inconsistent_model_files_are_refused(name: str, changes: dict, line: str, tmp_path: Path) -> None:

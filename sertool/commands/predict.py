@@ -49,6 +49,8 @@ Columns:
                         such as truncated for a call that was cut off (see `sertool index --list`)
   predicted confidence  the most probable emotion and its probability
   p_EMOTION             the probability of every emotion
+  predicted_DIMENSION   of a model of `train --dimensions`, in place of all of these: the value of each dimension, such
+                        as predicted_arousal, in the scale of its training
   channel               from 1, with --channel left, right or each, or as the manifest says
   top                   with --top
   judged silent         with --summary: seconds that were judged, and silent ones; predicted is the emotion of the
