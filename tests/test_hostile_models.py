@@ -194,6 +194,7 @@ def spoil_often(name: str, path: Path) -> tuple[int, float]:
         ("mlp", {"labels": ["a"], "dimensions": {"a": 3}}, "not a model file"),
         ("mlp", {"labels": ["a"], "dimensions": {"a": SCALE | {"deviation": 0}}}, "not a model file"),
         ("mlp", {"labels": ["a"], "dimensions": {"a": SCALE | {"mean": float("nan")}}}, "not a model file"),
+        ("mlp", {"labels": ["a"], "dimensions": {"a": SCALE | {"high": 10**400}}}, "not a model file"),
         ("mlp", {"labels": ["a"], "dimensions": {"a": SCALE}}, "does not fit its own settings"),
     ],
 )

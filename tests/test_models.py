@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from sertool import catalogue, imagenet, models
 from sertool.errors import SertoolError, UsageError
 from sertool.manifests.answer_kinds import Emotions
-from sertool.networks import layers, norm_folding, norms
+from sertool.networks import classical, layers, norm_folding, norms
 from sertool.networks.padding import real_frames
 
 CLASSICAL = ("lda", "svm", "logistic", "forest", "probe")
@@ -554,9 +554,22 @@ def test_whisper_blocks_learn_more_slowly_the_earlier_they_are():
 def test_whisper_head_is_initialised_by_regression_on_the_unchanged_blocks():
     model = made("whisper", classes=2, columns=384, size="tiny", layers=2, tune=1)
     x, y = statistics(768, 2)
-    model.start_head(x, y)
+    model.start_head(x, lambda rows, c: classical.linear(classical.regression(rows, y, c, 300)))
     answer = model.head(model.norm(torch.from_numpy(x))).argmax(1).numpy()
     assert (answer == y).mean() > 0.95
+
+
+@torch.no_grad()
+def test_whisper_head_begins_with_ratings_as_regression_finds_them():
+    model = made("whisper", classes=2, columns=384, size="tiny", layers=2, tune=1)
+    x, y = statistics(768, 2)
+    ratings = np.stack([2.0 * y - 1, 1 - 2.0 * y], axis=1)
+    ratings[::3, 1] = np.nan
+    model.start_head(x, lambda rows, c: classical.ridge(rows, ratings, c))
+    answers = model.eval().head(model.norm(torch.from_numpy(x))).numpy()
+    assert all(
+        np.corrcoef(2 * y - 1, sign * values)[0, 1] > 0.9 for sign, values in zip((1, -1), answers.T, strict=True)
+    )
 
 
 @pytest.mark.parametrize("pooling", ["statistics", "attentive"])

@@ -1,6 +1,5 @@
 """The model file: weights and everything needed to use them, in one safetensors file from which nothing is executed."""
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from sertool.system.files import atomic_write
 FORMAT = 1
 LARGEST = 1_000_000  # most columns
 MOST_LABELS = 1000
+FARTHEST = 1e30  # from 0 that a dimension may be
 KINDS: dict[str, Any] = {
     "architecture": str, "settings": dict, "columns": int, "labels": list, "dimensions": dict, "features": dict,
     "scaling": str,
@@ -90,7 +90,7 @@ def _is_scale(values: Any) -> bool:
     return (
         isinstance(values, dict)
         and values.keys() == {*Scale._fields}
-        and all(isinstance(value, int | float) and math.isfinite(value) for value in values.values())
+        and all(isinstance(value, int | float) and abs(value) <= FARTHEST for value in values.values())
         and values["deviation"] > 0
     )
 

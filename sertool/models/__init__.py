@@ -33,8 +33,8 @@ And a network may have
 - `load_blocks(records)`, for models over an encoder's frames: load the pretrained blocks that follow those which made
   the rows. Its setting `layers` says how many blocks there are, including those before;
 - `slow_parts()`: pairs of a part and its share of the learning rate;
-- `start_head(summaries, classes)`: initialise the head, before the first epoch, from `summary(rows, lengths)` of each
-  training clip, `[clips, width]`;
+- `start_head(summaries, regress)`: initialise the head, before the first epoch, from `summary(rows, lengths)` of each
+  training clip, `[clips, width]`, by what `regress` (see `classical.Regress`) finds;
 - `block_outputs(rows, lengths)`, for `--steady`: the output of each block, `[clips, time, width]`, and
   `embed_output(output, lengths)`: the embedding computed from the last one.
 """
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
+    from sertool.networks.classical import Regress
+
 load = partial(catalogue.load, "models")
 
 
@@ -58,7 +60,7 @@ class Embeds(Protocol):
 
 @runtime_checkable
 class StartsHead(Protocol):
-    def start_head(self, summaries: "np.ndarray", classes: "np.ndarray") -> None: ...
+    def start_head(self, summaries: "np.ndarray", regress: "Regress") -> None: ...
 
 
 @runtime_checkable

@@ -2,7 +2,7 @@
 
 With `layers` 4 and `tune` 2, rows are those of `featurize --whisper base --layers 2`: the frozen blocks before are
 computed once. The encoder's later blocks, which specialise in words, are left out. The last block's output is pooled by
-its mean and deviation over time, or by attention, and normalised for a linear layer, which is initialised by logistic
+its mean and deviation over time, or by attention, and normalised for a linear layer, which is initialised by
 regression on the untrained blocks' output and learns faster than they do.
 """
 
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from sertool.encoders import whisper
 from sertool.errors import UsageError
-from sertool.networks import classical, layers, norms
+from sertool.networks import layers, norms
+from sertool.networks.classical import Regress
 from sertool.networks.padding import real_frames
 
 ORIGIN = "Radford et al. 2023, the last blocks trained on"
@@ -114,17 +115,15 @@ class Model(layers.Headed):
             for block, depth in zip(self.blocks, depths, strict=True)
         ]
 
-    def start_head(self, vectors: np.ndarray, truth: np.ndarray) -> None:
-        """Initialise the head by logistic regression on the clips' summaries, `[clips, 2 width]`."""
+    def start_head(self, vectors: np.ndarray, regress: Regress) -> None:
+        """Initialise the head by regression on the clips' summaries, `[clips, 2 width]`."""
         mean, variance = vectors.mean(axis=0), vectors.var(axis=0)
         scaled = ((vectors - mean) / np.sqrt(variance + norms.EPS)).astype(np.float32)
-        regression = classical.regression(scaled, truth, FREEDOM / len(truth), steps=300)
         self.norm.running_mean.copy_(torch.from_numpy(mean))
         self.norm.running_var.copy_(torch.from_numpy(variance))
-        present = np.unique(truth)
         with torch.no_grad():
-            for parameter, part in zip(self.head.parameters(), classical.linear(regression), strict=True):
-                parameter[present] = torch.from_numpy(part).to(parameter)
+            for parameter, part in zip(self.head.parameters(), regress(scaled, FREEDOM / len(vectors)), strict=True):
+                parameter.copy_(torch.from_numpy(part))
 
     def block_outputs(self, rows: Tensor, lengths: Tensor) -> list[Tensor]:
         """Return the output of each block, `[clips, frames, width]`."""

@@ -4,6 +4,7 @@ So model files need no pickle, and prediction needs no scikit-learn.
 """
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from torch import Tensor, nn
 from sertool.errors import SertoolError
 
 Known = np.ndarray | None  # optional weights, `[clips]`
+# Returns the weights `[outputs, columns]` and the bias `[outputs]` that map scaled rows, `[clips, columns]`, to what is
+# known of the clips; a smaller number means stronger regularisation.
+Regress = Callable[[np.ndarray, float], tuple[np.ndarray, np.ndarray]]
 
 ABSENT = -100.0  # the logit of an emotion absent from the training clips
 FLAT = 1e-6  # relative to a column's size: float32 rounds to 1/16 of it, and sums of float64 squares are as precise
@@ -51,6 +55,15 @@ def regression(z: np.ndarray, y: np.ndarray, c: float, steps: int, weights: Know
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return LogisticRegression(C=c, max_iter=steps).fit(z, y, weights)
+
+
+def ridge(z: np.ndarray, y: np.ndarray, c: float) -> tuple[np.ndarray, np.ndarray]:
+    """Fit regression of each column of `y` `[clips, outputs]` to scaled rows, without the clips where it is NaN."""
+    from sklearn.linear_model import Ridge
+
+    known = ~np.isnan(y)
+    fits = [Ridge(1 / c).fit(z[rows], values[rows]) for rows, values in zip(known.T, y.T, strict=True)]
+    return np.stack([fit.coef_ for fit in fits]), np.array([fit.intercept_ for fit in fits])
 
 
 def linear(estimator: Any) -> tuple[np.ndarray, np.ndarray]:

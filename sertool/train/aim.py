@@ -68,8 +68,8 @@ class Lesson(ABC):
         """Return how many clips each training clip shares its weight with, by the setting `balance`, `[train]`."""
 
     @abstractmethod
-    def start_head(self, model: Any, summaries: Callable[[], np.ndarray], train: np.ndarray) -> None:
-        """Initialise the head of a network that can do so, by summaries of the training clips, `[train, width]`."""
+    def regression(self, rows: np.ndarray, c: float, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the linear map of scaled rows of the training clips to outputs; see `classical.Regress`."""
 
     def temperature(self, outputs: Tensor, clips: np.ndarray) -> float:
         """Return the divisor of outputs that makes answers for held-out clips as sure as they should be."""

@@ -4,7 +4,7 @@ CCC, the concordance correlation coefficient (Lin, 1989), is 1 only where answer
 with it, as much as it does, and about the same mean. A clip that is not rated on a dimension is left out of its CCC.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -18,6 +18,7 @@ from sertool.errors import SertoolError, UsageError
 from sertool.manifests import columns, manifest
 from sertool.manifests.answer_kinds import Dimensions, Figure, Scale
 from sertool.manifests.manifest import Table
+from sertool.networks import classical
 from sertool.numeric import metrics
 from sertool.numeric.metrics import Units
 from sertool.system import talk
@@ -67,8 +68,8 @@ class DimensionLesson(Lesson):
     def group_sizes(self, how: str, train: np.ndarray, corpora: np.ndarray) -> np.ndarray:
         return label_sets.group_sizes(how, np.zeros(len(train), int), corpora[train])
 
-    def start_head(self, model: Any, summaries: Callable[[], np.ndarray], train: np.ndarray) -> None:
-        """Leave it as it was drawn: it is found in few steps."""
+    def regression(self, rows: np.ndarray, c: float, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return classical.ridge(rows, self.truth[train], c)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Learn emotions: the loss is the cross-entropy of each clip's label, votes or teacher's answer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import models
 from sertool.divisions.splits import TRAIN
 from sertool.errors import SertoolError
 from sertool.manifests import labels, manifest
 from sertool.manifests.answer_kinds import AnswerKind, Emotions
 from sertool.manifests.manifest import Table
+from sertool.networks import classical
 from sertool.numeric import metrics
 from sertool.numeric.metrics import Tally, Units
 from sertool.system import talk
@@ -26,6 +26,7 @@ from sertool.train.row_augmentation import Mixup
 from sertool.train.teacher_answers import Taught
 from sertool.train.training_settings import Settings
 
+STEPS = 300  # of the regression that a head begins with
 LEAST = 1e-30  # smaller probabilities count as this, as some are too small for float32
 PRIOR = 3.0  # a temperature T is penalised like this many clips with a loss of log(T)^2
 
@@ -80,9 +81,8 @@ class EmotionLesson(Lesson):
     def group_sizes(self, how: str, train: np.ndarray, corpora: np.ndarray) -> np.ndarray:
         return label_sets.group_sizes(how, self.truth[train], corpora[train])
 
-    def start_head(self, model: Any, summaries: Callable[[], np.ndarray], train: np.ndarray) -> None:
-        if isinstance(model, models.StartsHead):
-            model.start_head(summaries(), self.truth[train])
+    def regression(self, rows: np.ndarray, c: float, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return classical.linear(classical.regression(rows, self.truth[train], c, STEPS))
 
     def temperature(self, outputs: Tensor, clips: np.ndarray) -> float:
         return calibrated(outputs, self.truth[clips])

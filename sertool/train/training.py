@@ -72,9 +72,10 @@ def fit(
     A `course` (see `choosing.course`) says how many epochs are made, and replaces what plateau would find.
     """
     path = folder / CHECKPOINT
-    if not path.exists():
+    if isinstance(model, models.StartsHead) and not path.exists():
         model.to(data.store.device)
-        data.lesson.start_head(model, partial(training_data.summaries, model, data, settings.precision), data.train)
+        summaries = training_data.summaries(model, data, settings.precision)
+        model.start_head(summaries, partial(data.lesson.regression, train=data.train))
     loop, state = _started(model, data, settings, course)
     checkpoint.restore(state, path)
     yield from list(state.history)

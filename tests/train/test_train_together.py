@@ -8,6 +8,7 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from running import changed
 from training_run import NET, table, train
 
 from sertool.manifests import manifest_io
@@ -80,6 +81,23 @@ def test_two_processes_resume_from_the_same_epoch_if_one_is_late(
     assert done.returncode == 0, done.stderr.decode()
     whole, run = (modelfile.read(tmp_path / name / "seed-0" / "model.safetensors") for name in ("whole", "run"))
     assert all(np.array_equal(run.tensors[name], values) for name, values in whole.tensors.items())
+
+
+@pytest.mark.slow
+def test_concordance_of_a_batch_is_the_same_over_two_processes(mel: Path, tmp_path: Path) -> None:
+    """Batches of five clips, some of which lack a rating: each process has two or three of them."""
+    ratings = {name: [None if k % 7 == 3 else (k * step) % 9 for k in range(48)] for name, step in (("a", 4), ("b", 5))}
+    rated = changed(mel, tmp_path / "rated.parquet", **ratings)
+    words = ["train", str(rated), *NET[:-2], "--batch", "5", "--dimensions", "a,b", "--optimizer", "sgd", "--lr", ".05",
+             "--epochs", "3", "--keep", "last", "-j", "1"]  # fmt: skip
+    together = [*by_two(), "-m", "sertool", *words, "-o", tmp_path / "two"]
+    done = subprocess.run(together, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    train(*words[1:], "-o", tmp_path / "one")
+    one, two = (modelfile.read(tmp_path / name / "seed-0" / "model.safetensors") for name in ("one", "two"))
+    for name, values in one.tensors.items():
+        np.testing.assert_allclose(two.tensors[name], values, atol=1e-4)
+    assert one.scores == pytest.approx(two.scores, abs=1e-4)
 
 
 @pytest.mark.slow
