@@ -120,7 +120,7 @@ def refuse_useless(options: DesignOptions) -> None:
     """Refuse given options that mean nothing for what is to be learnt."""
     for name, value in (vars(options) | dict(options.training)).items():
         if not options.aim.takes(name, value):
-            raise UsageError(f"{talk.option(name)} {value} means nothing for {options.aim.what}: leave it out")
+            raise UsageError(f"{talk.option(name)} {value} is not for {options.aim.what}: leave it out")
 
 
 def _prior_clips(options: DesignOptions) -> float:

@@ -30,7 +30,7 @@ from sertool.train.row_augmentation import Mixup
 from sertool.train.training_settings import Settings
 
 LEAST = 1e-8  # added to variances, of standardised values, so that a batch without any has a CCC of 0
-RATED = (*columns.SPEAKER_COLUMNS, *columns.SPEECH_COLUMNS)  # of our columns, those that may be learnt as dimensions
+TOLD = columns.FROM_NAMES.keys() - columns.SPLIT_COLUMNS.keys()  # of our columns, those that tell something of a clip
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ class DimensionLesson(Lesson):
         """Return the CCC of each dimension that varies among the clips, and their mean."""
         everything = Units(np.zeros(len(clips), int), np.zeros(1, int), 0, "")
         sums = metrics.moment_sums(everything, self.truth[clips].T, outputs.double().numpy().T)[0]
-        return {name: float(value) for name, value in _cccs(self.kind, sums).items() if not np.isnan(value)}
+        figures = _by_name(metrics.ccc(sums), self.kind.names)
+        return {name: float(value) for name, value in figures.items() if not np.isnan(value)}
 
     def group_sizes(self, how: str, train: np.ndarray, corpora: np.ndarray) -> np.ndarray:
         return label_sets.group_sizes(how, np.zeros(len(train), int), corpora[train])
@@ -99,10 +100,9 @@ class ConcordanceLoss:
         return (1 - (ccc * rated).sum(dim=-1) / rated.sum().clamp(min=1)).sum() * len(clips)
 
 
-def _cccs(kind: Dimensions, sums: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the figures of `Moments`, `[.., dimensions, 6]`, by name; NaN where the truth does not vary."""
-    each = metrics.ccc(sums)
-    return {"ccc": metrics.mean(each)} | {f"ccc_{name}": each[..., k] for k, name in enumerate(kind.names)}
+def _by_name(cccs: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the figures by name, of `[.., dimensions]`; NaN is left out of the mean."""
+    return {"ccc": metrics.mean(cccs)} | {f"ccc_{name}": cccs[..., place] for place, name in enumerate(names)}
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,8 @@ class DimensionAim(Aim):
         return metrics.moment_sums(units, self._values(rows).T, answers.T)
 
     def scores(self, sums: np.ndarray, whole: np.ndarray) -> dict[str, np.ndarray]:
-        return _cccs(Dimensions(self.names), sums)
+        cccs = metrics.ccc(sums)  # a dimension that does not vary in a resample has that of the whole there
+        return _by_name(np.where(np.isnan(cccs), metrics.ccc(whole), cccs), self.names)
 
     def _values(self, table: Table, prefix: str = "") -> np.ndarray:
         """Return the ratings, `[rows, dimensions]`; NaN where unknown."""
@@ -183,7 +184,7 @@ def _holds_numbers(table: Table, name: str) -> bool:
 def _refuse_column(table: Table, name: str) -> None:
     """Refuse a dimension that is no column of numbers."""
     if name not in table.column_names:
-        there = [each for each in table.column_names if columns.kind_of(each) is None or each in RATED]
+        there = [each for each in table.column_names if columns.kind_of(each) is None or each in TOLD]
         numbers = [each for each in there if _holds_numbers(table, each)]
         raise UsageError(
             f"--dimensions: no column {name} in the manifest; of numbers it has {listed(numbers) or 'none'}"

@@ -164,12 +164,12 @@ def test_option_that_is_about_emotions_is_refused(rated: Path, tmp_path: Path, w
     done = train(rated, *NET, *BOTH, *words.split(), "-o", tmp_path, code=2)
     option, value = words.split()
     assert done.line.startswith(f"sertool: {option} ")
-    assert done.line.endswith(f"{value.replace('.', '0.')} means nothing for dimensions: leave it out")
+    assert done.line.endswith(f"{value.replace('.', '0.')} is not for dimensions: leave it out")
 
 
 def test_ccc_is_no_figure_of_emotions(statistics: Path, tmp_path: Path) -> None:
     done = train(statistics, *NET, "--metric", "ccc", "-o", tmp_path, code=2)
-    assert "--metric ccc means nothing for emotions" in done.line
+    assert "--metric ccc is not for emotions" in done.line
 
 
 def test_classical_model_learns_no_dimension(rated: Path, tmp_path: Path) -> None:
