@@ -281,6 +281,13 @@ def stack(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return decorate
 
 
+def dimensions() -> list[str]:
+    """Return the usual ratings."""
+    from sertool.manifests.columns import DIMENSIONS
+
+    return list(DIMENSIONS)
+
+
 def part(kind: type[Part], values: Mapping[str, Any]) -> Part:
     """Build a dataclass from those of a command's values that have the names of its fields."""
     return kind(**{field.name: values[field.name] for field in fields(kind)})

@@ -58,9 +58,9 @@ def _input_options() -> Any:
     return options.stack(
         option("--truth", metavar="COLUMN", group=group, help="The column that holds the true emotion, or rating."),
         option("--predicted", metavar="COLUMN", group=group, help="The column that holds the predicted one."),
-        option("--dimensions", type=options.Words(_dimensions, usual=True), default=(), metavar="NAME,..", group=group,
-               help="Score these ratings, such as arousal,valence, rather than emotions; any column of numbers with "
-                    "predictions beside it."),
+        option("--dimensions", type=options.Words(options.dimensions, usual=True), default=(), metavar="NAME,..",
+               group=group, help="Score these ratings, such as arousal,valence, rather than emotions; any column of "
+                                 "numbers with predictions beside it."),
         option("--speaker", metavar="COLUMN", group=group, help="The column that tells speakers apart."),
         option("--split", type=click.Choice(["test", "dev", "train"]), group=group,
                help="Which rows to score. [default: test where there are any, else dev]"),
@@ -68,12 +68,6 @@ def _input_options() -> Any:
                help="What a label means: ps=surprise, calm=neutral."),
         options.where,
     )  # fmt: skip
-
-
-def _dimensions() -> list[str]:
-    from sertool.manifests.columns import DIMENSIONS
-
-    return list(DIMENSIONS)
 
 
 def _groups() -> list[str]:

@@ -22,7 +22,7 @@ Examples:
   sertool index cremad/ | sertool train --recipe cnn-transformer-a --gap -o run/ | sertool eval
   sertool index cremad/ --folds 5 | sertool featurize --mel | sertool train -m cnn --final -o run/ | sertool eval
   sertool train features/manifest.parquet -m resnet18 --train-on cremad --test-on ravdess,emodb
-  sertool train rated.parquet --recipe base --dimensions arousal,valence -o run/
+  sertool train rated.parquet --recipe base --dimensions arousal,valence -o run/ | sertool eval
   sertool train --list --recipe clstm-b
 
 A recipe makes its features where the manifest has none. -m whisper follows the recipe whisper-tuned, and -m sertool
@@ -60,7 +60,7 @@ def _design_options() -> Any:
         option("--recipe", type=click.Choice(list(RECIPES)), metavar="NAME", group=group,
                help="Use the features, model, training and protocol of a published system, or of ours; other options "
                     "override it."),
-        option("--dimensions", type=options.Words(lambda: ("arousal", "valence", "dominance"), "NAME,..", usual=True),
+        option("--dimensions", type=options.Words(options.dimensions, "NAME,..", usual=True),
                group=group, help="Learn these columns of numbers, which rate clips, rather than emotions, by networks; "
                                  "figures are CCCs."),
         option("--set", "settings", multiple=True, metavar="NAME=VALUE", group=group,

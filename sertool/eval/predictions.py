@@ -1,7 +1,7 @@
 """Read predictions of any origin into runs: columns under our names, and only the rows that may be scored."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from operator import itemgetter
@@ -47,7 +47,7 @@ class Reading:
     def asked(self) -> dict[str, str | None]:
         """The table's names of columns that options name, by ours."""
         true = self.dimensions[0] if self.dimensions else "emotion"
-        predicted = renaming.predicted(true) if self.dimensions else "predicted"
+        predicted = columns.predicted(true) if self.dimensions else "predicted"
         return {true: self.truth, predicted: self.predicted, "speaker": self.speaker}
 
 
@@ -133,7 +133,7 @@ def _predicted_ratings(table: Table, reading: Reading) -> tuple[str, ...]:
     table = renaming.renamed(table, reading.asked, columns.DIMENSIONS)
     names = [name for name in table.column_names if casting.holds_numbers(table.column(name))]
     has_emotions = "predicted" in table.column_names
-    return () if has_emotions else tuple(name for name in names if renaming.predicted(name) in names)
+    return () if has_emotions else tuple(name for name in names if columns.predicted(name) in names)
 
 
 def _needed(dimensions: Sequence[str]) -> list[tuple[str, str, str]]:
@@ -143,7 +143,7 @@ def _needed(dimensions: Sequence[str]) -> list[tuple[str, str, str]]:
             ("predicted", "no predictions", "--predicted"),
             ("emotion", "no true emotions to compare with", "--truth"),
         ]
-    predicted = [(renaming.predicted(name), f"no predictions of {name}", "--predicted") for name in dimensions]
+    predicted = [(columns.predicted(name), f"no predictions of {name}", "--predicted") for name in dimensions]
     return [*predicted, *((name, f"no true {name} to compare with", "--truth") for name in dimensions)]
 
 
@@ -162,7 +162,7 @@ def _without_strange(table: Table, where: str) -> Table:
 def _require_known_columns(header: Header, where: str, reading: Reading) -> None:
     """Refuse text that has none of our columns."""
     names = [name.strip() for name in header.names(header.likely_kind())]
-    has_ratings = any(renaming.predicted(name) in names for name in names)
+    has_ratings = any(columns.predicted(name) in names for name in names)
     if not has_ratings and not renaming.translation(names, reading.asked, reading.dimensions or columns.DIMENSIONS):
         hint = "such as emotion and predicted, or those that --truth and --predicted name"
         raise SertoolError(
@@ -250,18 +250,12 @@ def _leaks(table: Table, parts: dict[str, np.ndarray], split: str | None, protoc
             yield f"{len(shared)} of the speakers are in train too"
 
 
-def numbers(table: Table, names: Iterable[str]) -> np.ndarray:
-    """Return columns of numbers, `[columns, rows]`; NaN is unknown, and so is what is not finite."""
-    held = np.stack([table.column(name).to_numpy() for name in names])
-    return np.where(np.isfinite(held), held, np.nan)
-
-
 def _known(table: Table, dimensions: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Return of which rows something is true, and which have an answer to it, bool `[rows]` each."""
     if not dimensions:
         return ~manifest.lacking(table, "emotion"), ~manifest.lacking(table, "predicted")
-    truth = ~np.isnan(numbers(table, dimensions))
-    answered = ~np.isnan(numbers(table, map(renaming.predicted, dimensions)))
+    truth = ~np.isnan(manifest.ratings(table, dimensions))
+    answered = ~np.isnan(manifest.ratings(table, map(columns.predicted, dimensions)))
     return truth.any(0), np.where(truth.any(0), truth & answered, answered).any(0)
 
 

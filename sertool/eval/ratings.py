@@ -6,9 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from sertool.eval import answers, predictions, renaming
+from sertool.eval import answers
 from sertool.eval.answers import Answers
 from sertool.eval.predictions import Run
+from sertool.manifests import columns, manifest
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ def read(runs: Sequence[Run], by: Sequence[str]) -> list[Ratings]:
 
 def _ratings(run: Run, by: Sequence[str]) -> Ratings:
     cells = answers.cells_of(run)
-    truth = predictions.numbers(run.table, run.dimensions)
-    predicted = predictions.numbers(run.table, map(renaming.predicted, run.dimensions))
+    truth = manifest.ratings(run.table, run.dimensions)
+    predicted = manifest.ratings(run.table, map(columns.predicted, run.dimensions))
     answers.refuse_two_truths(run, cells, truth, lambda row: _said(run.dimensions, truth[:, row]))
     of_clips = np.fmax.reduce(answers.spread(truth, cells, np.nan), axis=1)  # the same under all seeds that know it
     answered = answers.spread(predicted, cells, np.nan)

@@ -43,7 +43,7 @@ def of_ratings(dimensions: Iterable[str]) -> dict[str, tuple[str, ...]]:
         words = [dimension.lower(), *columns.OTHER_NAMES.get(dimension, ())]
         names[dimension] = tuple(form for word in words for form in (word, f"true_{word}", f"{word}_true"))
         ways = ("predicted_{}", "{}_predicted", "prediction_{}", "{}_prediction", "pred_{}", "{}_pred")
-        names[predicted(dimension)] = tuple(way.format(word) for word in words for way in ways)
+        names[columns.predicted(dimension)] = tuple(way.format(word) for word in words for way in ways)
     return names
 
 
@@ -51,11 +51,6 @@ def dimension_called(name: str) -> str:
     """Return the column of a rating that may be called by another name: `EmoAct` is arousal."""
     ours = columns.ours(name)
     return ours if ours in columns.DIMENSIONS else name
-
-
-def predicted(dimension: str) -> str:
-    """Return the column that holds the predictions of a rating."""
-    return f"predicted_{dimension}"
 
 
 def translation(

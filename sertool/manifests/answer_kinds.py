@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from sertool.manifests import columns
 from sertool.system.talk import clean
 
 WIDTH = 7  # of a value for people
@@ -165,7 +166,7 @@ class Dimensions(AnswerKind):
     scales: Sequence[Scale] = ()  # of each name, where outputs are known
 
     what = "dimensions"
-    prefix = "predicted_"
+    prefix = columns.predicted("")
     verdicts = ()
 
     @property

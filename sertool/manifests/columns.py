@@ -188,6 +188,11 @@ def of_feature(feature: str) -> list[str]:
     return [feature + end for end in FEATURE]
 
 
+def predicted(rating: str) -> str:
+    """Return the column of the predictions of a rating."""
+    return f"predicted_{rating}"
+
+
 def ours(name: str) -> str:
     """Return our name for a column: `Gender` becomes sex; an unknown name becomes lower case."""
     word = name.strip().lower()

@@ -5,7 +5,7 @@ tables, `provenance` records how a table was made, and `delimited`, `formats` an
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,6 @@ from pyarrow import Table
 from sertool.errors import SertoolError, first_line
 from sertool.manifests import casting, columns
 from sertool.numeric.codes import Codes, hashes
-
-RATED = "predicted_"  # a column of predicted ratings begins so
 
 # Arrow's own allocators keep freed memory: the system's takes a third less for three million rows.
 pa.set_memory_pool(pa.system_memory_pool())
@@ -217,17 +215,13 @@ def family(table: Table, prefix: str) -> list[str]:
 
 def rated(table: Table) -> list[str]:
     """Return the columns of predicted ratings: `predicted_arousal` beside `arousal`."""
-    names = {*table.column_names}
-    return [name for name in table.column_names if name.startswith(RATED) and name.removeprefix(RATED) in names]
+    return [name for name in map(columns.predicted, table.column_names) if name in table.column_names]
 
 
-def values(table: Table, name: str) -> np.ndarray | None:
-    """Return a column of numbers as float64, `[rows]`, NaN where it is unknown; None for any other column."""
-    column = table.column(name)
-    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_null(column.type)):
-        return None
-    found = column.cast(pa.float64()).to_numpy()
-    return np.where(np.isfinite(found), found, np.nan)
+def ratings(table: Table, names: Iterable[str]) -> np.ndarray:
+    """Return columns of numbers, `[columns, rows]`; NaN is unknown, and so is what is not finite."""
+    held = np.stack([table.column(name).to_numpy() for name in names])
+    return np.where(np.isfinite(held), held, np.nan)
 
 
 def by_word(table: Table, prefix: str, words: Mapping[str, str]) -> tuple[list[str], np.ndarray]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sertool.divisions.splits import TRAIN
 from sertool.errors import SertoolError, UsageError
-from sertool.manifests import columns, manifest
+from sertool.manifests import casting, columns, manifest
 from sertool.manifests.answer_kinds import Dimensions, Figure, Scale
 from sertool.manifests.manifest import Table
 from sertool.networks import classical
@@ -30,7 +30,7 @@ from sertool.train.row_augmentation import Mixup
 from sertool.train.training_settings import Settings
 
 LEAST = 1e-8  # added to variances, of standardised values, so that a batch without any has a CCC of 0
-TOLD = columns.FROM_NAMES.keys() - columns.SPLIT_COLUMNS.keys()  # of our columns, those that tell something of a clip
+TOLD = ("age", *columns.DIMENSIONS)  # of our columns, those that tell of a clip in numbers
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,7 @@ class DimensionAim(Aim):
         """Set aside the clips that are rated on none of the dimensions."""
         for name in self.names:
             _refuse_column(table, name)
+        table = casting.as_numbers(table, self.names, "--dimensions")
         unrated = np.isnan(self._values(table)).all(axis=1)
         if count := int(unrated.sum()):
             talk.say(f"{count:,} of {talk.counted(len(table), 'clip')} set aside, without {listed(self.names)}")
@@ -172,25 +173,20 @@ class DimensionAim(Aim):
 
     def _values(self, table: Table, prefix: str = "") -> np.ndarray:
         """Return the ratings, `[rows, dimensions]`; NaN where unknown."""
-        values = [manifest.values(table, prefix + name) for name in self.names]
-        return np.stack([np.asarray(each, float) for each in values], axis=1)
-
-
-def _holds_numbers(table: Table, name: str) -> bool:
-    values = manifest.values(table, name)
-    return values is not None and not np.isnan(values).all()
+        return manifest.ratings(table, (f"{prefix}{name}" for name in self.names)).T
 
 
 def _refuse_column(table: Table, name: str) -> None:
     """Refuse a dimension that is no column of numbers."""
     if name not in table.column_names:
         there = [each for each in table.column_names if columns.kind_of(each) is None or each in TOLD]
-        numbers = [each for each in there if _holds_numbers(table, each)]
+        numbers = [
+            each for each in there if casting.holds_numbers(table.column(each)) and manifest.present(table, each)
+        ]
         raise UsageError(
             f"--dimensions: no column {name} in the manifest; of numbers it has {listed(numbers) or 'none'}"
         )
-    values = manifest.values(table, name)
-    if values is None:
+    if not casting.holds_numbers(table.column(name)):
         raise UsageError(f"--dimensions: column {name} holds words, and a dimension is a column of numbers")
-    if np.isnan(values).all():
+    if not manifest.present(table, name):
         raise UsageError(f"--dimensions: column {name} holds no number: rate clips, or leave it out")
