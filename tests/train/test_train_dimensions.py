@@ -71,6 +71,13 @@ def test_held_out_answers_stand_beside_the_ratings_without_columns_of_emotions(r
     assert not manifest.family(held_out, "p_")
 
 
+def test_eval_finds_the_figures_that_train_says(run: Path) -> None:
+    (found,) = json.loads(sertool("eval", run, "-f", "json").out)["runs"]
+    scores = header(run / "seed-0").scores
+    for name in ("ccc", "ccc_arousal", "ccc_valence"):
+        assert found["figures"][name]["value"] == pytest.approx(scores[f"test_{name}"], abs=1e-5)
+
+
 def test_epochs_and_the_model_file_have_the_mean_and_each_dimensions_figure(run: Path) -> None:
     *_, last = map(json.loads, (run / "seed-0" / "metrics.jsonl").read_text().splitlines())
     assert last["dev_ccc"] == pytest.approx((last["dev_ccc_arousal"] + last["dev_ccc_valence"]) / 2)
