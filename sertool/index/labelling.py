@@ -165,7 +165,8 @@ def _our_names(names: Sequence[str]) -> list[str]:
     """Translate field names such as `{Speaker}` and `{gender}` to ours, unless another field has that name already."""
     our_name = {name: name for name in names}
     for name in our_name:
-        if (ours := columns.ours(name)) in columns.FROM_NAMES and ours not in our_name.values():
+        ours = columns.ours(name)
+        if ours in columns.FROM_NAMES and ours not in (*our_name.values(), *columns.DIMENSIONS):
             our_name[name] = ours
     return [our_name[name] for name in names]
 

@@ -5,7 +5,7 @@ from itertools import combinations
 
 import numpy as np
 
-from sertool.manifests import columns, manifest
+from sertool.manifests import casting, columns, manifest
 from sertool.manifests.columns import Row
 from sertool.manifests.manifest import Table
 from sertool.numeric.codes import Codes
@@ -17,12 +17,15 @@ ALIKE = 0.3  # of the narrower of two scales, by which their ends may differ
 
 
 def are_known(row: Row) -> bool:
-    return any(row.get(name) is not None for name in columns.DIMENSIONS)
+    return any(isinstance(row.get(name), float) for name in columns.DIMENSIONS)
 
 
 def say(table: Table) -> None:
     """Say how many clips have ratings and from what to what, and warn of different scales once."""
-    rated = {name: table.column(name).to_numpy() for name in columns.DIMENSIONS if manifest.has(table, name)}
+    names = [
+        name for name in columns.DIMENSIONS if manifest.has(table, name) and name not in casting.own_columns(table)
+    ]
+    rated = {name: table.column(name).to_numpy() for name in names}
     scales = {name: scale for name, values in rated.items() if (scale := _scale(values))}
     if scales:
         counts = (f"{name} {_known(rated[name]).sum():,} ({_ends(scale)})" for name, scale in scales.items())

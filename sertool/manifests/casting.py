@@ -53,6 +53,8 @@ def as_ours(table: Table, where: str = "", *, exact: bool = False) -> Table:
             continue
         if is_ambiguous_name(field.name) and not can_be(table.column(index), dtype):
             continue
+        if field.name in columns.DIMENSIONS and is_of_words(table.column(index)):
+            continue
         table = _with_cast(table, index, dtype, where)
     return table
 
@@ -102,6 +104,13 @@ def _cast(column: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray:
 def holds_numbers(column: pa.ChunkedArray) -> bool:
     """Whether all values are numbers, perhaps as text, and none is true or false."""
     return not pa.types.is_boolean(column.type) and _casts(column, pa.float64())
+
+
+def is_of_words(column: pa.ChunkedArray) -> bool:
+    """Whether a column holds words such as `high`, or truth values, and no number anywhere."""
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return pa.types.is_boolean(column.type)
+    return column.null_count < len(column) and not pc.any(pc.match_substring_regex(column, r"\d")).as_py()
 
 
 def nulled(column: pa.ChunkedArray, odd: pa.ChunkedArray) -> pa.ChunkedArray:

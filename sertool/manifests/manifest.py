@@ -26,10 +26,10 @@ def from_columns(values: Mapping[str, Any], kinds: Mapping[str, pa.DataType] | N
 
     Columns without any value are left out, but for clip, path and emotion.
     """
-    arrays = {}
+    arrays, typed = {}, columns.MEANINGS.keys() - columns.DIMENSIONS.keys()  # ratings may be words, and then stay so
     for name, column in values.items():
         try:
-            array = pa.array(column, casting.kind(name) if name in columns.MEANINGS else (kinds or {}).get(name))
+            array = pa.array(column, casting.kind(name) if name in typed else (kinds or {}).get(name))
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise SertoolError(f"column {name}: {first_line(error)}") from None
         if array.null_count < len(array) or name in ("clip", "path", "emotion"):

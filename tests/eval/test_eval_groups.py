@@ -32,6 +32,11 @@ def test_figures_are_averaged_over_seeds_with_their_standard_deviation(tmp_path:
     assert [one.answered for one in found.classes] == pytest.approx(counted)
 
 
+def test_groups_are_made_by_words_under_the_name_of_a_rating(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", made() | {"valence": ["high", "low"] * 120})
+    assert {group.name for group in report(path, by=("valence",)).runs[0].by["valence"]} == {"high", "low"}
+
+
 def test_counts_of_several_seeds_are_their_mean_in_every_format(
     tmp_path: Path, say: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -419,6 +419,22 @@ def test_a_rating_in_words_is_refused_and_a_column_that_only_looks_like_one_is_k
     assert (one["act"], "arousal" in one, "dominance" in one) == ("first", False, False)
 
 
+def test_words_under_the_name_of_a_rating_stay_words(make):
+    folder = make("mine/1.wav", "mine/2.wav")
+    moods = table(folder, "moods.csv", "path,speaker,emotion,valence\n1.wav,a,happy,positive\n2.wav,b,sad,negative\n")
+    said = index(folder / "mine", "--table", moods)
+    assert [row["valence"] for row in said] == ["positive", "negative"]
+    assert [row["valence"] for row in index(moods, "--where", "valence=negative")] == ["negative"]
+    assert "rated:" not in sertool("index", folder / "mine", "--table", moods).err
+
+
+def test_other_names_of_ratings_mean_nothing_else_in_patterns(make):
+    folder = make("mine/a_high_happy.wav")
+    (row,) = index(folder / "mine", "--pattern", "{speaker}_{val}_{emotion}")
+    assert (row["val"], "valence" in row) == ("high", False)
+    refused(folder / "mine", "--pattern", "{speaker}_{valence}_{emotion}", code=2, says="'high', which is no number")
+
+
 def test_ratings_in_text_are_numbers(make):
     folder = make("mine/1.wav", "mine/2.wav")
     lines = '{"path": "1.wav", "EmoAct": "2.5"}\n{"path": "2.wav", "EmoAct": " 3 "}\n'
