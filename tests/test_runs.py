@@ -85,6 +85,13 @@ def test_every_digest_in_the_settings_is_declared_as_one() -> None:
     assert {"clips", "split", "shards"} <= digests <= runs.DIGESTED.keys()
 
 
+@pytest.mark.parametrize("truth", ["emotions", "ratings"])
+def test_run_with_a_setting_that_is_not_known_here_is_another(truth: str, tmp_path: Path) -> None:
+    own = {"ratings" if name == "emotions" and truth == "ratings" else name: each for name, each in described().items()}
+    with pytest.raises(UsageError, match="was trained with newoption 3, not None: "):
+        taken_for(own | {"newoption": 3}, own, tmp_path)
+
+
 def test_changed_audio_paths_leave_a_run_the_same(tmp_path: Path) -> None:
     taken_for(described(), described(path=list("wxyz")), tmp_path)
 

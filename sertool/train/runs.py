@@ -291,12 +291,8 @@ def _digest(*words: str) -> str:
 
 def _difference(existing: Any, description: Any) -> str:
     """Return how an existing member differs from a wanted one, as far as known yet; empty if it does not."""
-    if isinstance(existing, dict):
-        existing = {
-            name: existing[name]
-            for name in existing
-            if name in description or description.keys() >= KNOWN_AFTER_FEATURES
-        }
+    if isinstance(existing, dict) and "features" not in description:  # described ahead
+        existing = {name: existing[name] for name in existing if name in description}
     old, new = _flat(existing), _flat(description)
     names = [name for name in {**new, **old} if old.get(name) != new.get(name)]
     if not names:
