@@ -738,6 +738,13 @@ def test_copies_do_not_inherit_their_parents_predictions(tmp_path):
     assert not {name for name in (*said, "confidence") if copy.get(name) is not None}
 
 
+def test_copies_inherit_own_words_named_like_predictions_but_no_predicted_ratings(tmp_path):
+    said = {"emotion": "sad", "predicted_emotion": "angry", "arousal": 2.5, "predicted_arousal": 3.5}
+    held = save([{"clip": "a", "path": "a.wav", **said}], tmp_path / "a.jsonl")
+    _, copy = augmented(held, "--gain", 3).values()
+    assert {name: copy.get(name) for name in said} == said | {"predicted_arousal": None}
+
+
 # What is asked for
 
 

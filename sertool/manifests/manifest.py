@@ -214,8 +214,13 @@ def family(table: Table, prefix: str) -> list[str]:
 
 
 def rated(table: Table) -> list[str]:
-    """Return the columns of predicted ratings: `predicted_arousal` beside `arousal`."""
-    return [name for name in map(columns.predicted, table.column_names) if name in table.column_names]
+    """Return the columns of predicted ratings: `predicted_arousal` beside `arousal`, both of numbers."""
+    pairs = {name: columns.predicted(name) for name in table.column_names}
+    return [
+        predicted
+        for name, predicted in pairs.items()
+        if predicted in pairs and all(casting.holds_numbers(table.column(each)) for each in (name, predicted))
+    ]
 
 
 def ratings(table: Table, names: Iterable[str]) -> np.ndarray:

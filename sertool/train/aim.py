@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sertool.manifests import manifest
 from sertool.manifests.answer_kinds import AnswerKind, Figure
+from sertool.manifests.columns import ANSWERS
 from sertool.manifests.manifest import Table
 from sertool.numeric.metrics import Units
 from sertool.system.team import Team
@@ -135,6 +137,11 @@ class Aim(ABC):
         return {}
 
     # Of predictions of what was held out, as `train` writes them.
+
+    def predictions(self, table: Table) -> list[str]:
+        """Return the columns of predictions, of this or of another model, which would be taken for this one's."""
+        shares = [f"p_{word}" for word in manifest.family(table, "p_")] if "predicted" in table.column_names else []
+        return [*ANSWERS, *shares]
 
     def learnt(self, rows: Table) -> tuple[Table, set[str]]:
         """Return a training's predictions of what it has learnt, and the names of all else that they are of."""

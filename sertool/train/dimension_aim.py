@@ -163,6 +163,9 @@ class DimensionAim(Aim):
         targets = (self._values(table) - means) / deviations
         return DimensionLesson(kind, torch.from_numpy(targets).float().to(plan.device))
 
+    def predictions(self, table: Table) -> list[str]:
+        return [*super().predictions(table), *manifest.rated(table)]
+
     def sums(self, rows: Table, units: Units) -> np.ndarray:
         answers = self._values(rows, Dimensions.prefix)
         return metrics.moment_sums(units, self._values(rows).T, answers.T)

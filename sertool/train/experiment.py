@@ -117,7 +117,7 @@ def _divided(plan: TrainingPlan, division: Division, place: Workplace) -> Table:
             joined = folder / run_folder.PREDICTIONS
             first_seeds = trainings[:: plan.held_out.seeds]
             others = [runs.of_seed(member, seed) for member in first_seeds for seed in other_seeds]
-            also = [(member, members.answered(table, member, folder)) for member in others]
+            also = [(member, members.answered(table, design, member, folder)) for member in others]
             _write(joined, _joined([*answered, *also], plan, division), refused=not place.lock.is_writable)
             run_report.say_result(
                 predicted, [scores for _, scores in trained], way.protocol, folder, design.aim.figures

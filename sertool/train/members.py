@@ -18,7 +18,6 @@ from sertool.divisions.splits import DEV, PARTS, TRAIN
 from sertool.drawings import plots
 from sertool.errors import SertoolError
 from sertool.manifests import manifest, manifest_io, run_folder
-from sertool.manifests.columns import ANSWERS
 from sertool.manifests.manifest import Table
 from sertool.modelfiles import modelfile
 from sertool.networks import norm_folding
@@ -51,7 +50,7 @@ def train(material: Material, design: Design, member: Member, run: Path, callbac
     """
     folder = run / member.name
     if team.broadcast_from_leader((folder / run_folder.PREDICTIONS).exists()):
-        return answered(material.table, member, run), modelfile.read(folder / run_folder.MODEL).scores
+        return answered(material.table, design, member, run), modelfile.read(folder / run_folder.MODEL).scores
     trained = _trained(material, design, member, folder, callbacks)
     if is_fitted_at_once(design) and member.fold is not None and (member.split == DEV).any():
         member = replace(member, split=np.where(member.split == DEV, TRAIN, member.split))
@@ -193,37 +192,31 @@ def _predictions(material: Material, design: Design, trained: Trained, member: M
     if member.fold is not None:
         added["fold"] = [member.fold] * len(clips)
     added |= trained.kind.table_columns(trained.kind.numbers(trained.logits(clips), temperature))
-    table = _held_out(material.table, member)
+    table = _held_out(material.table, design, member)
     for name, values in added.items():
         table = manifest.with_column(table, name, values)
     return table
 
 
-def answered(table: Table, member: Member, run: Path) -> Table:
+def answered(table: Table, design: Design, member: Member, run: Path) -> Table:
     """Return the held-out rows of today's manifest with the predictions of a member that was trained earlier."""
     path = run / member.name / run_folder.PREDICTIONS
-    table, predicted = _held_out(table, member), manifest_io.read(str(path))
+    table, predicted = _held_out(table, design, member), manifest_io.read(str(path))
     if manifest.digest(table) != manifest.digest(predicted):
         raise SertoolError(f"{path} holds other clips than were held out: remove {path.parent} to train it again")
-    shares = {f"p_{word}" for word in manifest.family(predicted, "p_")}
+    of_member = {"split", "fold", "seed", *design.aim.predictions(predicted)}
     for name in predicted.column_names:
-        if name in {"split", "fold", "seed", *ANSWERS, *shares, *manifest.rated(predicted)}:
+        if name in of_member:
             table = manifest.with_column(table, name, predicted.column(name))
     return table
 
 
-def _held_out(table: Table, member: Member) -> Table:
-    """Return the held-out rows without predictions, and without folds that the run ignored."""
-    table = _unanswered(table.take(np.flatnonzero(member.split == heldout.scored_part(member.split))))
-    return table if member.fold is not None else manifest.without(table, "fold")
-
-
-def _unanswered(table: Table) -> Table:
-    """Return the table without another model's predictions, which would be taken for this one's."""
-    shares = [f"p_{word}" for word in manifest.family(table, "p_")] if "predicted" in table.column_names else []
-    for name in (*ANSWERS, *shares, *manifest.rated(table)):
+def _held_out(table: Table, design: Design, member: Member) -> Table:
+    """Return the held-out rows without another model's predictions, and without folds that the run ignored."""
+    table = table.take(np.flatnonzero(member.split == heldout.scored_part(member.split)))
+    for name in design.aim.predictions(table):
         table = manifest.without(table, name)
-    return table
+    return table if member.fold is not None else manifest.without(table, "fold")
 
 
 def _record(folder: Path, table: Table, member: Member, history: list[Figures], design: Design) -> None:

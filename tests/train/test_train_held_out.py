@@ -84,6 +84,18 @@ def test_older_predictions_in_the_manifest_are_not_kept(mel: Path, tmp_path: Pat
     assert table(tmp_path / "run").keys() == table(tmp_path / "fresh").keys()
 
 
+def test_own_columns_named_like_predictions_of_ratings_are_kept_beside_emotions(
+    statistics: Path, tmp_path: Path
+) -> None:
+    clips = len(column(statistics, "clip"))
+    own = {"predicted_emotion": ["sad"] * clips, "snr": [9.5] * clips, "predicted_snr": [8.5] * clips}
+    held = changed(statistics, tmp_path / "own.parquet", **own)
+    for _ in ("trained", "found trained"):
+        train(held, "-m", "svm", "--no-dev", "-o", tmp_path / "run")
+        kept = table(tmp_path / "run")
+        assert {name: {*kept[name]} for name in own} == {name: {*values} for name, values in own.items()}
+
+
 @pytest.mark.slow
 def test_each_fold_and_seed_has_a_folder_and_all_rows_are_joined(mel: Path, tmp_path: Path) -> None:
     done = train(mel, *TINY, "--folds", 2, "--seeds", 2, "--seed", 5, "-o", tmp_path / "run")
