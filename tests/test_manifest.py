@@ -13,6 +13,7 @@ from sertool.errors import SertoolError, UsageError
 from sertool.index import indexing, updating
 from sertool.manifests import casting, columns, intake, manifest, manifest_io, merging, provenance, row_filter
 from sertool.predict import manifest_requests
+from sertool.predict.manifest_requests import Keeping
 from sertool.predict.stored_rows import Shelf
 
 
@@ -153,7 +154,7 @@ ON_WIDE_TABLES = {
     "index --update, keeping columns": lambda held: updating.with_own_columns(wide(0), held, set()),
     "index --update, leaving out columns": lambda held: updating.warn_of_left_out(wide(0), held),
     "index --correct": lambda held: merging.replaced(wide(0), held, np.zeros(1, int)),
-    "predict": lambda held: manifest_requests.kept(held, None, Shelf({})),
+    "predict": lambda held: manifest_requests.kept(held, Keeping(), Shelf({})),
 }
 
 

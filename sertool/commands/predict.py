@@ -233,6 +233,7 @@ def _answering(runs: list[list[Path]], values: dict[str, Any]) -> Answering:
 def _inputs(sources: Sequence[str], answering: Answering, values: dict[str, Any], runs: list[list[Path]]) -> Inputs:
     """Open what was named; refuse clips that the format, or how speakers are told apart, does not allow."""
     from sertool.predict import heldout_members, predict_inputs, row_options, speaker_answers
+    from sertool.predict.manifest_requests import Keeping
 
     enroll, kind = values["enroll"], values["kind"]
     inputs = predict_inputs.opened(
@@ -240,7 +241,7 @@ def _inputs(sources: Sequence[str], answering: Answering, values: dict[str, Any]
         values["root"],
         answering.session.shelf(),
         nul=values["null"],
-        also=answering.speakers.names.column,
+        keeping=Keeping(answering.speakers.names.column, answering.kind.columns),
         divide=partial(heldout_members.divided_by_models, runs=runs),
         root_is_shared=bool(enroll) and not os.path.isdir(enroll),
     )

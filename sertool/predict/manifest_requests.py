@@ -1,6 +1,7 @@
 """Turn manifests into requests, with the columns that answers keep."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,12 +23,20 @@ OF_ANSWERS = ("end", "channel", "top", "protocol", "adapted")  # not manifest co
 VOTES = "votes_voice_"  # listeners' votes, which eval scores
 
 
-def kept(table: Table, also: str | None, shelf: Shelf) -> Table:
+class Keeping(NamedTuple):
+    """Which columns of manifests answers keep: one more than usual, and none of the answers to come."""
+
+    also: str | None = None
+    answers: Collection[str] = ()
+
+
+def kept(table: Table, keeping: Keeping, shelf: Shelf) -> Table:
     """Return the columns of a manifest that predictions need, and its clips whose audio or shard rows exist."""
-    _require_columns(table, also)
+    _require_columns(table, keeping.also)
     table = _with_protocol(_with_channels(table))
     places = () if "channel" in table.column_names else shelf.of_manifest(table)  # shards are of all channels
-    table = _answerable(table, places).select(_columns_kept(table, (*KEPT, "channel", "protocol", also, *places)))
+    wanted = (*KEPT, "channel", "protocol", keeping.also, *places)
+    table = _answerable(table, places).select(_columns_kept(table, wanted, keeping.answers))
     return table if any(manifest.column(table, "parent")) else manifest.without(table, "parent")
 
 
@@ -54,9 +63,13 @@ def _answerable(table: Table, places: Sequence[str]) -> Table:
     return manifest.keep(table, made)
 
 
-def _columns_kept(table: Table, wanted: Sequence[str | None]) -> list[str]:
-    """Return the wanted columns, the listeners' votes, and the user's own columns of words or numbers."""
-    others = [name for name in table.column_names if not (name in OF_ANSWERS or columns.kind_of(name))]
+def _columns_kept(table: Table, wanted: Sequence[str | None], answers: Collection[str]) -> list[str]:
+    """Return the wanted columns, the listeners' votes, and the user's own columns of words or numbers.
+
+    Earlier answers are left out, which would be taken for new ones.
+    """
+    earlier = {*OF_ANSWERS, *answers, *manifest.rated(table)}
+    others = [name for name in table.column_names if not (name in earlier or columns.kind_of(name))]
     plain = {name for name in others if manifest.is_of_words(table, name)}
     if lost := [name for name in others if name not in plain]:
         talk.warn(f"left out, for each cell holds more than a word or a number: {listed(lost)}")

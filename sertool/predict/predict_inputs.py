@@ -15,6 +15,7 @@ from sertool.manifests import delimited, formats, manifest, manifest_io, merging
 from sertool.manifests.columns import Row
 from sertool.manifests.manifest import Table
 from sertool.predict import manifest_requests
+from sertool.predict.manifest_requests import Keeping
 from sertool.predict.request import Models, Request
 from sertool.predict.stored_rows import Shelf
 from sertool.sound import audio, folders
@@ -23,6 +24,7 @@ from sertool.system.paths import Unlisted, path_text
 
 LISTS = (".txt", ".lst", ".list", ".scp")
 WORKBOOKS = (".xlsx", ".xlsm", ".xls")  # the manifest reader refuses these, and says how to convert them
+ALL_USUAL = Keeping()
 SNIFF_BYTES = 4096  # bytes that suffice to tell what a file or a pipe holds
 Dividing = Callable[[Table], tuple[Table, Sequence[Models]]]
 
@@ -40,7 +42,7 @@ def opened(
     shelf: Shelf,
     *,
     nul: bool = False,
-    also: str | None = None,
+    keeping: Keeping = ALL_USUAL,
     divide: Dividing | None = None,
     root_is_shared: bool = False,
 ) -> Inputs:
@@ -49,14 +51,14 @@ def opened(
     `root` is where the audio of manifests is now. It is refused if there are none here, unless it `root_is_shared`
     with sources of another call.
 
-    `also` is one more manifest column to keep. `divide` adds columns to a manifest, and says which models answer for
-    each clip. Rows that the shelf has are read from shards.
+    `keeping` says which columns of manifests stay. `divide` adds columns to a manifest, and says which models answer
+    for each clip. Rows that the shelf has are read from shards.
     """
     given = [_open_source(source, root, shelf, nul=nul, alone=len(sources) == 1) for source in sources]
     tables = [one for one in given if isinstance(one, Table)]
     if root and not root_is_shared and not tables:
         raise UsageError(f"--root {root}: it is for audio that a manifest names, and there is none")
-    tables = merging.with_common_types([manifest_requests.kept(table, also, shelf) for table in tables])
+    tables = merging.with_common_types([manifest_requests.kept(table, keeping, shelf) for table in tables])
     divided = [divide(table) if divide else (table, [None] * len(table)) for table in tables]
     held = [(manifest.without(table, "digest"), models) for table, models in divided]
     names = (name for table, _ in held for name in table.column_names)

@@ -13,6 +13,7 @@ from sertool.errors import UsageError
 from sertool.manifests.columns import Row
 from sertool.predict import predict_inputs, voice_names
 from sertool.predict.ensemble import ClipFeatures, Ensemble, KnownSpeakers
+from sertool.predict.manifest_requests import Keeping
 from sertool.predict.predicting import Piece, Session
 from sertool.predict.request import Naming, Request
 from sertool.predict.voice_names import OneVoice, SpeakerNames
@@ -54,8 +55,8 @@ class SpeakerOptions:
         if self.enroll is None:
             return _adapted(session, requests, self.names)
         name = self.names.of if self.speakers else OneVoice(self.enroll).of
-        also = self.names.column
-        voices = predict_inputs.opened([self.enroll], self.root, session.shelf(), also=also, root_is_shared=True)
+        keeping = Keeping(self.names.column)
+        voices = predict_inputs.opened([self.enroll], self.root, session.shelf(), keeping=keeping, root_is_shared=True)
         return _adapted_to_enrolled(session, requests, name, _enrolled(session, voices.requests, name))
 
 

@@ -96,6 +96,19 @@ def test_labelled_manifest_keeps_ratings_beside_answers_of_models_that_held_the_
     assert {row["clip"]: float(row["predicted_arousal"]) for row in rows} == pytest.approx(held_out, abs=1e-3)
 
 
+@pytest.mark.parametrize("ratings", [{"arousal": 2, "valence": 3, "dominance": 4}, {}])
+def test_earlier_answers_in_a_manifest_are_not_kept_as_if_they_were_new(
+    model: Path, make, tmp_path: Path, ratings: dict[str, int]
+) -> None:
+    make("x/loud.wav")
+    earlier = {f"predicted_{name}": 9 for name in ratings or NAMES}
+    cells = {"path": "x/loud.wav", "emotion": "sad", "predicted_emotion": "sad", **ratings, **earlier}
+    (tmp_path / "q.csv").write_text("\n".join(",".join(map(str, each)) for each in (cells, cells.values())))
+    (row,) = predict("-m", model, tmp_path / "q.csv", "--silence", "0")
+    kept = {name: value for name, value in row.items() if name.startswith("predicted_")}
+    assert kept == {"predicted_emotion": "sad", "predicted_arousal": "", "predicted_valence": ""}
+
+
 def test_summary_of_windows_is_their_mean_weighted_by_length(model: Path, run: Path) -> None:
     words = ("-m", model, clips(run)[0], "--window", ".5")
     windows, (summary,) = predict(*words), predict(*words, "--summary")
