@@ -119,6 +119,19 @@ class Ensemble:
         if partly := [word for word in self.kind.names if not all(word in words for words in known)]:
             lack = f"the models know different {self.kind.what} (not all know {listed(partly)})"
             raise UsageError(f"{lack}: ask one, or train them alike")
+        for name in self.members[0].kind.scaled():
+            self._refuse_other_scales(name)
+
+    def _refuse_other_scales(self, name: str) -> None:
+        """Refuse runs that learnt a dimension on scales without a value in common; folds of a run may differ."""
+        of_members = [member.kind.scaled() for member in self.members]
+        of_runs = [[of_members[place][name] for place in run if name in of_members[place]] for run in self.runs]
+        ends = [(min(each["low"] for each in run), max(each["high"] for each in run)) for run in of_runs]
+        lows, highs = zip(*ends, strict=True)
+        if max(lows) > min(highs):
+            scales = listed((f"{low:.4g} to {high:.4g}" for low, high in ends), SHOWN)
+            what = f"the models learnt {name} on scales without a value in common ({scales})"
+            raise UsageError(f"{what}: ask one, or train them alike")
 
     @property
     def engines(self) -> list[Engine]:

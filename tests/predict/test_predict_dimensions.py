@@ -160,6 +160,20 @@ def test_models_of_different_dimensions_are_not_mixed(model: Path, rated: Path, 
     assert (done.code, "the models know different dimensions (not all know valence)" in done.line) == (2, True)
 
 
+@pytest.mark.parametrize(("factor", "scale"), [(11, "51 to 95"), (1.5, "")])
+def test_runs_on_scales_without_a_value_in_common_are_not_averaged(
+    model: Path, rated: Path, run: Path, factor: float, scale: str
+) -> None:
+    values = [factor * each + 40 * bool(scale) for each in column(rated, "arousal")]
+    other = changed(rated, rated.parent / f"by_{factor}.parquet", arousal=values)
+    words = ("-m", "lstm", "--set", "width=8", "--epochs", 1, "--dimensions", "arousal,valence")
+    folder = rated.parent / f"by_{factor}"
+    assert sertool("train", other, *words, "-o", folder).code == 0
+    done = sertool("predict", "-m", model, "-m", folder, clips(run)[0])
+    assert done.code == (2 if scale else 0), done.err
+    assert not scale or f"learnt arousal on scales without a value in common (1 to 5, {scale}): " in done.line
+
+
 def test_model_card_names_the_dimensions_and_their_range_in_train(model: Path) -> None:
     card = sertool("predict", "-m", model / "seed-0" / "model.safetensors", "--model-card").out.decode()
     assert "- dimensions: arousal (1 to 5 in train, mean 3, deviation 1.581), valence (1 to 5 in train" in card
