@@ -116,6 +116,10 @@ class Aim(ABC):
     def require_learnable(self, train: Table, name: str) -> None:
         """Refuse training rows that do not tell enough; `name` is the training's."""
 
+    def can_judge(self, rows: Table) -> bool:
+        """Whether these rows, of known truth, tell good answers from bad ones."""
+        return True
+
     def note(self, train: Table, *, masks: bool) -> str:
         """Return what is to be said of the training rows; `masks` tells whether losses leave out what is absent."""
         return ""

@@ -50,8 +50,7 @@ class DimensionLesson(Lesson):
         return ~np.isnan(self.truth).all(axis=1)
 
     def can_judge(self, clips: np.ndarray) -> bool:
-        """Whether any dimension varies among the clips."""
-        return any(len(np.unique(values[~np.isnan(values)])) > 1 for values in self.truth[clips].T)
+        return _any_varies(self.truth[clips])
 
     def batch_loss(self, settings: Settings, train: np.ndarray, team: Team) -> BatchLoss:
         return ConcordanceLoss(self.targets, team)
@@ -100,6 +99,11 @@ class ConcordanceLoss:
         return (1 - (ccc * rated).sum(dim=-1) / rated.sum().clamp(min=1)).sum() * len(clips)
 
 
+def _any_varies(ratings: np.ndarray) -> bool:
+    """Whether any dimension varies, of `[clips, dimensions]`; NaN is unknown."""
+    return any(len(np.unique(values[~np.isnan(values)])) > 1 for values in ratings.T)
+
+
 def _by_name(cccs: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
     """Return the figures by name, of `[.., dimensions]`; NaN is left out of the mean."""
     return {"ccc": metrics.mean(cccs)} | {f"ccc_{name}": cccs[..., place] for place, name in enumerate(names)}
@@ -146,6 +150,9 @@ class DimensionAim(Aim):
             if len(known) < 2:
                 what = f"is {known[0]:g} in all clips of train" if len(known) else "is unknown in all clips of train"
                 raise SertoolError(f"{name}: {dimension} {what}: leave it out of --dimensions, or divide otherwise")
+
+    def can_judge(self, rows: Table) -> bool:
+        return _any_varies(self._values(rows))
 
     def truths(self, table: Table) -> Mapping[str, Sequence[Any]]:
         return {"ratings": self._values(table).tolist()}

@@ -15,7 +15,6 @@ from sertool.featurize.extraction import Extraction
 from sertool.manifests import manifest, speakers
 from sertool.manifests.manifest import Table
 from sertool.modelfiles import batches
-from sertool.numeric.codes import Codes
 from sertool.system import talk
 from sertool.system.paths import plain_name
 from sertool.train import (
@@ -153,8 +152,7 @@ def check_all(plan: TrainingPlan, known: KnownFeatures) -> list[Division]:
     if plan.options.published and batches.featured(table):
         preparing.compare_features(plan.options, design, known.records)
     planned = divisions(plan)
-    has_dev = {way.protocol: _has_dev(heldout.labels(divided, plan.held_out), trainings[::seeds])
-               for way, divided, trainings, _ in planned}  # fmt: skip
+    has_dev = {division.way.protocol: _has_dev(plan, division) for division in planned}
     refusals.require_dev(plan.options.training, has_dev)
     for division in planned:
         way, divided, trainings, _ = division
@@ -168,8 +166,12 @@ def check_all(plan: TrainingPlan, known: KnownFeatures) -> list[Division]:
     return planned
 
 
-def _has_dev(labels: Codes, trainings: Sequence[Member]) -> list[bool]:
-    return [heldout.has_dev(training.split, labels) for training in trainings]
+def _has_dev(plan: TrainingPlan, division: Division) -> list[bool]:
+    """Return for the training of each fold whether it has a dev to choose epochs by."""
+    table, labels = division.table, heldout.labels(division.table, plan.held_out)
+    splits = [training.split for training in division.trainings[:: plan.held_out.seeds]]
+    judges = [plan.design.aim.can_judge(manifest.keep(table, split == DEV)) for split in splits]
+    return [heldout.has_dev(split, labels) and can for split, can in zip(splits, judges, strict=True)]
 
 
 def _require_teacher(

@@ -117,7 +117,7 @@ def useful_seeds(model: str, seeds: int) -> int:
 
 
 def require_dev(training: Mapping[str, Any], has_dev: Mapping[str, Sequence[bool]]) -> None:
-    """Refuse options that choose epochs by dev if no training has clips there; say which have none."""
+    """Refuse options that choose epochs by dev if no training has one that can judge them; say which have none."""
     words = ["--keep best"] if training.get("keep") == "best" else []
     words += [talk.option(name) for name in ("metric", "patience") if training.get(name)]
     without = listed(name for name, has in has_dev.items() if not all(has))
@@ -127,9 +127,11 @@ def require_dev(training: Mapping[str, Any], has_dev: Mapping[str, Sequence[bool
             "--split speaker:60/20/20, or leave it out"
         )
     if without and words:
-        talk.warn(f"{listed(words)}: without clips in dev, as under {without}, the last epoch is kept all the same")
+        talk.warn(
+            f"{listed(words)}: without a dev to choose by, as under {without}, the last epoch is kept all the same"
+        )
     elif without:
-        talk.detail(f"{without}: a training without clips in dev keeps a network's last epoch")
+        talk.detail(f"{without}: a training without a dev to choose epochs by keeps a network's last epoch")
 
 
 def warn_of_long_rise(design: Design, divisions: Sequence[np.ndarray]) -> None:

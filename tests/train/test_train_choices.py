@@ -104,7 +104,7 @@ def test_options_that_choose_epochs_by_dev_are_refused_without_dev(mel: Path, tm
     assert not (tmp_path / "run").exists()
     train(mel, *TINY, *words, "--split", "speaker:50/25/25", "--dry-run")
     done = train(mel, *TINY, *words, "--gap", "--dry-run")
-    assert "without clips in dev, as under random-80-20, the last epoch is kept all the same" in done.err
+    assert "without a dev to choose by, as under random-80-20, the last epoch is kept all the same" in done.err
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_choosing_epochs_by_an_unlabelled_dev_is_refused(mel: Path, tmp_path: Pa
 def test_recipe_without_dev_keeps_the_last_epoch_and_reports_it_if_verbose(clips: Path) -> None:
     run = ("--recipe", "mamba-a", "--patience", 0, "--dry-run")  # whose protocol has no dev
     assert "dev" not in train(clips, *run).err
-    assert "without clips in dev keeps a network's last epoch" in train(clips, *run, "-v").err
+    assert "without a dev to choose epochs by keeps a network's last epoch" in train(clips, *run, "-v").err
 
 
 def test_report_line_states_how_many_members_a_mean_covers() -> None:

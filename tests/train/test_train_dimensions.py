@@ -138,6 +138,19 @@ def test_clips_without_an_emotion_are_divided_and_learnt_like_others(rated: Path
     assert "48 held-out rows" in folds.err
 
 
+@pytest.mark.parametrize(("dev", "code"), [([3.0], 2), ([3.0, 4.0], 0)])
+def test_dev_whose_ratings_are_all_equal_is_none_to_choose_epochs_by(
+    rated: Path, tmp_path: Path, dev: list[float], code: int
+) -> None:
+    who = column(rated, "speaker")
+    parts = dict.fromkeys(who, "train") | {who[0]: "dev", who[-1]: "test"}
+    arousal = [dev[k % len(dev)] if each == who[0] else own
+               for k, (each, own) in enumerate(zip(who, column(rated, "arousal"), strict=True))]  # fmt: skip
+    held = changed(rated, tmp_path / "held.parquet", split=[parts[each] for each in who], arousal=arousal)
+    words = (*NET, "--dimensions", "arousal", "--epochs", 1, "--patience", 2, "-o", tmp_path / "run")
+    assert ("has no dev to choose epochs by" in train(held, *words, code=code).err) == bool(code)
+
+
 def test_changed_ratings_make_a_different_run(rated: Path, tmp_path: Path) -> None:
     train(rated, *LEARNING, "-o", tmp_path / "run")
     again = train(rated, *LEARNING, "-o", tmp_path / "run")
