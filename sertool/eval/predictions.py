@@ -20,6 +20,7 @@ from sertool.system.files import listed
 
 # Optional columns: one that holds something else under such a name is left out.
 BESIDE = {name: kind for name, (kind, _) in columns.MEANINGS.items() if kind != "string"}
+DIVIDING = ("clip", "speaker", "split", "fold", "seed", "issue")  # they say which rows are scored, and which together
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def read(sources: Sequence[str], reading: Reading) -> list[Run]:
     read = [(source, *_table(source, reading)) for source in sources]
     dimensions = _common({manifest_io.source_name(source): found for source, _, found in read})
     tables = [(source, table) for source, table, _ in read]
-    return [_run(name, source, table, dimensions, reading) for name, source, table in _by_run(tables)]
+    return [_run(name, source, table, dimensions, reading) for name, source, table in _by_run(tables, dimensions)]
 
 
 def _common(dimensions: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
@@ -115,14 +116,15 @@ def _table(source: str, reading: Reading) -> tuple[Table, tuple[str, ...]]:
     names_read = table.column_names
     intake.refuse_repeated(names_read, where)
     dimensions = reading.dimensions or _predicted_ratings(table, reading)
+    if dividing := [name for name in dimensions if name in DIVIDING]:
+        raise SertoolError(f"{where}: {listed(dividing)} cannot be scored, as it divides the rows: rename the column")
     table = intake.with_bands_named(renaming.renamed(table, reading.asked, dimensions), where)
     for name, lack, option in _needed(dimensions):
         if name not in table.column_names:
             raise SertoolError(
                 f"{where}: {lack}: no column {name}; it has {listed(names_read, 20)}; say which it is with {option}"
             )
-    table = casting.as_numbers(table, [name for name, *_ in _needed(dimensions)] if dimensions else [], where)
-    table = intake.typed(_without_strange(table, where), where, exact=True)
+    table = _typed(table, [name for name, *_ in _needed(dimensions)] if dimensions else [], where)
     if not len(table):
         raise SertoolError(f"{where}: no rows")
     return row_filter.choose(table, reading.where, f"{where}: "), dimensions
@@ -145,6 +147,13 @@ def _needed(dimensions: Sequence[str]) -> list[tuple[str, str, str]]:
         ]
     predicted = [(columns.predicted(name), f"no predictions of {name}", "--predicted") for name in dimensions]
     return [*predicted, *((name, f"no true {name} to compare with", "--truth") for name in dimensions)]
+
+
+def _typed(table: Table, rated: Sequence[str], where: str) -> Table:
+    """Cast the columns of ratings to numbers, also where one is called `intensity`, and the others to our types."""
+    numbers = casting.as_numbers(table.select(rated), rated, where)
+    rest = intake.typed(_without_strange(table.drop_columns(rated), where), where, exact=True)
+    return manifest.with_columns(rest, {name: numbers.column(name) for name in rated})
 
 
 def _without_strange(table: Table, where: str) -> Table:
@@ -171,16 +180,17 @@ def _require_known_columns(header: Header, where: str, reading: Reading) -> None
         )
 
 
-def _by_run(tables_by_source: Sequence[tuple[str, Table]]) -> list[tuple[str, str, Table]]:
-    """Split tables into runs by column `run`, else by file; name them by the first scheme with distinct names.
+def _by_run(tables_by_source: Sequence[tuple[str, Table]], dimensions: Sequence[str]) -> list[tuple[str, str, Table]]:
+    """Split tables into runs by column `run`, unless that is a rating, else by file.
 
-    Return name, source and rows of each.
+    They are named by the first scheme with distinct names. Return name, source and rows of each.
     """
     names: list[list[str]] = []
     runs = []
     for source, table in tables_by_source:
         path = _without_extension(source)
-        stem, run = os.path.basename(path), manifest.codes(table, "run")
+        stem = os.path.basename(path)
+        run = manifest.codes(table.select([]) if "run" in dimensions else table, "run")
         for value in np.unique(run.index):
             name = str(run.values[value]) if value >= 0 else stem
             last = os.path.basename(os.path.normpath(name)) or name  # of a run's folder, which `train` names

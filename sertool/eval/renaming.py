@@ -56,14 +56,16 @@ def dimension_called(name: str) -> str:
 def translation(
     names: Sequence[str], asked: Mapping[str, str | None], dimensions: Iterable[str] = ()
 ) -> dict[str, str]:
-    """Map a table's column names to ours: those asked for, by our name, else the usual synonyms."""
+    """Map a table's column names to ours: those asked for, by our name, else the usual synonyms, of ratings first."""
     found: dict[str, str] = {}
     lowered = {name.lower(): name for name in reversed(names) if name not in asked.values()}
-    for ours, others in (NAMES | of_ratings(dimensions)).items():
+    ratings = of_ratings(dimensions)
+    for ours, others in (ratings | NAMES | ratings).items():  # in the order of the first, and as the last has them
         request = asked.get(ours)
         if request and request not in names:
             raise UsageError(f"no column {request}; there are {listed(names, 20)}")
-        usual = next((lowered[name] for name in (ours, *others) if name in lowered), None)
-        if (name := request or usual) and name != ours:
+        usual = next((word for word in (ours, *others) if word in lowered), None)
+        name = request or (lowered.pop(usual) if usual else None)
+        if name and name != ours:
             found[name] = ours
     return found

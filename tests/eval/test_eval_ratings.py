@@ -138,6 +138,34 @@ def test_any_column_of_numbers_with_predictions_is_a_rating(tmp_path: Path, say:
     assert [one.name for one in report(named).runs[0].dimensions] == ["calmness"]
 
 
+def others(path: Path, name: str) -> str:
+    """Write somebody's table of one rating, and return its path."""
+    columns = rated()
+    rows = zip(columns["speaker"], columns["arousal"], columns["predicted_arousal"], strict=True)
+    lines = [f"{speaker},{truth},{predicted}" for speaker, truth, predicted in rows]
+    path.write_text("\n".join([f"actor,{name},predicted_{name}", *lines]))
+    return str(path)
+
+
+@pytest.mark.parametrize("name", ["intensity", "sentence", "age", "run", "sample_rate", "confidence"])
+def test_a_rating_may_be_called_like_a_column_of_ours(tmp_path: Path, name: str) -> None:
+    path = others(tmp_path / "a.csv", name)
+    for found in (report(path).runs, report(path, dimensions=(name,)).runs):
+        assert [(one.name, run.clips) for run in found for one in run.dimensions] == [(name, 240)]
+        assert found[0].figures["ccc"].value == pytest.approx(ccc(rated(), "arousal"))
+
+
+def test_a_rating_called_like_what_divides_rows_is_refused(tmp_path: Path) -> None:
+    assert "fold cannot be scored, as it divides the rows: rename" in refused(others(tmp_path / "a.csv", "fold"))
+
+
+@pytest.mark.parametrize("name", ["label", "truth", "target", "Label", "emotion", "file", "text"])
+def test_a_rating_that_is_named_is_not_taken_for_another_column(tmp_path: Path, name: str) -> None:
+    found = report(others(tmp_path / "a.csv", name), dimensions=(name,)).runs[0]
+    assert (found.dimensions[0].name, found.dimensions[0].speakers) == (name, 12)
+    assert found.figures["ccc"].value == pytest.approx(ccc(rated(), "arousal"))
+
+
 def test_emotions_are_scored_where_there_are_both_unless_ratings_are_named(tmp_path: Path) -> None:
     path = table(tmp_path / "a.csv", made() | dropped(rated(), "clip", "speaker", "sex"))
     assert report(path).runs[0].main == ("uar", "wa")
