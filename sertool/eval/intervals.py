@@ -44,8 +44,13 @@ def plot(
     unit: str = "clips",
     times: int = 100,
 ) -> str:
-    """Plot rows of intervals; with `reach`, the scale is -reach to reach rather than 0 to 1, written so many times."""
-    low, high = (-reach, reach) if reach else (0.0, 1.0)
+    """Plot rows of intervals; with `reach`, the scale is -reach to reach rather than 0 to 1, written so many times.
+
+    Without it, the scale begins at -1 where a figure or a bound is negative, as a CCC may be.
+    """
+    figures = [bar.figure for row in rows for bar in row.bars]
+    is_negative = any(figure.value < 0 or figure.low < 0 for figure in figures)
+    low, high = (-reach, reach) if reach else (-1.0 if is_negative else 0.0, 1.0)
     ticks = [f'<span style="left:{25 * k}%">{times * (low + (high - low) * k / 4):.3g}</span>' for k in range(5)]
     clips = f"<th>{unit}</th>" if rows[0].clips else ""
     axis = f'<th class="ticks"><div>{"".join(ticks)}</div></th>'

@@ -125,6 +125,9 @@ def _refuse_other_words(run: Labelled, truth: set[str], answers: set[str]) -> No
     if true & predicted:  # then numbers mean the same on both sides, and offered classes are in the truth's words
         known |= offers | {word for word in true | predicted if word.isdecimal()}
     only_true, only_predicted = sorted(true - predicted), sorted(predicted - truth)
+    if any(map(_is_fraction, only_predicted)) and any(map(_is_fraction, only_true)):
+        remedy = "if these are ratings, name what they rate with --dimensions NAME"
+        raise SertoolError(f"{run.run.name}: the labels are numbers: {remedy}")
     strange = [word for word in only_predicted if word not in known]
     unheard = [word for word in only_true if word not in known | answers]
     if strange and only_true:
@@ -138,6 +141,10 @@ def _refuse_other_words(run: Labelled, truth: set[str], answers: set[str]) -> No
     if unheard and only_predicted:
         leaving = f", or leave it out: --where emotion!={unheard[0]}"
         raise _other_words(run, only_predicted, unheard, _to_map(unheard, only_predicted) + leaving)
+
+
+def _is_fraction(label: str) -> bool:
+    return re.fullmatch(r"-?\d+\.\d+", label) is not None
 
 
 def _to_map(strange: Sequence[str], targets: Collection[str]) -> str:

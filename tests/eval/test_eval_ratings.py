@@ -166,6 +166,12 @@ def test_a_rating_that_is_named_is_not_taken_for_another_column(tmp_path: Path, 
     assert found.figures["ccc"].value == pytest.approx(ccc(rated(), "arousal"))
 
 
+def test_numbers_in_place_of_emotions_are_refused_with_the_option_that_scores_them(tmp_path: Path) -> None:
+    path = others(tmp_path / "a.csv", "arousal")
+    says = refused(path, truth="arousal", predicted="predicted_arousal")
+    assert says.endswith("the labels are numbers: if these are ratings, name what they rate with --dimensions NAME")
+
+
 def test_emotions_are_scored_where_there_are_both_unless_ratings_are_named(tmp_path: Path) -> None:
     path = table(tmp_path / "a.csv", made() | dropped(rated(), "clip", "speaker", "sex"))
     assert report(path).runs[0].main == ("uar", "wa")
@@ -277,13 +283,25 @@ def test_page_and_pictures_of_odd_ratings_are_drawn(tmp_path: Path, odd: str) ->
     if odd == "constant":
         columns |= {name: [4.0] * 240 for name in ("arousal", "predicted_arousal", "valence")}
     if odd == "worse than chance":
-        columns |= {f"predicted_{name}": [8 - value for value in columns[name]] for name in RATED}
+        columns |= {f"predicted_{name}": [5 - value / 2 for value in columns[name]] for name in RATED}
     path = table(tmp_path / "a.csv", columns)
     assert charts.draw(report(path, path), str(tmp_path))
     for paths in ((path,), (path, path)):
         shown = page.html(report(*paths)).partition("</style>")[2]
         assert "nan" not in shown
         assert 'height="-' not in shown
+
+
+def test_axis_of_the_page_reaches_down_to_negative_intervals(tmp_path: Path) -> None:
+    columns = rated()
+    columns |= {f"predicted_{name}": [5 - value / 2 for value in columns[name]] for name in RATED}
+    _, _, after = page.html(report(table(tmp_path / "a.csv", columns))).partition("By dimension")
+    shown = after.partition("</section>")[0]
+    assert '<span style="left:0%">-1</span>' in shown
+    assert 'style="left:0.00%"' not in shown
+    assert "width:0.00%" not in shown
+    positive = page.html(report(table(tmp_path / "b.csv", rated()))).partition("By dimension")[2]
+    assert '<span style="left:0%">0</span>' in positive
 
 
 @pytest.mark.parametrize(("low", "high"), [(1, 5), (0.9, 7.1), (-1, 1), (0, 100), (3.999, 4.002), (-2e6, 1e6)])
