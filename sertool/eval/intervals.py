@@ -48,8 +48,7 @@ def plot(
 
     Without it, the scale begins at -1 where a figure or a bound is negative, as a CCC may be.
     """
-    figures = [bar.figure for row in rows for bar in row.bars]
-    is_negative = any(figure.value < 0 or figure.low < 0 for figure in figures)
+    is_negative = any(min(bar.figure.value, bar.figure.low) < 0 for row in rows for bar in row.bars)
     low, high = (-reach, reach) if reach else (-1.0 if is_negative else 0.0, 1.0)
     ticks = [f'<span style="left:{25 * k}%">{times * (low + (high - low) * k / 4):.3g}</span>' for k in range(5)]
     clips = f"<th>{unit}</th>" if rows[0].clips else ""

@@ -283,7 +283,7 @@ def test_page_and_pictures_of_odd_ratings_are_drawn(tmp_path: Path, odd: str) ->
     if odd == "constant":
         columns |= {name: [4.0] * 240 for name in ("arousal", "predicted_arousal", "valence")}
     if odd == "worse than chance":
-        columns |= {f"predicted_{name}": [5 - value / 2 for value in columns[name]] for name in RATED}
+        columns |= {f"predicted_{name}": [8 - value for value in columns[name]] for name in RATED}
     path = table(tmp_path / "a.csv", columns)
     assert charts.draw(report(path, path), str(tmp_path))
     for paths in ((path,), (path, path)):
@@ -294,9 +294,10 @@ def test_page_and_pictures_of_odd_ratings_are_drawn(tmp_path: Path, odd: str) ->
 
 def test_axis_of_the_page_reaches_down_to_negative_intervals(tmp_path: Path) -> None:
     columns = rated()
-    columns |= {f"predicted_{name}": [5 - value / 2 for value in columns[name]] for name in RATED}
-    _, _, after = page.html(report(table(tmp_path / "a.csv", columns))).partition("By dimension")
-    shown = after.partition("</section>")[0]
+    columns |= {f"predicted_{name}": [8 - value for value in columns[f"predicted_{name}"]] for name in RATED}
+    shown = (
+        page.html(report(table(tmp_path / "a.csv", columns))).partition("By dimension")[2].partition("</section>")[0]
+    )
     assert '<span style="left:0%">-1</span>' in shown
     assert 'style="left:0.00%"' not in shown
     assert "width:0.00%" not in shown
