@@ -23,7 +23,7 @@ HOUSE = {
     "errors": "",
     "catalogue": "",
     "system": "talk files paths locks parts workers device team",
-    "numeric": "codes dsp pitch_classes pyin reference metrics",
+    "numeric": "codes scales dsp pitch_classes pyin reference metrics",
     "sound": """containers levels digests audio encoding shaping long_audio filters stretching ratios synth
         folders sounds""",
     "manifests": """columns labels answer_kinds casting manifest manifest_paths row_filter provenance intake delimited

@@ -8,7 +8,8 @@ from sertool.eval import bootstrapping
 from sertool.eval.bootstrapping import UnitSums
 from sertool.eval.ratings import Ratings
 from sertool.eval.scores import Dimension
-from sertool.numeric import metrics
+from sertool.numeric import metrics, scales
+from sertool.numeric.codes import Codes
 from sertool.numeric.metrics import Units
 
 MOST_PAIRS = 2000  # of truth and prediction that are drawn
@@ -38,8 +39,9 @@ def _some(pairs: np.ndarray) -> np.ndarray:
 
 
 def notes(run: Ratings, _: Units) -> list[str]:
-    """Say of which dimensions there is no CCC, or one of no use."""
-    found = []
+    """Say of which dimensions there is no CCC, or one of little use."""
+    found, corpora = [], run.groups["corpus"]
+    corpus = Codes(corpora.index[0], corpora.values)
     for k, name in enumerate(run.dimensions):
         answered = run.answered[k].any(0)
         truth, predicted = run.truth[k, answered], run.predicted[k][run.answered[k]]
@@ -49,4 +51,8 @@ def notes(run: Ratings, _: Units) -> list[str]:
             found.append(f"{name} has no CCC: every true rating is {truth[0]:g}")
         elif np.ptp(predicted) == 0:
             found.append(f"{name} has a CCC of 0 and no r: every prediction is {predicted[0]:g}")
+        if clash := next(scales.unlike(run.truth[k], corpus), None):
+            found.append(
+                f"{name} is {clash}: on different scales, pooled figures mostly tell corpora apart; see --by corpus"
+            )
     return found

@@ -292,6 +292,17 @@ def test_page_and_pictures_of_odd_ratings_are_drawn(tmp_path: Path, odd: str) ->
         assert 'height="-' not in shown
 
 
+def test_ratings_of_corpora_on_different_scales_are_noted(tmp_path: Path) -> None:
+    truth = [1 + k % 5 for k in range(120)] + [51 + k % 5 for k in range(120)]
+    columns = {"arousal": truth, "predicted_arousal": [3.0] * 120 + [53.0] * 120, "speaker": ["a", "b", "c", "d"] * 60}
+    there = {"corpus": ["first"] * 120 + ["second"] * 120}
+    found = report(table(tmp_path / "a.csv", columns | there)).runs[0]
+    assert found.figures["ccc"].value > 0.99
+    says = "arousal is 1 to 5 in first and 51 to 55 in second: on different scales, pooled figures mostly tell corpora"
+    assert any(note.startswith(says) for note in found.notes)
+    assert not any("scales" in note for note in report(table(tmp_path / "b.csv", columns)).runs[0].notes)
+
+
 def test_axis_of_the_page_reaches_down_to_negative_intervals(tmp_path: Path) -> None:
     columns = rated()
     columns |= {f"predicted_{name}": [8 - value for value in columns[f"predicted_{name}"]] for name in RATED}
