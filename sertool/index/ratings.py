@@ -14,10 +14,9 @@ def are_known(row: Row) -> bool:
 
 def say(table: Table) -> None:
     """Say how many clips have ratings and from what to what, and warn of different scales once."""
-    names = [
-        name for name in columns.DIMENSIONS if manifest.has(table, name) and name not in casting.own_columns(table)
-    ]
-    rated = {name: table.column(name).to_numpy() for name in names}
+    words = {*casting.own_columns(table)}
+    names = [name for name in columns.DIMENSIONS if manifest.has(table, name)]
+    rated = {name: table.column(name).to_numpy() for name in names if name not in words}
     known = {name: scale for name, values in rated.items() if (scale := scales.of(values))}
     if known:
         counts = (f"{name} {scales.known(rated[name]).sum():,} ({scales.ends(scale)})" for name, scale in known.items())
