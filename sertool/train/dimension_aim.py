@@ -197,6 +197,6 @@ def _refuse_column(table: Table, name: str) -> None:
             f"--dimensions: no column {name} in the manifest; of numbers it has {listed(numbers) or 'none'}"
         )
     if not casting.holds_numbers(table.column(name)):
-        raise UsageError(f"--dimensions: column {name} holds words, and a dimension is a column of numbers")
+        raise UsageError(f"--dimensions: column {name} holds something else than numbers")
     if not manifest.present(table, name):
         raise UsageError(f"--dimensions: column {name} holds no number: rate clips, or leave it out")

@@ -164,7 +164,7 @@ def test_changed_ratings_make_a_different_run(rated: Path, tmp_path: Path) -> No
     ("name", "why"),
     [
         ("nothing", "no column nothing in the manifest; of numbers it has arousal, valence, flat"),
-        ("word", "column word holds words"),
+        ("word", "column word holds something else than numbers"),
         ("unknown", "column unknown holds no number"),
         ("flat", "flat is 3 in all clips of train"),
     ],
