@@ -276,6 +276,6 @@ def _without_dev(split: np.ndarray) -> np.ndarray:
 
 def _columns(table: Table, options: HeldOutOptions) -> dict[str, Codes]:
     """Return the columns that the split of a fold needs; `emotion` holds the labels."""
-    there = [name for name in ("parent",) if name in table.column_names]
+    there = ["parent"] if "parent" in table.column_names else []
     held = {name: splitting.coded(table, name) for name in ("clip", "speaker", *there)}
     return held | {"emotion": labels(table, options)}
