@@ -187,10 +187,8 @@ def _of_tallies(drawn: np.ndarray, whole: np.ndarray) -> dict[str, np.ndarray]:
 
 def _of_moments(run: Ratings, drawn: np.ndarray, whole: np.ndarray) -> dict[str, np.ndarray]:
     """Return the figures of moments, `[..., dimensions, 6]`; a resample without a CCC takes that of the whole."""
-    values = metrics.ccc(drawn)
-    values = np.where(np.isnan(values), metrics.ccc(whole), values)
-    each = {f"ccc_{name}": values[..., place] for place, name in enumerate(run.dimensions)}
-    return {name: (each | {"ccc": metrics.mean(values)})[name] for name in run.main}
+    found = metrics.ccc_figures(drawn, run.dimensions, whole)
+    return {name: found[name] for name in run.main}
 
 
 def figures(run: Answers, sums: UnitSums, whole: UnitSums) -> dict[str, np.ndarray]:

@@ -187,6 +187,17 @@ def ccc(sums: np.ndarray) -> np.ndarray:
     return np.where(of_truth > 0, ratio(2 * together, of_truth + of_predicted + apart), np.nan)
 
 
+def ccc_figures(sums: np.ndarray, names: Sequence[str], whole: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Return the CCC of each dimension as `ccc_NAME`, `[...]` from `[..., dimensions, 6]`, and as `ccc` their mean.
+
+    The mean leaves out what is NaN. Where `whole` is given, a dimension that does not vary has the CCC of that.
+    """
+    values = ccc(sums)
+    if whole is not None:
+        values = np.where(np.isnan(values), ccc(whole), values)
+    return {"ccc": mean(values)} | {f"ccc_{name}": values[..., place] for place, name in enumerate(names)}
+
+
 def pearson(sums: np.ndarray) -> np.ndarray:
     """Return Pearson's correlation of `Moments`, `[...]` from `[..., 6]`; NaN where either does not vary."""
     of_truth, of_predicted, together = _spreads(sums)

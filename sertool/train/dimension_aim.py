@@ -62,7 +62,7 @@ class DimensionLesson(Lesson):
         """Return the CCC of each dimension that varies among the clips, and their mean."""
         everything = Units(np.zeros(len(clips), int), np.zeros(1, int), 0, "")
         sums = metrics.moment_sums(everything, self.truth[clips].T, outputs.double().numpy().T)[0]
-        figures = _by_name(metrics.ccc(sums), self.kind.names)
+        figures = metrics.ccc_figures(sums, self.kind.names)
         return {name: float(value) for name, value in figures.items() if not np.isnan(value)}
 
     def group_sizes(self, how: str, train: np.ndarray, corpora: np.ndarray) -> np.ndarray:
@@ -102,11 +102,6 @@ class ConcordanceLoss:
 def _any_varies(ratings: np.ndarray) -> bool:
     """Whether any dimension varies, of `[clips, dimensions]`; NaN is unknown."""
     return any(len(np.unique(values[~np.isnan(values)])) > 1 for values in ratings.T)
-
-
-def _by_name(cccs: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return the figures by name, of `[.., dimensions]`; NaN is left out of the mean."""
-    return {"ccc": metrics.mean(cccs)} | {f"ccc_{name}": cccs[..., place] for place, name in enumerate(names)}
 
 
 @dataclass(frozen=True)
@@ -178,8 +173,7 @@ class DimensionAim(Aim):
         return metrics.moment_sums(units, self._values(rows).T, answers.T)
 
     def scores(self, sums: np.ndarray, whole: np.ndarray) -> dict[str, np.ndarray]:
-        cccs = metrics.ccc(sums)  # a dimension that does not vary in a resample has that of the whole there
-        return _by_name(np.where(np.isnan(cccs), metrics.ccc(whole), cccs), self.names)
+        return metrics.ccc_figures(sums, self.names, whole)
 
     def _values(self, table: Table, prefix: str = "") -> np.ndarray:
         """Return the ratings, `[rows, dimensions]`; NaN where unknown."""
