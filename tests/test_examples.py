@@ -12,7 +12,9 @@ import pytest
 
 from sertool.sound import encoding, synth
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+CREMAD = ROOT.parent / "shared" / "corpora" / "cremad"
 pytestmark = pytest.mark.slow
 SAID = {"ANG": "angry", "SAD": "sad", "NEU": "neutral", "HAP": "happy"}
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -104,3 +106,12 @@ def test_pandas_reads_a_manifest(made):
     run(made, sys.executable, "-c", example("python"))
     with (made / "listen.csv").open(encoding="utf-8") as stream:
         assert all(row["emotion"] != row["predicted"] for row in csv.DictReader(stream))
+
+
+@pytest.mark.corpora
+def test_first_pipe_of_the_readme_says_what_stands_there(tmp_path):
+    if not CREMAD.is_dir():
+        pytest.skip("needs the real corpora")
+    (tmp_path / "cremad").symlink_to(CREMAD)
+    pipe, said = re.findall(r"^```console\n\$ (.+)\n([^`]+)^```", README.read_text(encoding="utf-8"), re.MULTILINE)[1]
+    assert run(tmp_path, "bash", "-c", f"{pipe} > made.parquet").stderr == said

@@ -61,7 +61,7 @@ def test_three_million_rows_are_merged_split_and_audited_within_the_memory_limit
     whole, parted = halves[0].with_name("whole.parquet"), halves[0].with_name("parted.parquet")
     code, _, said = sertool("index", *halves, "-o", whole)
     assert (code, said.splitlines()[0].startswith("3,000,000 clips, 5,000 speakers, ")) == (0, True)
-    assert "3,000 silent         large/s7/clip7: nothing to hear" in said
+    assert "3,000 silent         large/s7/clip7: nothing above -66 dBFS; " in said
     code, _, said = sertool("index", whole, "--split", "speaker:70/15/15", "-o", parted)
     assert (code, "split: train 2," in said) == (0, True)
     assert pq.ParquetFile(parted).metadata.num_rows == ROWS
