@@ -153,7 +153,7 @@ def peak(work: Callable[[], object]) -> int:
     return most
 
 
-@pytest.mark.parametrize("clips", [1, pytest.param(32, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("clips", [1, pytest.param(8, marks=pytest.mark.slow)])
 def test_scan_never_holds_the_states_of_all_frames_in_memory(clips):
     given = inputs(clips, 172, 512, 16)
     assert peak(lambda: scan(*given)) < 0.5 * peak(lambda: materialised(*given))
