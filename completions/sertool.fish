@@ -618,9 +618,9 @@ complete -c sertool -n '__sertool_at augment' -s q -l quiet -d 'Say nothing but 
 complete -c sertool -n '__sertool_at augment' -s v -l verbose -d 'Say more of what is done.'
 complete -c sertool -n '__sertool_at augment' -s h -l help -d 'Show this message and exit.'
 complete -c sertool -n '__sertool_at augment -ge 1' -F
-complete -c sertool -n '__sertool_at train' -s m -l model -r -f -a 'acnt attentive bilstm clstm cnn cnn-gru cnn-transformer cnn1d cnn2d densenet161 forest gru lda logistic lstm mamba mamba-cnn mlp msf-cnn probe resnet18 resnet50 resnext50 sertool svm whisper' -d 'The network or classifier (see --list).'
+complete -c sertool -n '__sertool_at train' -s m -l model -r -f -a 'acnt attentive bilstm clstm cnn cnn-gru cnn-transformer cnn1d cnn2d densenet161 forest gru lda logistic lstm mamba mamba-cnn mlp msf-cnn probe resnet18 resnet50 resnext50 ridge sertool svm svr whisper' -d 'The network or classical model (see --list).'
 complete -c sertool -n '__sertool_at train' -l recipe -r -f -a 'cnn-a cnn-mfcc-a cnn-gru-a cnn-transformer-a resnet18-a mamba-a mamba-cnn-a clstm-b cnn1d-b lstm-b bilstm-b gru-b cnn1d-c cnn1d-lda-c lda-c svm-c logistic-c forest-c cnn2d-c cnn2d-silu-c msf-cnn-c densenet161-d resnet50-d resnext50-d acnt-e whisper-probe whisper-mlp base whisper-tuned whisper-steady sertool' -d 'Use the features, model, training and protocol of a published system, or of ours; other options override it.'
-complete -c sertool -n '__sertool_at train' -l dimensions -r -f -a '(__sertool_many arousal valence dominance)' -d 'Learn these columns of numbers, which rate clips, rather than emotions, by networks; figures are CCCs.'
+complete -c sertool -n '__sertool_at train' -l dimensions -r -f -a '(__sertool_many arousal valence dominance)' -d 'Learn these columns of numbers, which rate clips, rather than emotions; figures are CCCs.'
 complete -c sertool -n '__sertool_at train' -l set -r -f -d 'A setting of the model: --set channels=32,64,128 (-m NAME --list shows them).'
 complete -c sertool -n '__sertool_at train' -l layers -r -f -d 'As --set layers=N: how many layers a network has; with -m whisper, how many of the encoder\'s blocks are used. [1 to 32]'
 complete -c sertool -n '__sertool_at train' -l tune -r -f -d 'As --set tune=N, with -m whisper: how many of these blocks, counted from the last, are trained further. [1 to 32]'

@@ -16,7 +16,8 @@ from sertool.manifests.answer_kinds import Emotions
 from sertool.networks import classical, layers, norm_folding, norms
 from sertool.networks.padding import real_frames
 
-CLASSICAL = ("lda", "svm", "logistic", "forest", "probe")
+CLASSIFIERS, REGRESSORS = ("lda", "svm", "logistic", "forest", "probe"), ("ridge", "svr")
+CLASSICAL = CLASSIFIERS + REGRESSORS
 BACKBONES = ("densenet161", "resnet50", "resnext50")
 EVERY = [pytest.param(name, marks=pytest.mark.slow if name in BACKBONES else ()) for name in catalogue.names("models")]
 NETWORKS = [each for each in EVERY if each.values[0] not in CLASSICAL]
@@ -39,7 +40,7 @@ def made(name: str, classes: int = 6, columns: int | None = None, **settings: ob
     model = module.Model(replace(module.Settings(), **settings), columns or width(module), classes)
     if hasattr(model, "fit"):
         x, y = statistics(columns or width(module), classes)
-        model.fit(x, y, None, 0)
+        model.fit(x, ratings(y, classes) if name in REGRESSORS else y, None, 0)
     return model.eval()
 
 
@@ -53,6 +54,13 @@ def statistics(columns: int, classes: int, clips: int = 120) -> tuple[np.ndarray
     y = np.arange(clips) % classes
     x = draw.normal(size=(classes, columns))[y] * 0.3 + draw.normal(size=(clips, columns))
     return (x * draw.uniform(0.1, 30, columns) + draw.normal(size=columns)).astype(np.float32), y
+
+
+def ratings(y: np.ndarray, dimensions: int) -> np.ndarray:
+    """Of each clip on each dimension, whether it is of that class; some are unknown."""
+    known = (y[:, None] == np.arange(dimensions)).astype(float)
+    known[::7, 0] = np.nan
+    return known
 
 
 def batch(columns: int, *lengths: int, behind: float = 0.0) -> tuple[Tensor, Tensor]:
@@ -412,8 +420,10 @@ COUNTS = {
     "whisper": 2 * attention_layer(512, 2048) + 2 * 1024 + dense(1024, 6),
     "lda": dense(258, 6),
     "logistic": dense(258, 6),
+    "ridge": dense(7168, 3),
     "svm": 0,
     "forest": 0,
+    "svr": 0,
 }  # fmt: skip
 
 
@@ -422,8 +432,9 @@ def test_parameter_counts_match_the_layers_counted_by_hand(name):
     module = models.load(name)
     assert COUNTS[name] == module.PARAMETERS
     if name in CLASSICAL:
-        state = made(name).state_dict()
-        assert COUNTS[name] in (0, state.get("weight", Tensor()).numel() + 6)
+        answers = 3 if name in REGRESSORS else 6
+        state = made(name, answers).state_dict()
+        assert COUNTS[name] in (0, state.get("weight", Tensor()).numel() + answers)
     else:
         assert sum(each.numel() for each in made(name).parameters()) == COUNTS[name]
 
@@ -775,7 +786,7 @@ def twin(name: str, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None) ->
 
 
 @pytest.mark.parametrize("classes", [2, 3, 6])
-@pytest.mark.parametrize("name", CLASSICAL)
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_classical_model_probabilities_match_scikit_learn(name, classes):
     x, y = statistics(258, classes, 240)
     weights = None if name == "lda" else np.where(y == 0, 2.0, 1.0)
@@ -787,7 +798,38 @@ def test_classical_model_probabilities_match_scikit_learn(name, classes):
     assert float((mine.argmax(1).numpy() == y).mean()) > 1 / classes
 
 
-@pytest.mark.parametrize("name", CLASSICAL)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", REGRESSORS)
+def test_ratings_of_regressors_match_scikit_learn_where_clips_are_rated(name, weighted):
+    from sklearn.linear_model import Ridge
+    from sklearn.svm import SVR
+
+    x, y = statistics(258, 3, 240)
+    y, weights = ratings(y, 2), np.where(y == 1, 2.0, 1.0) if weighted else None
+    module = models.load(name)
+    model = module.Model(module.Settings(), 258, 2)
+    model.fit(x, y, weights)
+    mine = model(torch.from_numpy(x)[:, None], torch.ones(len(x), dtype=torch.long)).numpy()
+    z = (x - x.mean(0)) / x.std(0)
+    for place in range(2):
+        twin, known = {"ridge": Ridge(len(x)), "svr": SVR(gamma=1 / 258)}[name], ~np.isnan(y[:, place])
+        twin.fit(z[known], y[known, place], None if weights is None else weights[known])
+        assert np.abs(mine[:, place] - twin.predict(z)).max() < 1e-4
+
+
+@pytest.mark.parametrize("name", REGRESSORS)
+def test_regressor_ignores_the_seed_and_a_constant_column(name):
+    module, (x, y) = models.load(name), statistics(20, 3)
+    x[:, 4] = 7.0
+    one, two = (module.Model(module.Settings(), 20, 3) for _ in range(2))
+    for seed, model in enumerate((one, two)):
+        model.fit(x, ratings(y, 3), None, seed)
+    assert not module.DRAWS
+    assert all(torch.equal(value, two.state_dict()[key]) for key, value in one.state_dict().items())
+    assert one(torch.from_numpy(x)[:, None], torch.ones(len(x), dtype=torch.long)).isfinite().all()
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_classical_model_declares_whether_the_seed_matters(name):
     module = models.load(name)
     x, y = statistics(20, 3)
@@ -803,7 +845,7 @@ def test_classical_model_declares_whether_the_seed_matters(name):
     assert all(alike) is not getattr(module, "DRAWS", True)
 
 
-@pytest.mark.parametrize("name", CLASSICAL)
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_emotion_without_training_clips_is_never_predicted(name):
     module = models.load(name)
     x, y = statistics(20, 3)
@@ -814,7 +856,7 @@ def test_emotion_without_training_clips_is_never_predicted(name):
     torch.testing.assert_close(mine.sum(1), torch.ones(len(x)))
 
 
-@pytest.mark.parametrize("name", CLASSICAL)
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_constant_column_leaves_the_answers_finite(name):
     x, y = statistics(20, 3)
     x[:, 4] = 7.0
@@ -824,7 +866,7 @@ def test_constant_column_leaves_the_answers_finite(name):
     assert model(torch.from_numpy(x)[:, None], torch.ones(len(x), dtype=torch.long)).isfinite().all()
 
 
-@pytest.mark.parametrize("name", CLASSICAL)
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_fitting_a_single_emotion_is_refused(name):
     module = models.load(name)
     with pytest.raises(SertoolError, match="two emotions"):

@@ -25,10 +25,10 @@ Examples:
   sertool train rated.parquet --recipe base --dimensions arousal,valence -o run/ | sertool eval
   sertool train --list --recipe clstm-b
 
-A recipe makes its features where the manifest has none. -m whisper follows the recipe whisper-tuned, and -m sertool
-the one of its name. The classical models (forest, lda, logistic, probe, svm) take one row for each clip: featurize with
---stats. The held-out predictions go to stdout as a manifest. The same command continues a run that was interrupted, and
-prints the predictions of one that is finished.
+A recipe makes its features where the manifest has none. -m whisper follows the recipe whisper-tuned, and -m sertool the
+one of its name. The classical models (forest, lda, logistic, probe, svm, and ridge and svr for --dimensions) take one
+row for each clip: featurize with --stats. The held-out predictions go to stdout as a manifest. The same command
+continues a run that was interrupted, and prints the predictions of one that is finished.
 
 \b
 Files of a run, for each seed in seed-S/, of folds in fold-K/seed-S/, of --gap in leaky/ and disjoint/:
@@ -56,13 +56,13 @@ def _design_options() -> Any:
     group = "Model"
     return options.stack(
         option("-m", "--model", type=click.Choice(catalogue.names("models")), metavar="NAME", group=group,
-               help="The network or classifier (see --list)."),
+               help="The network or classical model (see --list)."),
         option("--recipe", type=click.Choice(list(RECIPES)), metavar="NAME", group=group,
                help="Use the features, model, training and protocol of a published system, or of ours; other options "
                     "override it."),
         option("--dimensions", type=options.Words(options.dimensions, "NAME,..", usual=True),
-               group=group, help="Learn these columns of numbers, which rate clips, rather than emotions, by networks; "
-                                 "figures are CCCs."),
+               group=group, help="Learn these columns of numbers, which rate clips, rather than emotions; figures "
+                                 "are CCCs."),
         option("--set", "settings", multiple=True, metavar="NAME=VALUE", group=group,
                help="A setting of the model: --set channels=32,64,128 (-m NAME --list shows them)."),
         option("--layers", type=options.Number(int, 1, 32), metavar="N", group=group,

@@ -1,6 +1,7 @@
 """Architectures by name: each file of this folder is one, and adding a file adds it.
 
-A file has `Settings`, literal facts (`ORIGIN`, and `PARAMETERS` at the usual `INPUT` and six classes) and a `Model`:
+A file has `Settings`, literal facts (`ORIGIN`, and `PARAMETERS` at the usual `INPUT` and six emotions, or three
+dimensions) and a `Model`:
 
 - `Model(settings, columns, classes)` is built from these and random numbers alone, also on the device `meta`; it raises
   an error for columns that it cannot take. A model file keeps only its state and its settings;
@@ -11,8 +12,10 @@ A file has `Settings`, literal facts (`ORIGIN`, and `PARAMETERS` at the usual `I
 Networks have, for `--imitate` and `--mixes summary`, `embed(rows, lengths)`, `[clips, width]`, and `head(..)` of that,
 which together are `forward`. Classical models have instead
 
+- `learns`, "emotions" or "dimensions": a network learns either;
 - `fit(x, y, weights, seed, origin)`, in place of training by gradients: `x` `[clips, columns]`, the classes `y`
-  `[clips]`, the `weights` of the clips or None, and `origin`, the number of the original clip of each.
+  `[clips]` or ratings `[clips, dimensions]`, standardised and NaN where unknown, the `weights` of the clips or None,
+  and `origin`, the number of the original clip of each.
 
 A file may also have
 

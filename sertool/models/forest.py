@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 from torch import Tensor
 
-from sertool.networks.classical import SEEDS, Fitted, Known
+from sertool.networks.classical import SEEDS, Classifier, Known
 
 ORIGIN = "published for CREMA-D and SAVEE (reference system C)"
 PARAMETERS = 0  # it grows with the training clips
@@ -21,7 +21,7 @@ class Settings:
     depth: Annotated[int | None, "questions from root to leaf at most [default: as many as it takes]", 1, 10_000] = None
 
 
-class Model(Fitted):
+class Model(Classifier):
     """Concatenated trees: node n tests if column `feature[n]` is at most `threshold[n]`; leaves point to themselves."""
 
     roots: Tensor
@@ -42,7 +42,7 @@ class Model(Fitted):
         """Fit to `[clips, columns]`, with clip weights."""
         from sklearn.ensemble import RandomForestClassifier
 
-        self.fit_scaling(x, y)
+        self.fit_classes(x, y)
         size = {"min_samples_leaf": self.settings.leaf, "max_depth": self.settings.depth}
         forest = RandomForestClassifier(self.settings.trees, **size, random_state=seed % SEEDS).fit(x, y, weights)
         trees = [estimator.tree_ for estimator in forest.estimators_]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import numpy as np
 
-from sertool.networks.classical import FittedLinear, Known, require_more_clips_than_emotions
+from sertool.networks.classical import Known, LinearClassifier, require_more_clips_than_emotions
 
 ORIGIN = "published for CREMA-D and SAVEE (reference system C)"
 PARAMETERS = 1_554
@@ -19,12 +19,12 @@ class Settings:
     shrinkage: Annotated[bool, "shrink the covariance as Ledoit and Wolf do, for few clips"] = False
 
 
-class Model(FittedLinear):
+class Model(LinearClassifier):
     def fit(self, x: np.ndarray, y: np.ndarray, weights: Known = None, seed: int = 0, origin: Known = None) -> None:
         """Fit to `[clips, columns]`; weights set the priors of the emotions. Deterministic."""
         from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-        z = self.fit_scaling(x, y)
+        z = self.fit_classes(x, y)
         require_more_clips_than_emotions(y)
         priors = None
         if weights is not None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import numpy as np
 
-from sertool.networks.classical import FittedLinear, Known, regression
+from sertool.networks.classical import Known, LinearClassifier, regression
 
 ORIGIN = "ours, beside the classical models of reference system C"
 PARAMETERS = 1_554
@@ -20,10 +20,10 @@ class Settings:
     steps: Annotated[int, "steps of the solver at most", 1, 1_000_000] = 1000
 
 
-class Model(FittedLinear):
+class Model(LinearClassifier):
     def fit(self, x: np.ndarray, y: np.ndarray, weights: Known = None, seed: int = 0, origin: Known = None) -> None:
         """Fit to `[clips, columns]`, with clip weights; a clip and its copies count as one. Deterministic."""
         share = 1.0 if origin is None else len(np.unique(origin)) / len(y)
         self.load_estimator(
-            regression(self.fit_scaling(x, y), y, self.settings.c * share, self.settings.steps, weights)
+            regression(self.fit_classes(x, y), y, self.settings.c * share, self.settings.steps, weights)
         )

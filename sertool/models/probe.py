@@ -9,7 +9,7 @@ from typing import Annotated
 
 import numpy as np
 
-from sertool.networks.classical import FittedLinear, Known, regression
+from sertool.networks.classical import Known, LinearClassifier, regression
 
 ORIGIN = "the usual probe of pretrained encoders"
 PARAMETERS = 43_014
@@ -23,8 +23,8 @@ class Settings:
     steps: Annotated[int, "steps of the solver at most", 1, 100_000] = 300
 
 
-class Model(FittedLinear):
+class Model(LinearClassifier):
     def fit(self, x: np.ndarray, y: np.ndarray, weights: Known = None, seed: int = 0, origin: Known = None) -> None:
         """Fit to `[clips, columns]`, with clip weights. Deterministic."""
-        z = self.fit_scaling(x, y).astype(np.float32)
+        z = self.fit_classes(x, y).astype(np.float32)
         self.load_estimator(regression(z, y, self.settings.freedom / len(y), self.settings.steps, weights))

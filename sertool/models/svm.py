@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sertool.errors import SertoolError
-from sertool.networks.classical import SEEDS, Fitted, Known
+from sertool.networks.classical import SEEDS, Classifier, Known, gaussian
 
 ORIGIN = "published for CREMA-D and SAVEE (reference system C)"
 PARAMETERS = 0  # it grows with the training clips
@@ -32,7 +32,7 @@ class Settings:
     ] = None
 
 
-class Model(Fitted):
+class Model(Classifier):
     vectors: Tensor
     weight: Tensor
     bias: Tensor
@@ -51,7 +51,7 @@ class Model(Fitted):
         from sklearn.calibration import CalibratedClassifierCV
         from sklearn.svm import SVC
 
-        z = self.fit_scaling(x, y)
+        z = self.fit_classes(x, y)
         apart = folds(y, np.arange(len(y)) if origin is None else origin, seed)
         machine = SVC(C=self.settings.c, gamma=self.gamma)
         calibrated = CalibratedClassifierCV(machine, method="sigmoid", cv=apart, ensemble=False).fit(z, y, weights)
@@ -70,9 +70,7 @@ class Model(Fitted):
         self.register_arrays(vectors=machine.support_vectors_, weight=weight, bias=bias, slope=slope, offset=offset)
 
     def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        x = self.scaled(rows)
-        distances = (x.square().sum(1)[:, None] + self.vectors.square().sum(1) - 2 * x @ self.vectors.T).clamp(min=0)
-        machines = (-self.gamma * distances).exp() @ self.weight + self.bias
+        machines = gaussian(self.scaled(rows), self.vectors, self.gamma) @ self.weight + self.bias
         sigmoids = (-(self.slope * values(machines, len(self.slope)) + self.offset)).sigmoid()
         return self.spread((sigmoids / sigmoids.sum(1, keepdim=True)).clamp(min=1e-12).log())
 

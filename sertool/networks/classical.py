@@ -5,7 +5,7 @@ So model files need no pickle, and prediction needs no scikit-learn.
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -57,13 +57,24 @@ def regression(z: np.ndarray, y: np.ndarray, c: float, steps: int, weights: Know
         return LogisticRegression(C=c, max_iter=steps).fit(z, y, weights)
 
 
-def ridge(z: np.ndarray, y: np.ndarray, c: float) -> tuple[np.ndarray, np.ndarray]:
+def ridge(z: np.ndarray, y: np.ndarray, c: float, weights: Known = None) -> tuple[np.ndarray, np.ndarray]:
     """Fit regression of each column of `y` `[clips, outputs]` to scaled rows, without the clips where it is NaN."""
     from sklearn.linear_model import Ridge
 
-    known = ~np.isnan(y)
-    fits = [Ridge(1 / c).fit(z[rows], values[rows]) for rows, values in zip(known.T, y.T, strict=True)]
+    fits = each_dimension(lambda *known: Ridge(1 / c).fit(*known), z, y, weights)
     return np.stack([fit.coef_ for fit in fits]), np.array([fit.intercept_ for fit in fits])
+
+
+def each_dimension(fit: Callable[..., Any], z: np.ndarray, y: np.ndarray, weights: Known) -> list[Any]:
+    """Return what `fit(rows, values, weights)` makes of each column of `y` `[clips, dimensions]`, where it is known."""
+    of_clip = np.ones(len(y)) if weights is None else weights
+    return [fit(z[known], values[known], of_clip[known]) for known, values in zip(~np.isnan(y).T, y.T, strict=True)]
+
+
+def gaussian(x: Tensor, vectors: Tensor, gamma: float) -> Tensor:
+    """Return how alike rows are to vectors, `[rows, vectors]`, from 1 for the same to 0."""
+    distances = x.square().sum(1)[:, None] + vectors.square().sum(1) - 2 * x @ vectors.mT
+    return (-gamma * distances.clamp(min=0)).exp()
 
 
 def linear(estimator: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -83,14 +94,14 @@ class Fitted(nn.Module):
     Its tensors get their sizes when it is fitted, or when a state is loaded.
     """
 
+    learns: ClassVar[str]
     mean: Tensor
     scale: Tensor
-    present: Tensor
 
-    def __init__(self, settings: Any, columns: int, classes: int) -> None:
+    def __init__(self, settings: Any, columns: int, names: int) -> None:
         super().__init__()
-        self.settings, self.classes = settings, classes
-        self.register_arrays(mean=np.zeros(columns), scale=np.ones(columns), present=np.arange(classes))
+        self.settings, self.names = settings, names
+        self.register_arrays(mean=np.zeros(columns), scale=np.ones(columns))
 
     def register_arrays(self, **arrays: Any) -> None:
         """Store arrays as buffers: integers as int32, others as float32."""
@@ -99,23 +110,15 @@ class Fitted(nn.Module):
             kind = np.int32 if np.issubdtype(array.dtype, np.integer) else np.float32
             self.register_buffer(name, torch.from_numpy(np.array(array, dtype=kind, order="C")))
 
-    def fit_scaling(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Fit the scaling of `x` `[clips, columns]`, store the classes in `y`, and return `x` scaled."""
-        present = np.unique(y)
-        if len(present) < 2:
-            raise SertoolError(f"fitting needs clips of two emotions at least, and {len(y)} clips have {len(present)}")
+    def fit_scaling(self, x: np.ndarray) -> np.ndarray:
+        """Fit the scaling of `x` `[clips, columns]`, and return `x` scaled."""
         mean, scale = moments(x)
-        self.register_arrays(mean=mean, scale=scale, present=present)
+        self.register_arrays(mean=mean, scale=scale)
         return (x - self.mean.numpy()) / self.scale.numpy().astype(np.float64)
 
     def scaled(self, rows: Tensor) -> Tensor:
         """Scale statistics, `[clips, columns]` of `[clips, time, columns]`: they are a clip's only row."""
         return (rows[:, 0] - self.mean) / self.scale
-
-    def spread(self, logits: Tensor) -> Tensor:
-        """Expand the logits of the present classes to all classes, `[clips, classes]`."""
-        full = logits.new_full((len(logits), self.classes), ABSENT)
-        return full.index_copy(1, self.present.long(), logits)
 
     def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
         for name, buffer in self.named_buffers(recurse=False):
@@ -124,15 +127,39 @@ class Fitted(nn.Module):
         super()._load_from_state_dict(state, prefix, *rest)
 
 
-class FittedLinear(Fitted):
+class Classifier(Fitted):
+    """A classical model of emotions, of which some may be absent from the training clips."""
+
+    learns = "emotions"
+    present: Tensor
+
+    def __init__(self, settings: Any, columns: int, names: int) -> None:
+        super().__init__(settings, columns, names)
+        self.register_arrays(present=np.arange(names))
+
+    def fit_classes(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Store the classes in `y` `[clips]`, fit the scaling of `x` `[clips, columns]`, and return `x` scaled."""
+        present = np.unique(y)
+        if len(present) < 2:
+            raise SertoolError(f"fitting needs clips of two emotions at least, and {len(y)} clips have {len(present)}")
+        self.register_arrays(present=present)
+        return self.fit_scaling(x)
+
+    def spread(self, logits: Tensor) -> Tensor:
+        """Expand the logits of the present classes to all classes, `[clips, classes]`."""
+        full = logits.new_full((len(logits), self.names), ABSENT)
+        return full.index_copy(1, self.present.long(), logits)
+
+
+class LinearClassifier(Classifier):
     """A classical model with logits linear in the statistics."""
 
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, settings: Any, columns: int, classes: int) -> None:
-        super().__init__(settings, columns, classes)
-        self.register_arrays(weight=np.zeros((classes, columns)), bias=np.zeros(classes))
+    def __init__(self, settings: Any, columns: int, names: int) -> None:
+        super().__init__(settings, columns, names)
+        self.register_arrays(weight=np.zeros((names, columns)), bias=np.zeros(names))
 
     def load_estimator(self, estimator: Any) -> None:
         """Store the parameters of a linear classifier of scikit-learn."""
@@ -141,3 +168,9 @@ class FittedLinear(Fitted):
 
     def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
         return self.spread(self.scaled(rows) @ self.weight.mT + self.bias)
+
+
+class Regressor(Fitted):
+    """A classical model of dimensions: `fit` takes ratings `[clips, dimensions]`, standardised, NaN where unknown."""
+
+    learns = "dimensions"

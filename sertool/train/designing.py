@@ -70,10 +70,13 @@ class DesignOptions:
 
 def refuse_for_classical(table: Table, options: DesignOptions) -> None:
     """Refuse options that a classical model would ignore, before anything is made for it."""
-    if not models.fits_at_once(models.load(options.architecture).Model):
+    architecture = models.load(options.architecture).Model
+    if not models.fits_at_once(architecture):
         return
+    if architecture.learns != options.aim.what:
+        remedy = "take ridge, svr or a network" if options.dimensions else "name some with --dimensions"
+        raise UsageError(f"{options.architecture} learns {architecture.learns}: {remedy}")
     over = sorted(options.training.keys() - NOT_OF_NETWORKS_ALONE) + ["imitate"] * (options.imitate is not None)
-    over += ["dimensions"] * (options.dimensions is not None)
     problem = f"{listed(map(talk.option, over))} is for networks" if over else ""
     if options.teacher and not len(row_filter.where(table, ["emotion="])):
         problem = problem or UNTAUGHT

@@ -193,8 +193,33 @@ def test_ccc_is_no_figure_of_emotions(statistics: Path, tmp_path: Path) -> None:
     assert "--metric ccc is not for emotions" in done.line
 
 
-def test_classical_model_learns_no_dimension(rated: Path, tmp_path: Path) -> None:
-    assert "--dimensions is for networks" in train(rated, "-m", "svm", *BOTH, "-o", tmp_path, code=2).line
+@pytest.mark.parametrize("model", ["ridge", "svr"])
+def test_classical_regressor_learns_dimensions_of_other_speakers(rated: Path, tmp_path: Path, model: str) -> None:
+    holed = [None if k % 5 == 0 else value for k, value in enumerate(column(rated, "valence"))]
+    clips = changed(rated, tmp_path / "holed.parquet", valence=holed)
+    done = train(clips, "-m", model, *BOTH, "--folds", 4, "--final", "-o", tmp_path / "run")
+    assert "expected: about CCC " in done.err
+    held_out = table(tmp_path / "run")
+    assert ccc(held_out["arousal"], held_out["predicted_arousal"]) > 0.5
+    scale = header(tmp_path / "run" / "final").dimensions["valence"]
+    assert scale["mean"] == pytest.approx(np.mean([value for value in holed if value is not None]))
+    asked = sertool("predict", "-m", tmp_path / "run", rated, "-f", "jsonl")
+    again = {row["clip"]: row["predicted_valence"] for row in map(json.loads, asked.out.splitlines())}
+    assert again == pytest.approx(dict(zip(held_out["clip"], held_out["predicted_valence"], strict=True)), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("-m", "svm", *BOTH), "svm learns emotions: take ridge, svr or a network"),
+        (("-m", "ridge"), "ridge learns dimensions: name some with --dimensions"),
+        (("-m", "svr", "--epochs", 2, *BOTH), "--epochs is for networks: svr is fitted at once"),
+    ],
+)
+def test_classical_model_refuses_what_it_cannot_learn(
+    rated: Path, tmp_path: Path, words: tuple[object, ...], said: str
+) -> None:
+    assert said in train(rated, *words, "-o", tmp_path, code=2).line
 
 
 @pytest.mark.parametrize(
