@@ -264,6 +264,7 @@ function __sertool_at
                 "train --column-width" \
                 "train --mask-share" \
                 "train --shift" \
+                "train --shift-share" \
                 "train --noise" \
                 "train --gain" \
                 "train --precision" \
@@ -419,7 +420,7 @@ complete -c sertool -n '__sertool_at featurize' -l preset -r -f -a 'mel-min-max 
 complete -c sertool -n '__sertool_at featurize' -l rate -r -f -d 'Sample rate in Hz; the audio is resampled to it. [default: 16000; 1000 to 384000]'
 complete -c sertool -n '__sertool_at featurize' -l channels -r -f -a 'mono left stereo' -d 'Mean of the channels, the left one, or two (a mono file\'s is copied). [default: mono]'
 complete -c sertool -n '__sertool_at featurize' -l remove-dc -l no-remove-dc -d 'Subtract the clip\'s mean. [default: false]'
-complete -c sertool -n '__sertool_at featurize' -l trim -r -f -d 'Drop silent ends: what lies so many dB below the loudest frame. [1 to 200]'
+complete -c sertool -n '__sertool_at featurize' -l trim -r -f -d 'Drop silent ends, of copies after their effects: what lies so many dB below the loudest frame. [1 to 200]'
 complete -c sertool -n '__sertool_at featurize' -l offset -r -f -d 'Skip so many seconds at the start. [default: 0; 0 to 10800]'
 complete -c sertool -n '__sertool_at featurize' -l seconds -r -f -d 'Cut, or pad with zeros, to this length. [0.001 to 10800]'
 complete -c sertool -n '__sertool_at featurize' -l fit -r -f -a 'start middle random' -d 'With --seconds: which part of a longer clip is kept; where a shorter lies. [default: start]'
@@ -619,7 +620,7 @@ complete -c sertool -n '__sertool_at augment' -s v -l verbose -d 'Say more of wh
 complete -c sertool -n '__sertool_at augment' -s h -l help -d 'Show this message and exit.'
 complete -c sertool -n '__sertool_at augment -ge 1' -F
 complete -c sertool -n '__sertool_at train' -s m -l model -r -f -a 'acnt attentive bilstm clstm cnn cnn-gru cnn-transformer cnn1d cnn2d densenet161 forest gru lda logistic lstm mamba mamba-cnn mlp msf-cnn probe resnet18 resnet50 resnext50 ridge sertool svm svr whisper' -d 'The network or classical model (see --list).'
-complete -c sertool -n '__sertool_at train' -l recipe -r -f -a 'cnn-a cnn-mfcc-a cnn-gru-a cnn-transformer-a resnet18-a mamba-a mamba-cnn-a clstm-b cnn1d-b lstm-b bilstm-b gru-b cnn1d-c cnn1d-lda-c lda-c svm-c logistic-c forest-c cnn2d-c cnn2d-silu-c msf-cnn-c densenet161-d resnet50-d resnext50-d acnt-e whisper-probe whisper-mlp base whisper-tuned whisper-steady sertool' -d 'Use the features, model, training and protocol of a published system, or of ours; other options override it.'
+complete -c sertool -n '__sertool_at train' -l recipe -r -f -a 'cnn-a cnn-mfcc-a cnn-gru-a cnn-transformer-a resnet18-a mamba-a mamba-cnn-a clstm-b cnn1d-b lstm-b bilstm-b gru-b cnn1d-c cnn1d-lda-c lda-c svm-c logistic-c forest-c cnn2d-c cnn2d-silu-c msf-cnn-c msf-cnn-silu-c densenet161-d resnet50-d resnext50-d acnt-e whisper-probe whisper-mlp base whisper-tuned whisper-steady sertool' -d 'Use the features, model, training and protocol of a published system, or of ours; other options override it.'
 complete -c sertool -n '__sertool_at train' -l dimensions -r -f -a '(__sertool_many arousal valence dominance)' -d 'Learn these columns of numbers, which rate clips, rather than emotions; figures are CCCs.'
 complete -c sertool -n '__sertool_at train' -l set -r -f -d 'A setting of the model: --set channels=32,64,128 (-m NAME --list shows them).'
 complete -c sertool -n '__sertool_at train' -l layers -r -f -d 'As --set layers=N: how many layers a network has; with -m whisper, how many of the encoder\'s blocks are used. [1 to 32]'
@@ -643,7 +644,7 @@ complete -c sertool -n '__sertool_at train' -l test-on -r -f -a '(__sertool_many
 complete -c sertool -n '__sertool_at train' -l always-train -r -f -a '(__sertool_many )' -d 'Always train on these corpora, such as a large one, and divide the others into train, dev and test.'
 complete -c sertool -n '__sertool_at train' -l no-dev -d 'Train on the speakers of dev, too; with folds, dev is an eighth of the speakers who are not held out. Then no epoch is chosen, and probabilities are not calibrated. The classical models learn from the dev of folds anyway.'
 complete -c sertool -n '__sertool_at train' -l seeds -r -f -d 'Train with N seeds, from --seed on; with one, if the model draws nothing. All share the split or the folds that are drawn with --seed. [default: 1; 1 to 1000]'
-complete -c sertool -n '__sertool_at train' -l gap -d 'Train twice, under a leaky protocol and on disjoint speakers, and say the difference in UAR and in accuracy. The split you name is one of the two; the other is chosen to match. Both use the same clips.'
+complete -c sertool -n '__sertool_at train' -l gap -d 'Train twice, under a leaky protocol and on disjoint speakers, and say the difference in UAR and in accuracy. The split you name is one of the two. Else the leaky one is the recipe\'s, or random-80-20, and the other speaker:70/15/15; speaker:80/20 trains on as many clips as random-80-20, without dev. Both use the same clips.'
 complete -c sertool -n '__sertool_at train' -l final -d 'Then train one more model, to be used, on all clips of train, dev and test: in final/ of the run. It is trained for as many epochs as the others chose in the median, on the same schedule (plateau lowers the rate where theirs did), with the first seed, and calibrated by their answers to what they held out. Its own score is unknown; theirs is about what to expect.'
 complete -c sertool -n '__sertool_at train' -l epochs -r -f -d 'Times over the training clips. [default: 30; 1 to 100000]'
 complete -c sertool -n '__sertool_at train' -l batch -r -f -d 'Clips in a batch. [default: 32; 1 to 100000]'
@@ -679,6 +680,7 @@ complete -c sertool -n '__sertool_at train' -l column-masks -r -f -d 'Bars of co
 complete -c sertool -n '__sertool_at train' -l column-width -r -f -d 'Greatest width of a column bar. [default: 12; 0 to 100000]'
 complete -c sertool -n '__sertool_at train' -l mask-share -r -f -d 'Share of the clips that are masked so. [default: 1; 0 to 1]'
 complete -c sertool -n '__sertool_at train' -l shift -r -f -d 'Greatest roll in time, as a share of the clip. [default: 0; 0 to 1]'
+complete -c sertool -n '__sertool_at train' -l shift-share -r -f -d 'Share of the clips that are rolled so. [default: 1; 0 to 1]'
 complete -c sertool -n '__sertool_at train' -l noise -r -f -d 'Standard deviation of Gaussian noise added to the rows. [default: 0; 0 or more]'
 complete -c sertool -n '__sertool_at train' -l gain -r -f -d 'Greatest offset added to all columns of a clip. [default: 0; 0 or more]'
 complete -c sertool -n '__sertool_at train' -l precision -r -f -a 'float32 bf16' -d 'Arithmetic of training. [default: float32]'

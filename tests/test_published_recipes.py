@@ -25,7 +25,8 @@ ADAM_A = {**ENTROPY, "optimizer": "adam", "weight_decay": 0.0, "schedule": "cons
 CONVOLUTIONS = {"frames": 160, "channels": (32, 64, 128, 256)}
 MAMBA = {"width": 256, "state": 16, "kernel": 4, "expand": 2}
 
-RECURRENT = {"preset": "clstm", "protocol": "random-92-8-leaky-copies"}
+SIX = ("neutral", "happy", "sad", "angry", "fear", "disgust")
+RECURRENT = {"preset": "clstm", "protocol": "random-92-8-leaky-copies", "emotions": SIX}
 TUNED = {"optimizer": "adam", "clip_value": 0.5, "batch": 64, "epochs": 200, "schedule": "plateau",
          "plateau_factor": 0.5, "plateau_patience": 10, **ONE_SET}  # fmt: skip
 
@@ -65,7 +66,7 @@ SYSTEMS: dict[str, dict[str, Any]] = {
         "training": {**ENTROPY, "optimizer": "adamw", "lr": 1e-4, "schedule": "constant", "clip": 1.0, "patience": 5},
     },
     "mamba-cnn-a": {
-        **DEEP, "model": "mamba-cnn",
+        **DEEP, "model": "mamba-cnn", "emotions": SIX,
         "settings": {**MAMBA, "frames": 160, "channels": 64, "blocks": 3, "dense": 128, "dropout": 0.5},
         "training": {**ENTROPY, **ONE_SET, "optimizer": "adamw", "lr": 5e-4, "weight_decay": 1e-2,
                      "schedule": "restarts", "restart_epochs": 10, "restart_factor": 2, "smoothing": 0.1, "clip": 1.0,
@@ -90,14 +91,15 @@ SYSTEMS: dict[str, dict[str, Any]] = {
         **BANDS, "model": "cnn2d", "settings": {**FOUR_BLOCKS, "activation": "relu"}, "training": PATIENT,
     },
     "cnn2d-silu-c": {
-        **BANDS, "model": "cnn2d", "settings": {**FOUR_BLOCKS, "activation": "silu"}, "training": PATIENT,
+        **BANDS, "model": "cnn2d", "settings": FOUR_BLOCKS, "training": PATIENT,
     },
     "msf-cnn-c": {"model": "msf-cnn", "preset": "msf-mfcc", "protocol": "random-70-30"},
+    "msf-cnn-silu-c": {"model": "msf-cnn", "preset": "msf-mfcc", "protocol": "random-70-30"},
     "densenet161-d": {**BACKBONE, "model": "densenet161"},
     "resnet50-d": {**BACKBONE, "model": "resnet50"},
     "resnext50-d": {**BACKBONE, "model": "resnext50"},
     "acnt-e": {
-        "model": "acnt", "preset": "acnt", "protocol": "random-70-15-15",
+        "model": "acnt", "preset": "acnt", "copies": "acnt", "protocol": "random-70-15-15",
         "settings": {"frames": 174, "channels": (16, 32, 64, 128), "use_transformer": True, "width": 128, "layers": 2,
                      "heads": 8, "dropout": 0.2, "dense": 64},
         "training": {"optimizer": "adamw", "schedule": "plateau", "smoothing": 0.1},

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from running import sertool
+from running import changed, column, sertool
 
 from sertool import catalogue, encoders, models
 from sertool.divisions import protocols
@@ -41,7 +41,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory, small_encoders: Path) -> Pat
 def test_recipe_refers_only_to_existing_models_presets_and_protocols(name: str) -> None:
     held = RECIPES[name]
     assert {"about", "model", "preset", "protocol"} <= held.keys()
-    optional = {"scale", "training", "settings", "select", "reduce", "ours"}
+    optional = {"scale", "training", "settings", "select", "reduce", "emotions", "copies", "ours"}
     assert held.keys() <= {"about", "model", "preset", "protocol"} | optional
     assert held["preset"] in PRESETS
     assert held["model"] in catalogue.names("models")
@@ -119,6 +119,25 @@ def test_recipe_that_needs_copies_names_the_augment_command_if_missing(name: str
     assert made.code == 0, made.err
     done = sertool("train", tmp_path / "copies.parquet", *words)
     assert (done.code, done.err.count(copies)) == (0, 0)
+
+
+def test_recipe_of_six_emotions_warns_of_others_and_names_what_leaves_them_out(clips: Path, tmp_path: Path) -> None:
+    words = [{"angry": "calm"}.get(word, word) for word in column(clips, "emotion")]
+    calm = changed(clips, tmp_path / "calm.parquet", emotion=words)
+    warning = "--recipe lstm-b is of 6 emotions, and the manifest also has calm: `sertool index --emotions neutral,"
+    assert warning in sertool("train", calm, "--recipe", "lstm-b", "--dry-run").err
+    assert " also has " not in sertool("train", clips, "--recipe", "lstm-b", "--dry-run").err
+    assert " also has " not in sertool("train", calm, "--recipe", "cnn-a", "--dry-run").err
+
+
+def test_recipe_that_learns_from_copies_warns_where_there_are_none(clips: Path, tmp_path: Path) -> None:
+    words = ("--recipe", "acnt-e", "--dry-run")
+    assert "run `sertool augment --recipe acnt` first" in sertool("train", clips, *words).err
+    assert sertool("augment", clips, "--recipe", "acnt", "-o", tmp_path / "copies.parquet").code == 0
+    done = sertool("train", tmp_path / "copies.parquet", *words)
+    assert (done.code, "augment" in done.err) == (0, False)
+    listed = sertool("train", "--list", "--recipe", "acnt-e").out.decode()
+    assert re.search(r"^augment --recipe +acnt$", listed, re.MULTILINE)
 
 
 def test_recipe_refuses_other_features_unless_named_explicitly(clips: Path, tmp_path: Path) -> None:

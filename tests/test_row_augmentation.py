@@ -8,7 +8,7 @@ from sertool.train import row_augmentation, training
 from sertool.train.row_augmentation import Changes
 
 LENGTHS = torch.tensor([40, 25, 1, 33])
-EVERYTHING = Changes(2, 8, 2, 4, 1.0, 0.3, 0.5, 1.0)
+EVERYTHING = Changes(2, 8, 2, 4, 1.0, 0.3, 1.0, 0.5, 1.0)
 
 
 def only(**asked: float) -> Changes:
@@ -77,6 +77,13 @@ def test_time_masks_can_cover_every_frame_of_a_clip() -> None:
     share = (made == 0).float().mean(0)[:, 0]
     assert share.min() > 0.05
     assert share.max() < 0.4
+
+
+def test_shift_share_is_the_fraction_of_shifted_clips() -> None:
+    lengths, many = torch.full((4000,), 100), torch.arange(100.0).repeat(4000, 1)[..., None]
+    made = row_augmentation.changed(many, lengths, only(shift=0.5, shift_share=0.5), rng())
+    moved = float((made != many).flatten(1).any(dim=1).float().mean())
+    assert 0.45 < moved < 0.52  # half of them, of which one in fifty moves by less than a frame
 
 
 def test_mask_share_is_the_fraction_of_masked_clips() -> None:

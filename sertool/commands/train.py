@@ -137,8 +137,9 @@ def _division_options() -> Any:
                     "the folds that are drawn with --seed."),
         option("--gap", is_flag=True, group=group,
                help="Train twice, under a leaky protocol and on disjoint speakers, and say the difference in UAR and "
-                    "in accuracy. The split you name is one of the two; the other is chosen to match. Both use the "
-                    "same clips."),
+                    "in accuracy. The split you name is one of the two. Else the leaky one is the recipe's, or "
+                    "random-80-20, and the other speaker:70/15/15; speaker:80/20 trains on as many clips as "
+                    "random-80-20, without dev. Both use the same clips."),
         option("--final", is_flag=True, group=group,
                help="Then train one more model, to be used, on all clips of train, dev and test: in final/ of the run. "
                     "It is trained for as many epochs as the others chose in the median, on the same schedule (plateau "
@@ -214,7 +215,8 @@ def _show_list() -> None:
 def _show_recipe(name: str) -> None:
     """Show each value of a recipe as the option that would give it."""
     recipe = RECIPES[name]
-    rows = [*_of_model(recipe), *_of_copies(recipe), *_of_features(recipe["preset"]), *_of_training(recipe)]
+    rows = [*_of_model(recipe), *_of_emotions(recipe), *_of_copies(recipe), *_of_features(recipe["preset"]),
+            *_of_training(recipe)]  # fmt: skip
     talk.table((f"--recipe {name}", "value", "whose"), [(word, _text(value), whose) for word, value, whose in rows])
 
 
@@ -227,8 +229,13 @@ def _of_model(recipe: Mapping[str, Any]) -> Iterator[ShownValue]:
 
 
 def _of_copies(recipe: Mapping[str, Any]) -> Iterator[ShownValue]:
-    if copies := protocols.named(recipe["protocol"]).copies:
-        yield "augment --recipe", copies, _whose(recipe, "protocol")
+    if copies := recipe.get("copies") or protocols.named(recipe["protocol"]).copies:
+        yield "augment --recipe", copies, _whose(recipe, "protocol", "copies")
+
+
+def _of_emotions(recipe: Mapping[str, Any]) -> Iterator[ShownValue]:
+    if "emotions" in recipe:
+        yield "index --emotions", recipe["emotions"], _whose(recipe, "emotions")
 
 
 def _of_features(name: str) -> Iterator[ShownValue]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from sertool.errors import SertoolError
 from sertool.networks import layers, norms
 
-ORIGIN = "published for CREMA-D and SAVEE, with ReLU and with SiLU (reference system C)"
+ORIGIN = "published for CREMA-D and SAVEE (reference system C)"
 PARAMETERS = 133_318
 INPUT = {"mel": 30}
 
@@ -33,7 +33,7 @@ class Model(layers.Headed):
                 f"cnn2d halves {settings.frames} frames of {columns} columns {len(settings.channels)} times: "
                 f"at least {parts} of both are needed; give it more, or fewer --set channels"
             )
-        activation = {"relu": nn.ReLU, "silu": nn.SiLU}[settings.activation]
+        activation = layers.ACTIVATIONS[settings.activation]
         self.convolutions = nn.Sequential(
             *(block(*pair, activation, settings.dropout) for pair in pairwise((1, *settings.channels)))
         )

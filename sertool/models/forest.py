@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sertool.networks.classical import SEEDS, Classifier, Known
 
-ORIGIN = "published for CREMA-D and SAVEE (reference system C)"
+ORIGIN = "ours, beside the networks of reference system C"
 PARAMETERS = 0  # it grows with the training clips
 INPUT = {"mfcc": 100, "mel": 128, "zcr": 1, "rms": 1, "chroma": 12, "bandwidth": 1, "rolloff": 1, "contrast": 7,
          "flatness": 1, "tonnetz": 6}  # fmt: skip

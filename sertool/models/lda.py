@@ -7,7 +7,7 @@ import numpy as np
 
 from sertool.networks.classical import Known, LinearClassifier, require_more_clips_than_emotions
 
-ORIGIN = "published for CREMA-D and SAVEE (reference system C)"
+ORIGIN = "ours, beside the networks of reference system C"
 PARAMETERS = 1_554
 DRAWS = False
 INPUT = {"mfcc": 100, "mel": 128, "zcr": 1, "rms": 1, "chroma": 12, "bandwidth": 1, "rolloff": 1, "contrast": 7,

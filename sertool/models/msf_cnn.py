@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ INPUT = {"msf": 236, "mfcc": 40}
 class Settings:
     channels: Annotated[tuple[int, ...], "channels of each convolution", 1, 4096] = (128, 256, 512)
     kernel: Annotated[int, "columns under a convolution", 1, 255] = 5
+    activation: Annotated[Literal["relu", "silu"], "what follows each norm and the hidden layer"] = "relu"
     dropout: Annotated[float, "dropout after each convolution", 0, 1] = 0.2
     dense: Annotated[int, "width of the hidden dense layer", 1, 16_384] = 64
 
@@ -25,12 +26,13 @@ class Settings:
 class Model(layers.Headed):
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__()
+        activation = layers.ACTIVATIONS[settings.activation]
         self.blocks = nn.ModuleList(
-            layers.Convolution1d(inputs, outputs, settings.kernel, settings.dropout, norm_first=True)
+            layers.Convolution1d(inputs, outputs, settings.kernel, settings.dropout, True, activation)
             for inputs, outputs in pairwise((1, *settings.channels))
         )
         left = layers.reduced(columns, len(settings.channels))
-        self.head = layers.dense(settings.channels[-1] * left, settings.dense, classes)
+        self.head = layers.dense(settings.channels[-1] * left, settings.dense, classes, activation=activation)
 
     def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
         """Return the embedding; statistics are a clip's only row, and several rows are averaged."""

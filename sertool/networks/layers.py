@@ -17,6 +17,8 @@ from sertool.errors import UsageError
 from sertool.networks import norms
 from sertool.networks.padding import real_frames
 
+ACTIVATIONS = {"relu": nn.ReLU, "silu": nn.SiLU}
+
 
 def cleared(rows: Tensor, lengths: Tensor) -> Tensor:
     """Set the padding of `[clips, time, columns]` to zero."""
@@ -75,14 +77,14 @@ def positions(time: int, width: int, device: torch.device) -> Tensor:
     return torch.stack([angles.sin(), angles.cos()], 2).flatten(1)[:, :width]
 
 
-def dense(*widths: int) -> nn.Sequential:
-    """Return linear layers with ReLU between them.
+def dense(*widths: int, activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+    """Return linear layers with ReLU, or another activation, between them.
 
     The dropout of 0 does nothing, but the names in saved states count it.
     """
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
-        layers += [nn.Linear(inputs, outputs), nn.ReLU(), nn.Dropout(0.0)]
+        layers += [nn.Linear(inputs, outputs), activation(), nn.Dropout(0.0)]
     return nn.Sequential(*layers[:-2])
 
 
@@ -180,20 +182,29 @@ class Convolutions(nn.Module):
 
 
 class Convolution1d(nn.Module):
-    """1-D convolution over time with ReLU, max pooling by 2 (rounding up), batch normalisation and dropout."""
+    """1-D convolution over time, activation, max pooling by 2 (rounding up), batch normalisation and dropout."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, dropout: float, norm_first: bool) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        dropout: float,
+        norm_first: bool,
+        activation: type[nn.Module] = nn.ReLU,
+    ) -> None:
         super().__init__()
         self.convolution = nn.Conv1d(inputs, outputs, kernel, padding="same")
         self.norm = norms.BatchNorm(outputs)
         self.pool = nn.MaxPool1d(2, ceil_mode=True)
         self.dropout = nn.Dropout(dropout)
         self.norm_first = norm_first
+        self.activate = activation()
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return `[clips, outputs, time / 2]` of `[clips, inputs, time]`, and the new lengths."""
         where, x = mask(lengths, x), self.convolution(x)
-        x = norms.zero_padding(self.norm(x, where).relu() if self.norm_first else x.relu(), where)
+        x = norms.zero_padding(self.activate(self.norm(x, where) if self.norm_first else x), where)
         x, lengths = self.pool(x), halved(lengths)
         if not self.norm_first:
             x = self.norm(x, mask(lengths, x))

@@ -27,7 +27,12 @@ class Wave:
         Literal["mono", "left", "stereo"], "mean of the channels, the left one, or two (a mono file's is copied)"
     ] = "mono"
     remove_dc: Annotated[bool, "subtract the clip's mean"] = False
-    trim: Annotated[float | None, "drop silent ends: what lies so many dB below the loudest frame", 1, 200] = None
+    trim: Annotated[
+        float | None,
+        "drop silent ends, of copies after their effects: what lies so many dB below the loudest frame",
+        1,
+        200,
+    ] = None
     offset: Annotated[float, "skip so many seconds at the start", 0, 10_800] = 0.0
     seconds: Annotated[float | None, "cut, or pad with zeros, to this length", 0.001, 10_800] = None
     fit: Annotated[

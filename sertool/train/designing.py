@@ -8,7 +8,7 @@ from typing import Any
 from sertool import catalogue, features, models
 from sertool.errors import UsageError
 from sertool.featurize import presets
-from sertool.manifests import row_filter
+from sertool.manifests import manifest, row_filter
 from sertool.manifests.manifest import Table
 from sertool.modelfiles import batches
 from sertool.system import talk
@@ -28,6 +28,7 @@ NEEDS = {  # options that do nothing unless another has a given value, or is not
     "metric": ("keep best", "patience", "schedule plateau"), "prior_clips": ("adapt speaker",),
     "strangers": ("adapt speaker",), "teach": ("teacher",), "likeness": ("imitate",),
     "time_width": ("time_masks",), "column_width": ("column_masks",), "mask_share": ("time_masks", "column_masks"),
+    "shift_share": ("shift",),
 }  # fmt: skip
 
 
@@ -82,6 +83,22 @@ def refuse_for_classical(table: Table, options: DesignOptions) -> None:
         problem = problem or UNTAUGHT
     if problem:
         raise unusable_option_error(problem, options.architecture)
+
+
+def warn_of_other_clips(table: Table, options: DesignOptions) -> None:
+    """Warn if the named recipe was of fewer emotions than the manifest has, or learnt from copies that it lacks."""
+    recipe, name = options.published if options.recipe else {}, f"--recipe {options.recipe}"
+    known = recipe.get("emotions", ())
+    others = sorted({*manifest.present(table, "emotion")} - {*known}) if known and not options.dimensions else []
+    if others:
+        talk.warn(
+            f"{name} is of {len(known)} emotions, and the manifest also has {listed(others)}: "
+            f"`sertool index --emotions {','.join(known)}` leaves these out"
+        )
+    if "copies" in recipe and manifest.originals(table).all():
+        talk.warn(
+            f"{name} also learns from copies, and has none: run `sertool augment --recipe {recipe['copies']}` first"
+        )
 
 
 def design(table: Table, options: DesignOptions) -> Design:

@@ -71,6 +71,7 @@ def plan(inputs: Inputs, options: DesignOptions, held_out: HeldOutOptions, out: 
     answers = _file_answers(inputs, options.teacher)
     table = heldout.without_forced_parts(options.aim.usable(preparing.read(inputs)), held_out)
     designing.refuse_for_classical(table, options)
+    designing.warn_of_other_clips(table, options)
     design = designing.design(table, options)
     held_out = replace(held_out, seeds=refusals.useful_seeds(design.model, held_out.seeds))
     ways = heldout.ways(table, held_out, options.published.get("protocol"))

@@ -21,6 +21,7 @@ class Changes:
     column_width: int
     mask_share: float  # share of the clips that are masked
     shift: float  # greatest roll in time, either way, as a share of the length
+    shift_share: float  # share of the clips that are rolled
     noise: float  # standard deviation of Gaussian noise
     gain: float  # greatest offset added to all columns, either sign
 
@@ -33,7 +34,7 @@ def changed(rows: Tensor, lengths: Tensor, changes: Changes, rng: torch.Generato
     lengths = lengths.to(rows.device, non_blocking=True)
     inside = real_frames(lengths, rows.shape[1], rows.device)[..., None]
     if changes.shift:
-        rows = _shifted(rows, lengths, changes.shift, rng)
+        rows = _shifted(rows, lengths, changes, rng)
     if changes.gain:
         rows = (rows + (2 * _random(len(rows), rng) - 1)[:, None, None] * changes.gain) * inside
     if changes.noise:
@@ -44,10 +45,12 @@ def changed(rows: Tensor, lengths: Tensor, changes: Changes, rng: torch.Generato
     return rows
 
 
-def _shifted(rows: Tensor, lengths: Tensor, share: float, rng: torch.Generator) -> Tensor:
-    """Roll each clip in time by up to `share` of its length."""
+def _shifted(rows: Tensor, lengths: Tensor, changes: Changes, rng: torch.Generator) -> Tensor:
+    """Roll a share of the clips in time, each by up to a share of its length."""
     steps = torch.arange(rows.shape[1], device=rows.device)
-    by = ((_random(len(rows), rng) * 2 - 1) * share * lengths).long()[:, None]
+    by = ((_random(len(rows), rng) * 2 - 1) * changes.shift * lengths).long()[:, None]
+    if changes.shift_share < 1:
+        by = by * (_random(len(rows), rng) < changes.shift_share)[:, None]
     inside = real_frames(lengths, rows.shape[1], rows.device)
     places = torch.where(inside, (steps - by).remainder(lengths[:, None].clamp(min=1)), steps)
     return rows.gather(1, places[..., None].expand_as(rows))

@@ -73,6 +73,7 @@ class Settings:
     column_width: Annotated[int, "greatest width of a column bar", 0, 100_000] = 12
     mask_share: Annotated[float, "share of the clips that are masked so", 0, 1] = 1.0
     shift: Annotated[float, "greatest roll in time, as a share of the clip", 0, 1] = 0.0
+    shift_share: Annotated[float, "share of the clips that are rolled so", 0, 1] = 1.0
     noise: Annotated[float, "standard deviation of Gaussian noise added to the rows", 0] = 0.0
     gain: Annotated[float, "greatest offset added to all columns of a clip", 0] = 0.0
     precision: Annotated[Literal["float32", "bf16"], "arithmetic of training"] = "float32"

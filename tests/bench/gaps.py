@@ -45,16 +45,17 @@ SYSTEMS = {
     "clstm-b": System("B, CNN and LSTM, copies", "ravdess", "82.1", WITH_COPIES),
     "lstm-b": System("B, LSTM, copies", "ravdess", "82.1 at best", WITH_COPIES),
     "gru-b": System("B, GRU, copies", "ravdess", "82.1 at best", WITH_COPIES),
-    "lda-c": System("C, linear discriminant", "cremad", "at best 48"),
-    "svm-c": System("C, support vectors", "cremad", "at best 48"),
-    "logistic-c": System("C, regression", "cremad", "at best 48"),
-    "forest-c": System("C, random forest", "cremad", "at best 48"),
+    "lda-c": System("C, linear discriminant", "cremad", "–"),
+    "svm-c": System("C, support vectors", "cremad", "–"),
+    "logistic-c": System("C, regression", "cremad", "–"),
+    "forest-c": System("C, random forest", "cremad", "–"),
     "cnn1d-c": System("C, 1D CNN", "cremad", "at best 48"),
     "cnn1d-lda-c": System("C, 1D CNN after LDA", "cremad", "at best 48"),
     "cnn2d-c": System("C, 2D CNN", "cremad", "55"),
-    "cnn2d-silu-c": System("C, 2D CNN with SiLU", "cremad", "64.1"),
+    "cnn2d-silu-c": System("C, 2D CNN with SiLU", "cremad", "64.1 if this"),
     "msf-cnn-c": System("C, CNN on modulation spectra", "cremad", "48"),
-    "acnt-e": System("E, CNN and transformer", "ravdess", "chance"),
+    "msf-cnn-silu-c": System("C, the same with SiLU", "cremad", "64.1 if this"),
+    "acnt-e": System("E, CNN and transformer, without copies", "ravdess", "chance"),
 }
 
 

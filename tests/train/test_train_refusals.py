@@ -21,6 +21,7 @@ from sertool.manifests import manifest, manifest_io
         (("--time-width", 5), ("--time-masks", 1)),
         (("--column-width", 5), ("--column-masks", 1)),
         (("--mask-share", 0.5), ("--column-masks", 1)),
+        (("--shift-share", 0.5), ("--shift", 0.2)),
         (("--mixes", "summary"), ("--mixup", 0.3)),
         (("--metric", "wa", "--keep", "last"), ("--patience", 2)),
         (("--metric", "wa", "--keep", "last"), ("--schedule", "plateau")),
