@@ -108,8 +108,8 @@ def _listening_options() -> Any:
                          "calls with one speaker a side. Manifests may name a channel for each row, in the column "
                          "channel, from 1."),
         option("--silence", type=options.Number(float, -200, 0), default=-60.0, show_default=True, metavar="DBFS",
-               group=group, help="Clips and windows below this level (RMS, relative to full scale) are silent and not "
-                         "judged."),
+               group=group, help="Clips and windows of which no tenth of a second reaches this level (RMS, relative to "
+                         "full scale) are silent and not judged."),
         option("--trim", type=options.Number(float, 1, 200), metavar="DB", group=group,
                help="Cut silent ends off each clip or window: frames this far below its loudest one. [default: as the "
                     "model says; for those of the package, 40]"),

@@ -127,7 +127,7 @@ ISSUES = {
     "truncated": "the file was cut off: copy or download it again",
     "not-finite": "values, or features of them, that are no numbers: export the audio, or the file of --given, again",
     "not-given": "no row in the file of --given: add one, or leave the clip out",
-    "silent": "nothing above -66 dBFS; to predict, a level below --silence",
+    "silent": "nothing above -66 dBFS; to predict, nothing as loud as --silence",
     "too-short": "under 50 ms, or over before --offset",
     "no-channel": "the file lacks the channel asked for: predict it with --channel mix",
     "vanished": "the file is not there: restore it, name where it lies now with --root, or index again",

@@ -28,6 +28,7 @@ from sertool.system import talk, workers
 from sertool.system.paths import path_of
 
 SIDES: dict[str | int, int] = {"left": 1, "right": 2}  # channels by their words
+LOUD = 0.1  # seconds of speech that are enough to hear something
 BATCH = 32  # clips or windows in memory at a time
 HANDOVER = 0.001  # seconds that a thread waits for Python's lock: the usual 5 ms cost a tenth of all time
 CONTEXT_SECONDS = 0.16  # around a stretch: more than resampling sees, and whole samples at all usual rates
@@ -189,15 +190,16 @@ class Session:
             sides = audio.decode(path_of(path), audio.Cut(channels="all"), *span)
         except audio.Unusable:  # the file is cut off, and all of it was computed already
             sides = np.zeros((1, 1))
-        cancelled = _cancel(sides) and _level(sides[:1]) >= self.options.silence
+        cancelled = _cancel(sides) and _loudest(sides[:1], span[1]) >= self.options.silence
         first = (cancelled or len(sides) == 1) and self.checked.setdefault(path, span) is span  # once among threads
         if cancelled and first:
             talk.warn(f"{talk.clean(path)}: its channels cancel when they are mixed: take one of them with --channel")
 
     def _piece(self, request: Request, samples: np.ndarray) -> Piece:
-        if samples.shape[1] < round(levels.TOO_SHORT * self.ensemble.extractions[0].wave.rate):
+        rate = self.ensemble.extractions[0].wave.rate
+        if samples.shape[1] < round(levels.TOO_SHORT * rate):
             return Piece(request.with_columns(issue="too-short"))
-        if _level(samples) < self.options.silence:
+        if _loudest(samples, samples.shape[1] / rate) < self.options.silence:
             return Piece(request.with_columns(issue="silent"))
         try:
             piece = Piece(request, sound=self.ensemble.waveforms(samples, str(request.row["clip"])))
@@ -299,20 +301,28 @@ def _finite(piece: Piece) -> Piece:
     return piece if finite else Piece(piece.request.with_columns(issue="not-finite"))
 
 
-def _level(samples: np.ndarray) -> float:
-    """Return the level without the constant offset, in dBFS.
+def _loudest(samples: np.ndarray, seconds: float) -> float:
+    """Return the level of the loudest tenth of a second of `[channels, samples]`, in dBFS: speech has pauses."""
+    return float(_levels(samples, max(1, round(seconds / LOUD))).max(initial=-math.inf))
 
-    It is computed in float64, as the squares of a float file's samples may exceed float32.
+
+def _levels(samples: np.ndarray, parts: int) -> np.ndarray:
+    """Return the level of each part of `[channels, samples]`, without the constant offset of all, in dBFS, `[parts]`.
+
+    They are computed in float64, as the squares of a float file's samples may exceed float32.
     """
-    energy = np.einsum("cs,cs->", samples, samples, dtype=np.float64) / samples.size
-    offset = np.square(samples.mean(axis=1, dtype=np.float64)).mean()
-    return 10 * math.log10(max(energy - offset, 1e-18))
+    parts = min(parts, samples.shape[1])
+    each = samples[:, : samples.shape[1] // parts * parts].reshape(len(samples), parts, -1)
+    energy = np.einsum("cps,cps->cp", each, each, dtype=np.float64) / each.shape[2]
+    offset = samples.mean(axis=1, dtype=np.float64)[:, None]
+    apart = energy - 2 * offset * each.mean(axis=2, dtype=np.float64) + np.square(offset)
+    return 10 * np.log10(np.maximum(apart.mean(axis=0), 1e-18))
 
 
 def _cancel(sides: np.ndarray) -> bool:
     """Whether channels nearly vanish when mixed; one channel beside a silent one keeps half its amplitude."""
-    left = _level(sides.mean(axis=0, keepdims=True)) - _level(sides)
-    return left < 10 * math.log10(levels.CANCELLED)
+    left = _levels(sides.mean(axis=0, keepdims=True), 1) - _levels(sides, 1)
+    return bool((left < 10 * math.log10(levels.CANCELLED)).all())
 
 
 def _answer(kind: AnswerKind, numbers: Tensor, threshold: float) -> Row:

@@ -47,7 +47,7 @@ def test_cancelling_channels_are_warned_about_and_silent_files_are_not(run: Path
 
 def test_quiet_and_silent_channels_are_not_reported_as_cancelling(run: Path, tmp_path: Path) -> None:
     voice, rate = soundfile.read(next((run / "voices").rglob("*.wav")))
-    quiet = voice * 10 ** (-57 / 20) / np.sqrt(np.square(voice).mean())
+    quiet = voice * 10 ** (-70 / 20) / np.sqrt(np.square(voice).mean())
     soundfile.write(tmp_path / "x.wav", np.stack([quiet, 0 * voice], axis=1), rate, subtype="FLOAT")
     done = sertool("predict", "-m", run / "model", tmp_path / "x.wav")
     assert [row["issue"] for row in rows_of(done.out)] == ["silent"]
@@ -134,6 +134,18 @@ def test_channel_each_yields_one_row_per_channel(run: Path, tmp_path: Path, chan
     held = rows_of(sertool("predict", "-m", run / "model", tmp_path / "many.wav", "--channel", "each").out)
     assert [row["channel"] for row in held] == [str(number + 1) for number in range(channels)]
     assert [row["issue"] for row in held] == ["silent"] * (channels - 1) + [""]
+
+
+def test_soft_speech_between_pauses_is_no_silence_and_soft_noise_is(run: Path, tmp_path: Path) -> None:
+    """Sad people speak softly: a level over the whole clip, pauses and all, would leave them out first of all."""
+    voice, rate = soundfile.read(next((run / "voices").rglob("*.wav")), dtype="float32")
+    paused = np.concatenate([np.zeros(2 * rate, np.float32), voice, np.zeros(2 * rate, np.float32)])
+    noise = np.random.default_rng(0).normal(0, 1, len(paused)).astype(np.float32)
+    for name, sound in (("noise", noise), ("speech", paused)):
+        soft = sound * 10 ** (-63 / 20) / np.sqrt(np.square(sound).mean())
+        soundfile.write(tmp_path / f"{name}.wav", soft, rate, subtype="FLOAT")
+    held = rows_of(sertool("predict", "-m", run / "model", tmp_path).out)
+    assert [row["issue"] for row in held] == ["silent", ""]
 
 
 def test_silence_with_a_constant_offset_is_still_silence(run: Path, tmp_path: Path) -> None:
