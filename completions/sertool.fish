@@ -625,7 +625,7 @@ complete -c sertool -n '__sertool_at train' -l dimensions -r -f -a '(__sertool_m
 complete -c sertool -n '__sertool_at train' -l set -r -f -d 'A setting of the model: --set channels=32,64,128 (-m NAME --list shows them).'
 complete -c sertool -n '__sertool_at train' -l layers -r -f -d 'As --set layers=N: how many layers a network has; with -m whisper, how many of the encoder\'s blocks are used. [1 to 32]'
 complete -c sertool -n '__sertool_at train' -l tune -r -f -d 'As --set tune=N, with -m whisper: how many of these blocks, counted from the last, are trained further. [1 to 32]'
-complete -c sertool -n '__sertool_at train' -l weights -r -F -a base -d 'A file with the published weights of a backbone or an encoder, or base: the encoder of the package\'s model. [default: fetched once; for --recipe base, the package\'s]'
+complete -c sertool -n '__sertool_at train' -l weights -r -F -a base -d 'A file with the published weights of a backbone or an encoder, or base: the encoder of the package\'s model. [default: an encoder\'s are fetched once, for --recipe base the package\'s, and a backbone\'s are looked for where PyTorch keeps them]'
 complete -c sertool -n '__sertool_at train' -l scratch -d 'Start a backbone from random weights, not from published ones.'
 complete -c sertool -n '__sertool_at train' -l features -r -f -a '(__sertool_many bandwidth centroid chroma contrast flatness given mel mfcc msf pitch rms rolloff ssl tonnetz wave whisper zcr)' -d 'Features to train on, joined in the order of their names. [default: all that the manifest has]'
 complete -c sertool -n '__sertool_at train' -l scale -r -f -a 'none corpus' -d 'Scale rows by the mean and deviation of all of train, or leave them. [default: none for whisper, else corpus]'

@@ -515,6 +515,9 @@ def spoilt(path: Path, kind: str) -> None:
         torch.save(whisper_state() | {"encoder.conv1.weight": torch.zeros(64, 80, 3)}, path)
     elif kind == "whole numbers":
         torch.save(whisper_state() | {"encoder.conv1.bias": torch.zeros(32, dtype=torch.int64)}, path)
+    elif kind == "another encoder's":
+        names = {name: name.replace(".conv1.", ".stem.") for name in whisper_state()}
+        torch.save({names[name]: held for name, held in whisper_state().items()}, path)
     elif kind == "a block short":
         torch.save({name: held for name, held in whisper_state().items() if ".blocks.2." not in name}, path)
     else:
@@ -550,6 +553,17 @@ def test_invalid_weights_error_states_the_cause(small: Path, tmp_path: Path, nam
     with pytest.raises(SertoolError) as refusal:
         whisper.tensors("base", 3)
     assert says in str(refusal.value)
+
+
+def test_layers_are_offered_only_where_blocks_are_missing(small: Path, tmp_path: Path) -> None:
+    said = {}
+    for kind in ("a block short", "another encoder's"):
+        spoilt(tmp_path / "w.pt", kind)
+        pretrained_weights.use_file(tmp_path / "w.pt")
+        with pytest.raises(SertoolError) as refusal:
+            whisper.tensors("base", 3)
+        said[kind] = "ask for --layers" in str(refusal.value)
+    assert said == {"a block short": True, "another encoder's": False}
 
 
 def test_weights_with_fewer_blocks_suffice_for_lower_layers(small: Path, voices: Path, tmp_path: Path) -> None:

@@ -74,7 +74,8 @@ def _design_options() -> Any:
         option("--weights", type=click.Path(), metavar="FILE", group=group,
                shell_complete=options.offering(shipped.DEFAULT, path="file"),
                help="A file with the published weights of a backbone or an encoder, or base: the encoder of the "
-                    "package's model. [default: fetched once; for --recipe base, the package's]"),
+                    "package's model. [default: an encoder's are fetched once, for --recipe base the package's, and "
+                    "a backbone's are looked for where PyTorch keeps them]"),
         option("--scratch", is_flag=True, group=group,
                help="Start a backbone from random weights, not from published ones."),
         option("--features", type=options.Words(lambda: catalogue.names("features"), "NAME,..", usual=True),

@@ -56,7 +56,8 @@ def _lines(model: ModelFile) -> list[str]:
     if protocols.named(protocol).is_leaky:
         lines.append(f"LEAKY: {protocol} puts clips of one speaker on both sides: figures say nothing about new ones")
     decides = model.kind.figures[0].name
-    parts = [part for part in ("train", "dev", "test") if f"{part}_{decides}" in model.scores]
+    scored = () if about(model) else ("train", "dev", "test")  # a publisher's description has figures of its own
+    parts = [part for part in scored if f"{part}_{decides}" in model.scores]
     lines += [f"{part}: {_figures(model, part)}{adapted}" for part in parts]
     return lines
 

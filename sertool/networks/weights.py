@@ -239,7 +239,7 @@ def _fitting(tensors: "Tensors", shapes: Mapping[str, tuple[int, ...]], name: st
     for word, shape in shapes.items():
         tensor = tensors.get(word)
         if tensor is None:
-            wrong = f"{word} is not in it{_brought(tensors)}"
+            wrong = f"{word} is not in it{_brought(tensors) if BLOCK_NAME.search(word) else ''}"
         elif tuple(tensor.shape) != shape:
             wrong = f"{word} is {list(tensor.shape)} in it, not {list(shape)}"
         elif not tensor.is_floating_point():
