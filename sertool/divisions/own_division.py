@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sertool.divisions import protocols
 from sertool.divisions.splits import PARTS
 from sertool.manifests import labels, manifest, provenance
 from sertool.manifests.manifest import Table
@@ -98,13 +99,26 @@ def places_of_speakers(speakers: Iterable[str | None], places: Iterable[Any]) ->
 
 
 def protocol(table: Table) -> str | None:
-    """Return how the clips were divided, by the latest command that says so, else by a column with a single value."""
+    """Return how the clips were divided: by the latest command that says so, else by a column with a single value.
+
+    Corpora that were divided in several ways have all of these, joined by " and ", leaky ones first.
+    """
+    places = manifest.lacking(table, column(table))
+    divided = table if places.all() else manifest.keep(table, ~places)
+    names = {name for corpus in provenance.corpora(divided) or [""] if (name := _protocol_of_corpus(table, corpus))}
+    if names:
+        return " and ".join(sorted(names, key=lambda name: (protocols.named(name).keeps_speakers, name)))
+    held = manifest.present(table, "protocol")
+    return held[0] if len(held) == 1 else None
+
+
+def _protocol_of_corpus(table: Table, corpus: str) -> str | None:
     for step in reversed(provenance.of(table)["chain"]):
-        name = str(step.get("protocol") or "") or _protocol_of(str(step.get("command", "")))
-        if name:
-            return name
-    names = manifest.present(table, "protocol")
-    return names[0] if len(names) == 1 else None
+        if provenance.is_about(step, corpus):
+            name = str(step.get("protocol") or "") or _protocol_of(str(step.get("command", "")))
+            if name:
+                return name
+    return None
 
 
 def _protocol_of(command: str) -> str | None:

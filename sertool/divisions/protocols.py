@@ -147,7 +147,7 @@ UNNAMED = Protocol("folds or parts that no protocol describes")
 
 def named(asked: str | int | None) -> Protocol:
     """Return the protocol at the beginning of a --split expression or of what a table records; else UNNAMED."""
-    return PROTOCOLS.get(re.split("[:,]", str(asked))[0], UNNAMED)
+    return PROTOCOLS.get(re.split("[:,]| and ", str(asked))[0], UNNAMED)
 
 
 class SplitPlan(NamedTuple):

@@ -63,6 +63,9 @@ def merged(tables: Sequence[Table]) -> Table:
     if len(tables) == 1:
         return tables[0]
     records = [provenance.of(table) for table in tables]
+    corpora = [provenance.corpora(table) for table in tables]
+    if any(own != corpora[0] for own in corpora):  # else every command was about all rows
+        records = [provenance.told_of(record, own) for record, own in zip(records, corpora, strict=True)]
     chain: list[Any] = []
     for step in (step for record in records for step in record["chain"]):
         chain += [step] if step not in chain else []

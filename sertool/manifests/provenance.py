@@ -1,7 +1,7 @@
 """Keep a table's provenance, the chain of commands that made it, as JSON in its schema's metadata."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sertool import __version__
@@ -31,6 +31,23 @@ def attached(table: Table, record: Mapping[str, Any]) -> Table:
     """Return the table with its provenance replaced."""
     text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return table.replace_schema_metadata({**(table.schema.metadata or {}), KEY: text.encode()})
+
+
+def corpora(table: Table) -> list[str]:
+    """Return the corpora of a table's clips, in order; "" stands for clips of none."""
+    unnamed = bool(manifest.lacking(table, "corpus").any())
+    return [""] * unnamed + sorted(manifest.present(table, "corpus"))
+
+
+def told_of(record: Mapping[str, Any], own: Sequence[str]) -> dict[str, Any]:
+    """Return a record whose commands say of which corpora they are, where they do not say it yet."""
+    return {**record, "chain": [{"corpora": [*own], **step} for step in record["chain"]]}
+
+
+def is_about(step: Mapping[str, Any], corpus: str) -> bool:
+    """Whether a command of a chain made the rows of a corpus, for all that it says."""
+    named = step.get("corpora")
+    return not isinstance(named, list) or corpus in named
 
 
 def made_by(table: Table, command: str, seed: int | None, before: Table | None = None, **facts: Any) -> Table:

@@ -11,7 +11,8 @@ import soundfile
 from indexing import by_clip, index, refused, rows, table
 from running import sertool
 
-from sertool.manifests import manifest_io, provenance
+from sertool.divisions import own_division, protocols
+from sertool.manifests import manifest, manifest_io, provenance
 
 
 def test_manifests_of_parts_merge_into_the_original_manifest(make):
@@ -25,6 +26,26 @@ def test_manifests_of_parts_merge_into_the_original_manifest(make):
     chain = provenance.of(manifest_io.read(str(folder / "merged.parquet")))["chain"]
     assert [step["command"].split()[1] for step in chain] == ["index"] * 6
     assert len({json.dumps(step) for step in chain}) == 6
+
+
+def test_corpora_that_were_divided_apart_keep_their_own_protocols_when_joined(make):
+    folder = make(*(f"{corpus}/s{who}/{word}.wav" for corpus in "ab" for who in "12345" for word in ("sad", "happy")))
+    how = {"a": "--split=speaker:60/20/20", "b": "--split=random-80-20"}
+    for corpus, division in how.items():
+        words = ("--corpus", corpus, "--pattern", "{speaker}/{emotion}.wav", division)
+        assert sertool("index", folder / corpus, *words, "-o", folder / f"{corpus}.parquet").code == 0
+    for first, second in ("ab", "ba"):
+        for name, *given in (("both", first, second), ("again", "both", first)):
+            paths = [folder / f"{each}.parquet" for each in given]
+            assert sertool("index", *paths, "-o", folder / f"{name}.parquet").code == 0
+        for name in ("both", "again"):
+            both = manifest_io.read(str(folder / f"{name}.parquet"))
+            assert own_division.protocol(both) == "random-80-20 and speaker:60/20/20"
+            assert own_division.protocol(manifest.only(both, "corpus", ["a"])) == "speaker:60/20/20"
+            assert protocols.named(own_division.protocol(both)).is_leaky
+    anew = ("--split", "speaker:50/25/25", "-o", folder / "anew.parquet")
+    assert sertool("index", folder / "both.parquet", *anew).code == 0
+    assert own_division.protocol(manifest_io.read(str(folder / "anew.parquet"))) == "speaker:50/25/25"
 
 
 def test_audio_and_manifests_can_be_indexed_together(make):
