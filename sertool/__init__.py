@@ -18,7 +18,7 @@ Where things lie, from the ground up; a module imports only from packages above 
     internet            requests, downloads and archives
     sources, fetch      what `fetch` does, with a file for each kind of publisher
     shipped             the models that come with the package
-    networks            layers, classical classifiers, published weights
+    networks            layers, classical models, published weights
     encoders            pretrained encoders, a file for each family
     pretraining         how encoders are loaded, and whom they were trained on
     features, effects   what `featurize` computes and `augment` changes, a file for each

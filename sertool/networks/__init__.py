@@ -1,1 +1,1 @@
-"""Parts of models: layers, classical classifiers, and published weights."""
+"""Parts of models: layers, classical models, and published weights."""

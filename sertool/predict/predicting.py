@@ -303,7 +303,7 @@ def _finite(piece: Piece) -> Piece:
 
 def _loudest(samples: np.ndarray, seconds: float) -> float:
     """Return the level of the loudest tenth of a second of `[channels, samples]`, in dBFS: speech has pauses."""
-    return float(_levels(samples, max(1, round(seconds / LOUD))).max(initial=-math.inf))
+    return float(_levels(samples, max(1, round(seconds / LOUD))).max())
 
 
 def _levels(samples: np.ndarray, parts: int) -> np.ndarray:
@@ -321,8 +321,8 @@ def _levels(samples: np.ndarray, parts: int) -> np.ndarray:
 
 def _cancel(sides: np.ndarray) -> bool:
     """Whether channels nearly vanish when mixed; one channel beside a silent one keeps half its amplitude."""
-    left = _levels(sides.mean(axis=0, keepdims=True), 1) - _levels(sides, 1)
-    return bool((left < 10 * math.log10(levels.CANCELLED)).all())
+    mixed, apart = (_levels(each, 1)[0] for each in (sides.mean(axis=0, keepdims=True), sides))
+    return bool(mixed - apart < 10 * math.log10(levels.CANCELLED))
 
 
 def _answer(kind: AnswerKind, numbers: Tensor, threshold: float) -> Row:
