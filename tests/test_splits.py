@@ -450,6 +450,8 @@ def test_clips_without_speakers_can_be_split_at_random_or_by_sentence():
         ("random-60-20-20", (0.6, 0.2, 0.2)),
         ("random-70-15-15", (0.7, 0.15, 0.15)),
         ("random-92-8-leaky-copies", (0.92, 0, 0.08)),
+        ("random", (0.7, 0.15, 0.15)),
+        ("random:train=50/dev=50", (0.5, 0.5, 0)),
     ],
 )
 def test_random_splits_keep_their_shares_within_every_emotion(name, shares):
@@ -465,7 +467,7 @@ def test_random_splits_keep_their_shares_within_every_emotion(name, shares):
 
 def test_only_the_random_splits_and_the_parts_of_meld_are_leaky():
     leaky = {name for name, entry in PROTOCOLS.items() if entry.is_leaky}
-    assert leaky == {name for name in PROTOCOLS if name.startswith("random-")} | {"meld-published"}
+    assert leaky == {name for name in PROTOCOLS if name.startswith("random")} | {"meld-published"}
 
 
 # Copies.
@@ -614,7 +616,7 @@ def test_split_expressions_are_parsed_into_name_and_shares(asked, shares):
             r"choose from speaker, sentence, speaker\+sentence, loso, cremad-nk, .*random-92-8-leaky-copies",
         ),
         ("", "choose from speaker"),
-        ("random-80-20:90/10", "random-80-20 takes no shares; speaker, sentence, speaker\\+sentence do"),
+        ("random-80-20:90/10", "random-80-20 takes no shares; speaker, sentence, speaker\\+sentence, random do"),
         ("cremad-nk:70/15/15", "takes no shares"),
         ("speaker:", "such as 70/15/15"),
         ("speaker:100", "such as 70/15/15"),

@@ -138,9 +138,9 @@ def _division_options() -> Any:
                     "the folds that are drawn with --seed."),
         option("--gap", is_flag=True, group=group,
                help="Train twice, under a leaky protocol and on disjoint speakers, and say the difference in UAR and "
-                    "in accuracy. The split you name is one of the two. Else the leaky one is the recipe's, or "
-                    "random-80-20, and the other speaker:70/15/15; speaker:80/20 trains on as many clips as "
-                    "random-80-20, without dev. Both use the same clips."),
+                    "in accuracy. The split you name, or the recipe's, is one of the two. The other has parts as "
+                    "large, such as speaker:80/20 beside random-80-20; but to a split of your own a leaky recipe adds "
+                    "its own. Both use the same clips."),
         option("--final", is_flag=True, group=group,
                help="Then train one more model, to be used, on all clips of train, dev and test: in final/ of the run. "
                     "It is trained for as many epochs as the others chose in the median, on the same schedule (plateau "

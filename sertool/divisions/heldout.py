@@ -16,7 +16,7 @@ from sertool.numeric.codes import Codes, families, look_up
 from sertool.system import talk
 from sertool.system.files import listed
 
-DISJOINT, LEAKY, OWN = "speaker:70/15/15", "random-80-20", "its own split"
+DISJOINT, OWN = "speaker:70/15/15", "its own split"
 
 
 @dataclass(frozen=True)
@@ -161,10 +161,15 @@ def _across_corpora(options: HeldOutOptions, request: Request | None) -> Way:
 
 
 def _sides_of_gap(request: Request | None, own: str, usual: str | None) -> dict[str, Request | None]:
-    """Return a leaky request and one that keeps speakers apart, by folder; one of them is what was asked for."""
-    if not protocols.named(own if request is None else request).keeps_speakers:
-        return {"leaky": request, "disjoint": DISJOINT}
-    return {"leaky": LEAKY if protocols.named(usual).keeps_speakers else usual, "disjoint": request}
+    """Return a leaky request and one that keeps speakers apart, by folder; one of them is what was asked for.
+
+    The other one has parts as large, unless a recipe says how it leaks: what differs is who is held out, and no more.
+    """
+    asked = own if request is None else request
+    if not protocols.named(asked).keeps_speakers:
+        return {"leaky": request, "disjoint": protocols.alike("speaker", asked)}
+    leaky = protocols.alike("random", asked) if protocols.named(usual).keeps_speakers else usual
+    return {"leaky": leaky, "disjoint": request}
 
 
 def _title(request: Request | None, own: str) -> str:

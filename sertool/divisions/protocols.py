@@ -30,6 +30,7 @@ class Protocol:
     by: tuple[str, ...] = ("speaker",)  # the columns whose groups are never divided
     folds: bool = False  # whether it makes folds rather than a split
     shares: Shares | None = None
+    adjustable: bool = False  # whether other shares may be asked for
     seed: int | None = None  # its own, which is used unless another is asked for
     copies: str | None = None  # the `augment --recipe` whose copies it divides as if they were clips
     corpus: str | None = None
@@ -61,16 +62,18 @@ def _expanded(text: str) -> list[str]:
 
 
 PROTOCOLS = {
-    "speaker": Protocol("speakers held out, 70/15/15 unless told otherwise", shares=USUAL),
+    "speaker": Protocol("speakers held out, 70/15/15 unless told otherwise", shares=USUAL, adjustable=True),
     "sentence": Protocol(
         "sentences held out: what is said in test is never in train, though the speakers are",
         by=("sentence",),
         shares=USUAL,
+        adjustable=True,
     ),
     "speaker+sentence": Protocol(
         "speakers and sentences held out together; clips that would bridge two parts are left out",
         by=("speaker", "sentence"),
         shares=USUAL,
+        adjustable=True,
     ),
     "loso": Protocol("leave one speaker out: a fold for each", folds=True),
     "cremad-nk": Protocol(
@@ -126,6 +129,9 @@ PROTOCOLS = {
         corpus="meld",
         of_clips=True,
     ),
+    "random": Protocol(
+        "LEAKY: clips at random, 70/15/15 unless told otherwise", by=("clip",), shares=USUAL, adjustable=True
+    ),
     "random-80-20": Protocol("LEAKY: clips at random, no dev", by=("clip",), shares=Shares(0.8, 0, 0.2)),
     "random-70-30": Protocol(
         "LEAKY: clips at random, 5 % of train for dev, seed 42",
@@ -164,10 +170,21 @@ def parse(text: str) -> SplitPlan:
         raise UsageError(f"--split: {name!r} is unknown; choose from {', '.join(PROTOCOLS)}")
     if not colon:
         return SplitPlan(name, PROTOCOLS[name].shares)
-    takers = [word for word, protocol in PROTOCOLS.items() if protocol.shares and not protocol.is_leaky]
-    if name not in takers:
+    if not PROTOCOLS[name].adjustable:
+        takers = [word for word, protocol in PROTOCOLS.items() if protocol.adjustable]
         raise UsageError(f"--split: {name} takes no shares; {', '.join(takers)} do, such as speaker:70/15/15")
     return SplitPlan(name, _parse_shares(shares))
+
+
+def alike(name: str, other: str | int | None) -> str:
+    """Return the --split expression that divides by another protocol, by as large parts as this one; else 70/15/15."""
+    try:
+        shares = parse(str(other).split(",")[0]).shares or USUAL
+    except UsageError:
+        shares = USUAL
+    parts = {part: f"{100 * share:.10g}" for part, share in shares._asdict().items() if share}
+    words = parts.values() if shares.test else map("=".join, parts.items())
+    return f"{name}:{'/'.join(words)}"
 
 
 def _parse_shares(text: str) -> Shares:

@@ -123,7 +123,7 @@ def require_dev(training: Mapping[str, Any], has_dev: Mapping[str, Sequence[bool
     without = listed(name for name, has in has_dev.items() if not all(has))
     if words and not any(map(any, has_dev.values())):
         raise UsageError(
-            f"{listed(words)}: {without} has no dev to choose epochs by: give a split with dev, such as "
+            f"{listed(words)}: no dev to choose epochs by under {without}: give a split with dev, such as "
             "--split speaker:60/20/20, or leave it out"
         )
     if without and words:

@@ -85,7 +85,7 @@ def table(held: dict[str, Any]) -> str:
         system, (leaky, disjoint) = SYSTEMS[recipe], (held[recipe][side] for side in ("leaky", "disjoint"))
         lines.append(
             f"| {system.what} (`{recipe}`) | {system.corpus} | {system.claimed} | {leaky['value']:.1f}, "
-            f"`{leaky['protocol']}` | {shown.interval(disjoint)} | "
+            f"`{leaky['protocol']}` | {shown.interval(disjoint)}, `{disjoint['protocol']}` | "
             f"{leaky['value'] - disjoint['value']:+.1f} |"
         )
     return "\n".join(lines) + "\n"

@@ -8,6 +8,8 @@ import pytest
 from running import changed, column, sertool
 from training_run import TINY, said_of, table, train
 
+from sertool.divisions import heldout
+from sertool.divisions.heldout import HeldOutOptions
 from sertool.manifests import manifest, manifest_io, merging
 from sertool.system import talk
 from sertool.train import optimism
@@ -15,7 +17,7 @@ from sertool.train.emotion_aim import EmotionAim
 
 
 def test_optimism_gap_compares_a_leaky_with_a_disjoint_run(mel: Path, tmp_path: Path) -> None:
-    done = train(mel, *TINY, "--gap", "-o", tmp_path)
+    done = train(mel, *TINY, "--gap", "--split", "random-60-20-20", "-o", tmp_path)
     lines = done.err.splitlines()
     gap, accuracy = next(lines[place : place + 2] for place, line in enumerate(lines) if "optimism gap" in line)
     values = []
@@ -33,11 +35,29 @@ def test_optimism_gap_compares_a_leaky_with_a_disjoint_run(mel: Path, tmp_path: 
     assert accuracy.startswith(f"  {values[0] - values[1]:+.1f} [")
     assert "points of accuracy: " in accuracy
     assert "pooled" not in gap
-    assert "under random-80-20" in done.err
-    assert "under speaker:70/15/15" in done.err
+    assert "under random-60-20-20" in done.err
+    assert "under speaker:60/20/20" in done.err
     leaky, disjoint = (column(tmp_path / name / "seed-0" / "split.parquet", "split") for name in ("leaky", "disjoint"))
     assert leaky != disjoint
-    assert "speaker:70/15/15" in sertool("eval", stdin=done.out).out.decode()
+    assert "speaker:60/20/20" in sertool("eval", stdin=done.out).out.decode()
+
+
+@pytest.mark.parametrize(
+    ("asked", "usual", "sides"),
+    [
+        ({}, None, ["random:70/15/15", "speaker:70/15/15"]),
+        ({}, "random-70-30", ["random-70-30", "speaker:66.5/3.5/30"]),
+        ({"split": "random-80-20"}, None, ["random-80-20", "speaker:80/20"]),
+        ({"split": "speaker:train=70/dev=30"}, None, ["random:train=70/dev=30", "speaker:train=70/dev=30"]),
+        ({"folds": 2}, None, ["random:70/15/15", "2 folds"]),
+        ({"split": "speaker"}, "random-80-20", ["random-80-20", "speaker"]),
+    ],
+)
+def test_sides_of_a_gap_are_as_large_unless_a_leaky_recipe_meets_a_split_of_ones_own(
+    mel: Path, asked: dict, usual: str | None, sides: list[str]
+) -> None:
+    ways = heldout.ways(manifest_io.read(str(mel)), HeldOutOptions(gap=True, **asked), usual)
+    assert [way.protocol for way in ways] == sides
 
 
 def sides_of(run: Path, *words: object) -> list[dict[str, list]]:
@@ -54,8 +74,10 @@ def test_both_sides_of_a_gap_use_the_same_clips(two_corpora: Path, tmp_path: Pat
     assert set(leaky["clip"]) == used
 
 
-@pytest.mark.parametrize("how", ["random-60-20-20", "sentence"])
-def test_split_that_shares_speakers_becomes_the_leaky_side_of_a_gap(statistics: Path, tmp_path: Path, how: str) -> None:
+@pytest.mark.parametrize(("how", "shares"), [("random-60-20-20", "60/20/20"), ("sentence:80/20", "80/20")])
+def test_split_that_shares_speakers_becomes_the_leaky_side_of_a_gap(
+    statistics: Path, tmp_path: Path, how: str, shares: str
+) -> None:
     sentences = [f"{place % 5}" for place in range(len(column(statistics, "clip")))]
     said = changed(statistics, tmp_path / "said.parquet", sentence=sentences)
     own = tmp_path / "own.parquet"
@@ -68,7 +90,7 @@ def test_split_that_shares_speakers_becomes_the_leaky_side_of_a_gap(statistics: 
         parts = set(zip(disjoint["speaker"], disjoint["split"], strict=True))
         assert len(parts) == len(set(disjoint["speaker"]))
         assert how in said_of(tmp_path / f"{number}" / "leaky")
-        assert "speaker:70/15/15" in said_of(tmp_path / f"{number}" / "disjoint")
+        assert f"speaker:{shares}" in said_of(tmp_path / f"{number}" / "disjoint")
 
 
 def _held_out(speakers: int, right: int, emotions: tuple[str, ...] = ("sad", "happy"), **more: list) -> manifest.Table:
