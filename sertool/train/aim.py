@@ -13,7 +13,6 @@ from sertool.manifests import manifest
 from sertool.manifests.answer_kinds import AnswerKind, Figure
 from sertool.manifests.columns import ANSWERS
 from sertool.manifests.manifest import Table
-from sertool.numeric.metrics import Units
 from sertool.system.team import Team
 from sertool.train.row_augmentation import Mixup
 from sertool.train.teacher_answers import Taught
@@ -93,6 +92,7 @@ class Aim(ABC):
     """What a design learns, of any table."""
 
     what: ClassVar[str]  # in words
+    names: Sequence[str] = ()  # of the dimensions, if it learns these
     usual: ClassVar[Mapping[str, Any]]  # values of options, in place of a recipe's that it does not take
 
     @property
@@ -158,11 +158,3 @@ class Aim(ABC):
     def temperature(self, answered: Sequence[tuple[Table, float]], kind: AnswerKind) -> float:
         """Return the temperature that suits the predictions of trainings, each given with its own temperature."""
         return 1.0
-
-    @abstractmethod
-    def sums(self, rows: Table, units: Units) -> np.ndarray:
-        """Return sums over the rows of each unit, `[units, ..]`, of which figures are functions."""
-
-    @abstractmethod
-    def scores(self, sums: np.ndarray, whole: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the figures of sums, `[..]`, by name and as they are shown; `whole` are the sums of all units."""

@@ -168,16 +168,9 @@ class DimensionAim(Aim):
     def predictions(self, table: Table) -> list[str]:
         return [*super().predictions(table), *manifest.rated(table)]
 
-    def sums(self, rows: Table, units: Units) -> np.ndarray:
-        answers = self._values(rows, Dimensions.prefix)
-        return metrics.moment_sums(units, self._values(rows).T, answers.T)
-
-    def scores(self, sums: np.ndarray, whole: np.ndarray) -> dict[str, np.ndarray]:
-        return metrics.ccc_figures(sums, self.names, whole)
-
-    def _values(self, table: Table, prefix: str = "") -> np.ndarray:
+    def _values(self, table: Table) -> np.ndarray:
         """Return the ratings, `[rows, dimensions]`; NaN where unknown."""
-        return manifest.ratings(table, (f"{prefix}{name}" for name in self.names)).T
+        return manifest.ratings(table, self.names).T
 
 
 def _refuse_column(table: Table, name: str) -> None:

@@ -16,7 +16,6 @@ from sertool.manifests.answer_kinds import AnswerKind, Emotions
 from sertool.manifests.manifest import Table
 from sertool.networks import classical
 from sertool.numeric import metrics
-from sertool.numeric.metrics import Tally, Units
 from sertool.system import talk
 from sertool.system.files import listed
 from sertool.system.team import Team
@@ -201,20 +200,6 @@ class EmotionAim(Aim):
     def temperature(self, answered: Sequence[tuple[Table, float]], kind: AnswerKind) -> float:
         logits, truth = zip(*(logits_of(rows, kind.names, own) for rows, own in answered), strict=True)
         return calibrated(torch.cat(logits), np.concatenate(truth))
-
-    def sums(self, rows: Table, units: Units) -> np.ndarray:
-        """Return a `Tally` for each unit, `[units, 3, emotions]`."""
-        answers = manifest.column(rows, "predicted")
-        emotions = sorted(manifest.present(rows, "emotion"))
-        words = [*emotions, *sorted({*answers} - {*emotions})]
-        truth, predicted = (
-            np.array([words.index(word) for word in column]) for column in (manifest.column(rows, "emotion"), answers)
-        )
-        return metrics.tally_sums(units, truth, predicted, len(words))
-
-    def scores(self, sums: np.ndarray, whole: np.ndarray) -> dict[str, np.ndarray]:
-        own, of_whole = (Tally(*np.moveaxis(each, -2, 0)) for each in (sums, whole))
-        return {"uar": 100 * metrics.uar(own, of_whole), "wa": 100 * metrics.accuracy(own)}
 
 
 def logits_of(rows: Table, words: Sequence[str], temperature: float) -> tuple[Tensor, np.ndarray]:

@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sertool.eval import bootstrapping, kinds
+from sertool.eval.bootstrapping import Bootstrap
 from sertool.manifests import manifest
 from sertool.manifests.answer_kinds import Figure
 from sertool.manifests.manifest import Table
 from sertool.numeric import metrics
 from sertool.system import talk
 from sertool.train.aim import Aim
-
-RESAMPLES = 2000
 
 
 class Resampled(NamedTuple):
@@ -71,17 +71,20 @@ def say(names: Sequence[str], tables: Sequence[Table], aim: Aim) -> None:
 
 def result(title: str, table: Table, aim: Aim) -> HeldOutResult:
     """Return the figures on held-out rows, all trainings together, resampled as eval does."""
-    _, first, clip = np.unique(manifest.codes(table, "clip").index, return_index=True, return_inverse=True)
-    units = metrics.units_of(manifest.codes(table, "speaker").index[first])
-    of_rows = units._replace(of_clip=units.of_clip[clip])  # a clip's rows, one per seed, are drawn together
-    sums = aim.sums(table, of_rows)
-    drawn = metrics.resample(sums.reshape(len(sums), -1), units.stratum, RESAMPLES, 0).reshape(-1, *sums.shape[1:])
-    whole = sums.sum(axis=0)
-    values, of_drawn = aim.scores(whole, whole), aim.scores(drawn, whole)
+    run = kinds.of_table(table, aim.names)
+    units = metrics.units_of(run.speaker)
+    sums = {"main": bootstrapping.of_answers(run, units)}
+    whole, drawn = (held["main"] for held in bootstrapping.whole_and_drawn(sums, units, Bootstrap()))
+    points, resampled = (bootstrapping.main_figures(run, held, whole) for held in (whole, drawn))
     figures = {
-        figure.name: Resampled(figure, float(values[figure.name]), of_drawn[figure.name]) for figure in aim.figures
+        each.name: Resampled(
+            each,
+            each.scale * float(metrics.mean(points[each.name])[0]),
+            each.scale * metrics.mean(resampled[each.name]),
+        )
+        for each in aim.figures
     }
-    return HeldOutResult(title, len(first), units.speakers, figures)
+    return HeldOutResult(title, run.count, units.speakers, figures)
 
 
 def _is_of_several(table: Table) -> bool:

@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from running import changed, column, sertool
 from training_run import table, train
@@ -253,13 +255,21 @@ def test_loss_schedule_corpus_balance_and_other_options_go_with_dimensions(rated
 
 @pytest.mark.slow
 def test_folds_gap_and_final_give_their_figures_as_concordance(rated: Path, tmp_path: Path) -> None:
-    done = train(rated, *NET, *BOTH, "--folds", 3, "--gap", "--final", "--epochs", 4, "-o", tmp_path)
+    words = ("--folds", 3, "--seeds", 2, "--gap", "--final", "--epochs", 4)
+    done = train(rated, *NET, *BOTH, *words, "-o", tmp_path)
     assert "optimism gap " in done.err
     assert " of CCC, all trainings pooled: " in done.err
     expected = header(tmp_path / "disjoint" / "final").scores["expected"]
-    held_out = table(tmp_path / "disjoint")
-    each = [ccc(held_out[name], held_out[f"predicted_{name}"]) for name in ("arousal", "valence")]
+    held_out = pq.read_table(tmp_path / "disjoint" / "predictions.parquet")
+    each = [
+        ccc(own[name].to_pylist(), own[f"predicted_{name}"].to_pylist())
+        for own in (held_out.filter(pc.field("seed") == seed) for seed in (0, 1))
+        for name in ("arousal", "valence")
+    ]
     assert expected["ccc"] == pytest.approx(np.mean(each), abs=1e-5)
+    scored = sertool("eval", tmp_path / "disjoint" / "predictions.parquet", "-f", "json").out
+    figure = json.loads(scored)["runs"][0]["figures"]["ccc"]
+    assert [expected["ccc"], *expected["interval"]] == pytest.approx([figure[n] for n in ("value", "low", "high")])
     assert f"expected: about CCC {expected['ccc']:.3f} [" in done.err
 
 
