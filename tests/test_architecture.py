@@ -53,7 +53,7 @@ HOUSE = {
     "predict": """stored_rows request arrivals manifest_requests predict_inputs windows ensemble familiarity predicting
         voice_names speaker_answers segments summaries row_stages row_options answering answer_files model_knowledge
         heldout_members recordings answer_record answer_folder""",
-    "train": """label_sets selection recipes row_augmentation training_settings teacher_answers aim emotion_aim
+    "train": """label_sets selection recipes training_settings row_augmentation teacher_answers aim emotion_aim
         dimension_aim design optimism training_data member_scores consistency objective schedules choosing checkpoint
         training member_data refusals runs member_file members run_report teacher_models designing preparing
         final_model planning experiment""",

@@ -4,16 +4,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from sertool.train import row_augmentation, training
-from sertool.train.row_augmentation import Changes
+from sertool.train import row_augmentation
+from sertool.train.training_settings import Settings
 
 LENGTHS = torch.tensor([40, 25, 1, 33])
-EVERYTHING = Changes(2, 8, 2, 4, 1.0, 0.3, 1.0, 0.5, 1.0)
+EVERYTHING = Settings(
+    time_masks=2, time_width=8, column_masks=2, column_width=4, shift=0.3, noise=0.5, gain=1.0,
+)  # fmt: skip
 
 
-def only(**asked: float) -> Changes:
+def only(**asked: float) -> Settings:
     """Those changes alone, as a training makes them."""
-    return training.Settings(**asked).changes
+    return Settings(**asked)
 
 
 def rows() -> Tensor:
@@ -34,7 +36,7 @@ def test_default_settings_leave_batches_unchanged() -> None:
     "changes", [EVERYTHING, only(time_masks=3), only(column_masks=1), only(shift=0.9), only(noise=1.0),
                 only(gain=3.0)]
 )  # fmt: skip
-def test_padding_stays_zero_and_changes_are_reproducible_from_the_seed(changes: Changes) -> None:
+def test_padding_stays_zero_and_changes_are_reproducible_from_the_seed(changes: Settings) -> None:
     made = row_augmentation.changed(rows(), LENGTHS, changes, rng())
     assert all(not one[n:].any() for one, n in zip(made, LENGTHS.tolist(), strict=True))
     assert torch.equal(made, row_augmentation.changed(rows(), LENGTHS, changes, rng()))

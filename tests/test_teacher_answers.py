@@ -53,13 +53,9 @@ def test_answers_over_fewer_emotions_are_renormalised(tmp_path: Path) -> None:
         made.as_shares_of(["fear"])
 
 
-@pytest.mark.parametrize("columns", [{"clip": ["z"], "p_sad": [1.0]}, {"clip": ["a"]}])
-def test_teacher_without_answers_for_the_clips_is_refused(tmp_path: Path, columns: dict) -> None:
-    manifest_io.write(manifest.from_columns(columns), str(tmp_path / "t.parquet"), "parquet")
-    with pytest.raises(SertoolError, match="--teacher"):
-        teacher_answers.answers_for(
-            manifest.from_columns({"clip": ["a"]}), teacher_answers.read(str(tmp_path / "t.parquet"))
-        )
+def test_table_without_probabilities_is_no_teacher(tmp_path: Path) -> None:
+    with pytest.raises(SertoolError, match=r"--teacher .*no predictions"):
+        teacher_answers.read(predictions(tmp_path / "t.parquet", ["a"]))
 
 
 def test_imitation_goals_are_fitted_on_train_alone() -> None:

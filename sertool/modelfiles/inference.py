@@ -136,10 +136,10 @@ def network(held: ModelFile) -> torch.nn.Module:
         size = held.columns, len(held.labels)
         with torch.device("meta"):
             planned = module.Model(settings, *size)
-        _require_fitting(arrays, planned)
+        _require_fitting(arrays, planned, fixed=not models.fits_at_once(held.architecture))
         made = module.Model(settings, *size)
         made.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in arrays.items()})
-        if models.fits_at_once(made):
+        if models.fits_at_once(held.architecture):
             _try_out(made.eval(), size)
     except (RuntimeError, TypeError, ValueError, KeyError, IndexError, AssertionError, UsageError) as error:
         first = first_line(error)
@@ -147,11 +147,10 @@ def network(held: ModelFile) -> torch.nn.Module:
     return made.eval()
 
 
-def _require_fitting(arrays: dict[str, np.ndarray], planned: torch.nn.Module) -> None:
+def _require_fitting(arrays: dict[str, np.ndarray], planned: torch.nn.Module, *, fixed: bool) -> None:
     """Refuse a file whose tensors do not match its settings; classical models' tensors may have any size."""
     wanted = {name: tuple(tensor.shape) for name, tensor in planned.state_dict().items()}
     shapes = {name: array.shape for name, array in arrays.items()}
-    fixed = not models.fits_at_once(planned)
     if wanted.keys() != shapes.keys() or (fixed and wanted != shapes):
         odd = sorted(wanted.items() ^ shapes.items()) if fixed else sorted(wanted.keys() ^ shapes.keys())
         raise ValueError(f"tensors such as {odd[0]} are missing, of another size, or too many")

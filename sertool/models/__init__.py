@@ -71,9 +71,9 @@ class HasSlowParts(Protocol):
     def slow_parts(self) -> "list[tuple[nn.Module, float]]": ...
 
 
-def fits_at_once(model: Any) -> bool:
-    """Whether a model, or its class, is a classical one."""
-    return hasattr(model, "fit")
+def fits_at_once(name: str) -> bool:
+    """Whether a model is a classical one, fitted at once rather than epoch by epoch."""
+    return hasattr(load(name).Model, "fit")
 
 
 def settings(name: str, values: dict[str, Any]) -> Any:

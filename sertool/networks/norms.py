@@ -52,16 +52,15 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Tensor, where: Tensor | None = None) -> Tensor:
         """Normalise `[clips, channels, time, ..]`; `where` `[clips, 1, time, ..]` is a `layers.mask`."""
-        if self.training and self.over_team is not None:
-            return _team_norm(self, self.over_team, x, where)
+        if self.training and (self.over_team is not None or (where is not None and torch.compiler.is_compiling())):
+            return _exact_norm(self, x, where)
         running = self.running_mean, self.running_var
         learning = self.training and x.numel() > x.shape[1]  # a single value has no variance
         if where is None or not learning:
             x = F.batch_norm(x, *running, self.weight, self.bias, learning, MOMENTUM, EPS)
             return zero_padding(x, where)
         count = where.sum(dtype=torch.float32) * math.prod(x.shape[3:])
-        norm = compilable_norm if torch.compiler.is_compiling() else _MaskedNorm.apply
-        x, mean, var = norm(x, self.weight, self.bias, where.to(x.dtype), count)
+        x, mean, var = _MaskedNorm.apply(x, self.weight, self.bias, where.to(x.dtype), count)
         with torch.no_grad():
             self.running_mean.lerp_(mean, MOMENTUM)
             self.running_var.lerp_(var * (count / (count - 1).clamp(min=1)), MOMENTUM)
@@ -79,7 +78,7 @@ class BatchNorm2d(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         if self.training and self.over_team is not None:
             self.num_batches_tracked += 1  # as torch does
-            return _team_norm(self, self.over_team, x, None)
+            return _exact_norm(self, x, None)
         if x.numel() > x.shape[1]:
             return super().forward(x)
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, MOMENTUM, EPS)
@@ -93,8 +92,8 @@ def synchronise_batch_norm(model: nn.Module, over_team: SumOverTeam) -> None:
             module.over_team = over_team
 
 
-def _team_norm(norm: BatchNorm | BatchNorm2d, over_team: SumOverTeam, x: Tensor, where: Tensor | None) -> Tensor:
-    """Normalise this process's part of a batch by the statistics of the whole batch, in one exchange.
+def _exact_norm(norm: BatchNorm | BatchNorm2d, x: Tensor, where: Tensor | None) -> Tensor:
+    """Normalise by the statistics of the whole batch, of which other processes may have parts, in plain operations.
 
     The sums are of differences from the running mean, which all processes share: squares of numbers far from zero would
     lose precision.
@@ -104,7 +103,8 @@ def _team_norm(norm: BatchNorm | BatchNorm2d, over_team: SumOverTeam, x: Tensor,
     wide = zero_padding(x.float() - centre.view(shape), where)
     positions = math.prod(x.shape) // x.shape[1]
     count = wide.new_tensor(positions) if where is None else where.sum(dtype=torch.float32) * math.prod(x.shape[3:])
-    total = over_team(torch.cat([wide.sum(dims), wide.square().sum(dims), count[None]]))
+    total = torch.cat([wide.sum(dims), wide.square().sum(dims), count[None]])
+    total = total if norm.over_team is None else norm.over_team(total)
     count = total[-1].detach()
     if positions == 1 and count == 1:
         return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, MOMENTUM, EPS)
@@ -115,20 +115,6 @@ def _team_norm(norm: BatchNorm | BatchNorm2d, over_team: SumOverTeam, x: Tensor,
         norm.running_var.lerp_(var * (count / (count - 1).clamp(min=1)), MOMENTUM)
     scale = norm.weight * torch.rsqrt(var + EPS)
     return zero_padding((wide - mean.view(shape)) * scale.view(shape) + norm.bias.view(shape), where).to(x.dtype)
-
-
-def compilable_norm(
-    x: Tensor, weight: Tensor, bias: Tensor, where: Tensor, count: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Like `_MaskedNorm`, in operations that a compiler can fuse."""
-    dims = [dim for dim in range(x.dim()) if dim != 1]
-    shape = (-1, *[1] * (x.dim() - 2))
-    wide = x.float() * where
-    mean = wide.sum(dims) / count
-    centred = (wide - mean.view(shape)) * where
-    var = centred.square().sum(dims) / count
-    y = centred * (weight * torch.rsqrt(var + EPS)).view(shape) + bias.view(shape) * where
-    return y.to(x.dtype), mean.detach(), var.detach()
 
 
 class _MaskedNorm(torch.autograd.Function):

@@ -89,11 +89,6 @@ def clean(text: object) -> str:
     return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", str(text))
 
 
-def bounds(interval: Sequence[float] | None) -> str:
-    """Return the bounds of an interval in brackets, or dashes without one."""
-    return "[-, -]" if interval is None else f"[{interval[0]:.1f}, {interval[1]:.1f}]"
-
-
 def counted(count: int, what: str) -> str:
     """Return a count with its noun: `1 clip`, `5,884 clips`, `2 copies`."""
     many = f"{what[:-1]}ies" if what.endswith("y") else f"{what}s"

@@ -70,11 +70,6 @@ def aim_of(dimensions: Sequence[str] | None) -> Aim:
     return DimensionAim(tuple(dict.fromkeys(dimensions))) if dimensions else EmotionAim()
 
 
-def is_fitted_at_once(design: Design) -> bool:
-    """Whether the model is fitted at once rather than epoch by epoch."""
-    return models.fits_at_once(models.load(design.model).Model)
-
-
 def unusable_option_error(what: str, model: str) -> UsageError:
     """Return the error for an option that a model fitted at once cannot use."""
     return UsageError(f"{what}: {model} is fitted at once, to labels alone")

@@ -72,7 +72,7 @@ class DesignOptions:
 def refuse_for_classical(table: Table, options: DesignOptions) -> None:
     """Refuse options that a classical model would ignore, before anything is made for it."""
     architecture = models.load(options.architecture).Model
-    if not models.fits_at_once(architecture):
+    if not models.fits_at_once(options.architecture):
         return
     if architecture.learns != options.aim.what:
         remedy = "take ridge, svr or a network" if options.dimensions else "name some with --dimensions"
@@ -106,7 +106,7 @@ def design(table: Table, options: DesignOptions) -> Design:
     recipe, name = options.published, options.architecture
     present = batches.featured(table) or presets.PRESETS.get(recipe.get("preset", ""), {}).get("features")
     if not present:
-        words = "--mel --stats mean,std" if models.fits_at_once(models.load(name).Model) else "--mel"
+        words = "--mel --stats mean,std" if models.fits_at_once(name) else "--mel"
         raise UsageError(
             f"the manifest has no features: run `sertool featurize {words}` on it first, or name a --recipe"
         )

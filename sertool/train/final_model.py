@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from sertool import models
 from sertool.divisions import heldout
 from sertool.divisions.heldout import HeldOutOptions
 from sertool.divisions.splits import TRAIN
@@ -25,7 +26,7 @@ from sertool.system import talk, team
 from sertool.system.team import Team
 from sertool.train import choosing, members, optimism
 from sertool.train.aim import Aim
-from sertool.train.design import Design, Member, is_fitted_at_once
+from sertool.train.design import Design, Member
 from sertool.train.member_data import Material
 from sertool.train.member_scores import Temperatures
 from sertool.train.members import Callbacks
@@ -50,7 +51,7 @@ def train(
     path = run / final.name / run_folder.MODEL
     if not team.broadcast_from_leader(path.exists()):
         team.barrier()  # the leader may still be writing what is read here
-        if not is_fitted_at_once(design):
+        if not models.fits_at_once(design.model):
             histories = [_history(run / training.name) for training, _ in answered]
             final = replace(final, course=choosing.course(histories, design.training))
         kind = design.aim.kind(manifest.keep(material.table, final.split == TRAIN))

@@ -28,7 +28,7 @@ from sertool.system.files import atomic_write
 from sertool.system.paths import path_text
 from sertool.system.team import Team
 from sertool.train import choosing, member_data, member_file, member_scores, training
-from sertool.train.design import UNTAUGHT, Design, Member, is_fitted_at_once, unusable_option_error
+from sertool.train.design import UNTAUGHT, Design, Member, unusable_option_error
 from sertool.train.member_data import Material
 from sertool.train.member_file import Trained
 from sertool.train.member_scores import Figures, Temperatures
@@ -52,7 +52,7 @@ def train(material: Material, design: Design, member: Member, run: Path, callbac
     if team.broadcast_from_leader((folder / run_folder.PREDICTIONS).exists()):
         return answered(material.table, design, member, run), modelfile.read(folder / run_folder.MODEL).scores
     trained = _trained(material, design, member, folder, callbacks)
-    if is_fitted_at_once(design) and member.fold is not None and (member.split == DEV).any():
+    if models.fits_at_once(design.model) and member.fold is not None and (member.split == DEV).any():
         member = replace(member, split=np.where(member.split == DEV, TRAIN, member.split))
         trained = _trained(material, design, member, folder, callbacks, trained.temperatures)
     predicted = _predictions(material, design, trained, member, path_text(run))
@@ -88,7 +88,7 @@ def _trained(
     """Return a trained model; without `temperatures` it is calibrated on dev."""
     data = member_data.build(material, design, member)
     model = _built(design, data, member.seed)
-    if is_fitted_at_once(design):
+    if models.fits_at_once(design.model):
         if design.teacher and data.lesson.known[data.train].all():
             raise unusable_option_error(UNTAUGHT, design.model)
         _fit_at_once(model, data, design, member.seed, _origins(material.table)[data.train])

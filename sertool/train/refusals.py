@@ -18,7 +18,7 @@ from sertool.pretraining.encoder_trainings import EncoderTraining
 from sertool.system import talk
 from sertool.system.files import listed
 from sertool.train import consistency, member_data, selection
-from sertool.train.design import ONE_ROW, Design, KnownFeatures, is_fitted_at_once
+from sertool.train.design import ONE_ROW, Design, KnownFeatures
 
 MANY = 2  # emotions to try a model with: their number does not matter here
 Records = Mapping[str, Any]  # how each feature was made, as recorded in its shards
@@ -87,7 +87,7 @@ def _refuse_fewer_columns(table: Table, design: Design, records: Records) -> Non
     fewer = design.select is not None or design.reduce is not None
     if fewer and design.adapt:
         raise UsageError("--select and --reduce do not go with --adapt: they map columns that speakers share")
-    if (fewer or is_fitted_at_once(design)) and any(
+    if (fewer or models.fits_at_once(design.model)) and any(
         _over_time(table, name, record) for name, record in records.items()
     ):
         who = "--select and --reduce take" if fewer else f"{design.model} takes"
@@ -137,7 +137,7 @@ def require_dev(training: Mapping[str, Any], has_dev: Mapping[str, Sequence[bool
 def warn_of_long_rise(design: Design, divisions: Sequence[np.ndarray]) -> None:
     """Warn if a network's training ends while its learning rate is still rising."""
     training = design.training
-    if is_fitted_at_once(design) or not training.warmup:
+    if models.fits_at_once(design.model) or not training.warmup:
         return
     steps = training.epochs * max(-(-int((split == TRAIN).sum()) // training.batch) for split in divisions)
     if steps < training.warmup:

@@ -9,63 +9,49 @@ import torch
 from torch import Tensor
 
 from sertool.networks.padding import real_frames
+from sertool.train.training_settings import Settings
 
 
-@dataclass(frozen=True)
-class Changes:
-    """The settings of the augmentation of frames."""
-
-    time_masks: int
-    time_width: int
-    column_masks: int
-    column_width: int
-    mask_share: float  # share of the clips that are masked
-    shift: float  # greatest roll in time, either way, as a share of the length
-    shift_share: float  # share of the clips that are rolled
-    noise: float  # standard deviation of Gaussian noise
-    gain: float  # greatest offset added to all columns, either sign
-
-
-def changed(rows: Tensor, lengths: Tensor, changes: Changes, rng: torch.Generator, sides: int = 1) -> Tensor:
+def changed(rows: Tensor, lengths: Tensor, settings: Settings, rng: torch.Generator, sides: int = 1) -> Tensor:
     """Return the batch with each clip augmented independently; padding stays zero.
 
     The columns are those of `sides` channels side by side, which get the same masks.
     """
     lengths = lengths.to(rows.device, non_blocking=True)
     inside = real_frames(lengths, rows.shape[1], rows.device)[..., None]
-    if changes.shift:
-        rows = _shifted(rows, lengths, changes, rng)
-    if changes.gain:
-        rows = (rows + (2 * _random(len(rows), rng) - 1)[:, None, None] * changes.gain) * inside
-    if changes.noise:
+    if settings.shift:
+        rows = _shifted(rows, lengths, settings, rng)
+    if settings.gain:
+        rows = (rows + (2 * _random(len(rows), rng) - 1)[:, None, None] * settings.gain) * inside
+    if settings.noise:
         noise = torch.randn(rows.shape, generator=rng, device=rows.device)
-        rows = torch.where(inside, rows + noise * changes.noise, rows)
-    if changes.time_masks or changes.column_masks:
-        rows = rows * ~_masks(rows, lengths, changes, rng, sides)
+        rows = torch.where(inside, rows + noise * settings.noise, rows)
+    if settings.time_masks or settings.column_masks:
+        rows = rows * ~_masks(rows, lengths, settings, rng, sides)
     return rows
 
 
-def _shifted(rows: Tensor, lengths: Tensor, changes: Changes, rng: torch.Generator) -> Tensor:
+def _shifted(rows: Tensor, lengths: Tensor, settings: Settings, rng: torch.Generator) -> Tensor:
     """Roll a share of the clips in time, each by up to a share of its length."""
     steps = torch.arange(rows.shape[1], device=rows.device)
-    by = ((_random(len(rows), rng) * 2 - 1) * changes.shift * lengths).long()[:, None]
-    if changes.shift_share < 1:
-        by = by * (_random(len(rows), rng) < changes.shift_share)[:, None]
+    by = ((_random(len(rows), rng) * 2 - 1) * settings.shift * lengths).long()[:, None]
+    if settings.shift_share < 1:
+        by = by * (_random(len(rows), rng) < settings.shift_share)[:, None]
     inside = real_frames(lengths, rows.shape[1], rows.device)
     places = torch.where(inside, (steps - by).remainder(lengths[:, None].clamp(min=1)), steps)
     return rows.gather(1, places[..., None].expand_as(rows))
 
 
-def _masks(rows: Tensor, lengths: Tensor, changes: Changes, rng: torch.Generator, sides: int) -> Tensor:
+def _masks(rows: Tensor, lengths: Tensor, settings: Settings, rng: torch.Generator, sides: int) -> Tensor:
     """Return the masked cells, bool `[clips, time, columns]`."""
     clips, time, columns = len(rows), rows.shape[1], rows.shape[2] // sides
-    chosen = (_random(clips, rng) < changes.mask_share)[:, None]
+    chosen = (_random(clips, rng) < settings.mask_share)[:, None]
     covered = torch.zeros(clips, time, columns, dtype=torch.bool, device=rows.device)
-    for _ in range(changes.time_masks):
-        covered |= (_bars(lengths, time, changes.time_width, rng) & chosen)[:, :, None]
+    for _ in range(settings.time_masks):
+        covered |= (_bars(lengths, time, settings.time_width, rng) & chosen)[:, :, None]
     full = torch.full_like(lengths, columns)
-    for _ in range(changes.column_masks):
-        covered |= (_bars(full, columns, changes.column_width, rng) & chosen)[:, None]
+    for _ in range(settings.column_masks):
+        covered |= (_bars(full, columns, settings.column_width, rng) & chosen)[:, None]
     return covered.repeat(1, 1, sides)
 
 

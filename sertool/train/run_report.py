@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
+from sertool import models
 from sertool.divisions import protocols
 from sertool.divisions.splits import PARTS
 from sertool.manifests import manifest
 from sertool.manifests.answer_kinds import Figure
 from sertool.manifests.manifest import Table
 from sertool.system import talk
-from sertool.train.design import Design, is_fitted_at_once
+from sertool.train.design import Design
 from sertool.train.members import Figures
 
 
@@ -80,6 +81,6 @@ def say_result(table: Table, scores: Sequence[Figures], protocol: str, folder: P
 
 def say_note(train: Table, design: Design) -> None:
     """Say what is to be known of the training rows before they are learnt."""
-    masks = design.training.absent_emotions == "mask" and not is_fitted_at_once(design)
+    masks = design.training.absent_emotions == "mask" and not models.fits_at_once(design.model)
     if note := design.aim.note(train, masks=masks):
         talk.say(note)

@@ -64,28 +64,26 @@ def read(source: str) -> TeacherPredictions:
         raise SertoolError(
             f"--teacher {source}: no predictions: columns clip and p_EMOTION, as train and predict write"
         )
-    return TeacherPredictions(source, words, *_by_clip(manifest.keep(table, ~manifest.lacking(table, "clip")), words))
+    return of_rows(manifest.keep(table, ~manifest.lacking(table, "clip")), words, source)
 
 
 def answers_for(table: Table, predictions: TeacherPredictions) -> Taught:
     """Return a teacher's predictions for the rows of a table; a copy without a prediction gets its parent's."""
     unknown = np.full((1, len(predictions.words)), np.nan, np.float32)  # for clips that it does not answer for
     shares = np.append(predictions.shares, unknown, axis=0)
-    answers = Taught(predictions.words, shares[manifest.own_or_parents(table, predictions.clips)])
-    if not answers.known.any():
-        raise SertoolError(f"--teacher {predictions.source}: it answers for none of the clips")
-    return answers
+    return Taught(predictions.words, shares[manifest.own_or_parents(table, predictions.clips)])
 
 
-def _by_clip(table: Table, words: Sequence[str]) -> tuple[dict[str, int], np.ndarray]:
-    """Return the index of each answered clip, and the answers, `[clips, words]`, averaged over a clip's rows."""
+def of_rows(table: Table, words: tuple[str, ...], source: str) -> TeacherPredictions:
+    """Return the answers in a table, averaged over a clip's rows."""
     shares = np.stack([np.array(manifest.column(table, f"p_{word}"), np.float32) for word in words], axis=1)
     answered = ~np.any(np.isnan(shares), axis=1)  # windows of silence have no answer
     shares, clips = shares[answered], manifest.codes(manifest.keep(table, answered), "clip")
     count = np.bincount(clips.index, minlength=len(clips.values))[:, None]
     total = np.zeros((len(clips.values), len(words)), np.float32)
     np.add.at(total, clips.index, shares)
-    return {str(clip): place for place, clip in enumerate(clips.values)}, (total / count).astype(np.float32)
+    places = {str(clip): place for place, clip in enumerate(clips.values)}
+    return TeacherPredictions(source, words, places, (total / count).astype(np.float32))
 
 
 class Imitated(NamedTuple):

@@ -155,15 +155,11 @@ def _of_pieces(together: Ensemble, pieces: Sequence[Piece]) -> Iterator[Answer]:
                 yield str(piece.request.row["clip"]), number, shares
 
 
-def _by_row(table: Table, answers: Table, words: Sequence[str], models: int) -> np.ndarray:
-    """Return the answers for a table's rows, `[models, rows, words]`; a copy without an answer gets its parent's."""
-    shares = np.stack([np.array(manifest.column(answers, f"p_{word}"), np.float32) for word in words], axis=1)
-    shares = np.append(shares, np.full((1, len(words)), np.nan, np.float32), axis=0)
-    places: list[dict[str, int]] = [{} for _ in range(models)]
-    pairs = zip(manifest.column(answers, "clip"), manifest.column(answers, "model"), strict=True)
-    for place, (clip, model) in enumerate(pairs):
-        places[model][clip] = place
-    return np.stack([shares[manifest.own_or_parents(table, clip_places)] for clip_places in places])
+def _by_row(table: Table, answers: Table, words: tuple[str, ...], models: int) -> np.ndarray:
+    """Return the answers for a table's rows, `[models, rows, words]`."""
+    number = np.array(manifest.column(answers, "model"))
+    own = [teacher_answers.of_rows(manifest.keep(answers, number == place), words, "") for place in range(models)]
+    return np.stack([teacher_answers.answers_for(table, one).shares for one in own])
 
 
 def _known(table: Table, paths: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:

@@ -196,7 +196,7 @@ def _unadapted(count: int, loop: Loop, generators: Generators) -> Tensor | None:
 def _step(state: State, loop: Loop, generators: Generators, batch: Batch, share: float) -> Tensor:
     """Make one optimiser step on this process' part of a batch; `share` is the weight of each clip's loss."""
     settings, (clips, rows, lengths) = loop.settings, batch
-    rows = row_augmentation.changed(rows, lengths, settings.changes, generators.device, loop.data.sides)
+    rows = row_augmentation.changed(rows, lengths, settings, generators.device, loop.data.sides)
     mixup = _mixup(len(clips), settings, generators)
     if mixup is not None and settings.mixes == "rows":
         rows, lengths = mixup.of_frames(rows, lengths)

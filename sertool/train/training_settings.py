@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from sertool.train.row_augmentation import Changes
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -78,7 +76,3 @@ class Settings:
     gain: Annotated[float, "greatest offset added to all columns of a clip", 0] = 0.0
     precision: Annotated[Literal["float32", "bf16"], "arithmetic of training"] = "float32"
     compile: Annotated[bool, "compile the network"] = False
-
-    @property
-    def changes(self) -> Changes:
-        return Changes(**{name: getattr(self, name) for name in Changes.__dataclass_fields__})

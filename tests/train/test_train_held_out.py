@@ -72,7 +72,7 @@ def test_no_dev_moves_dev_speakers_into_train(mel: Path, statistics: Path, tmp_p
     )
     all_train = changed(mel, tmp_path / "all.parquet", split=["train"] * len(speakers))
     assert "no clip to hold out" in train(all_train, *TINY, "--no-dev", "-o", tmp_path / "all", code=1).line
-    assert "has no dev" in train(mel, *TINY, "--no-dev", "--patience", 2, "-o", tmp_path / "p", code=2).line
+    assert "no dev to choose" in train(mel, *TINY, "--no-dev", "--patience", 2, "-o", tmp_path / "p", code=2).line
 
 
 def test_older_predictions_in_the_manifest_are_not_kept(mel: Path, tmp_path: Path) -> None:
