@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,10 @@ import pytest
 import soundfile
 from running import sertool
 
+from sertool.errors import SertoolError
 from sertool.manifests import manifest, manifest_io
 from sertool.sound import audio, encoding, synth
+from sertool.system import locks
 from sertool.system.paths import path_of
 
 NAMES = [
@@ -305,6 +308,22 @@ def test_read_only_folder_allows_complete_output_and_refuses_new_work(closed):
         return 0 if same and all(refused) and {one.code for one in done.values()} == {1} else 1
 
     assert as_nobody(again) == 0
+
+
+def test_folder_that_other_users_may_write_in_is_locked_by_the_file_of_whoever_came_first(closed):
+    shared = closed / "shared"
+    with locks.folder_lock(shared, wait=False):
+        pass
+    shared.chmod(0o777)
+
+    def lock() -> int:
+        with suppress(SertoolError), locks.folder_lock(shared, wait=False) as held:
+            return 0 if held.is_writable else 1
+        return 2
+
+    assert as_nobody(lock) == 0
+    with locks.folder_lock(shared, wait=False):
+        assert as_nobody(lock) == 2
 
 
 # Files that come and go

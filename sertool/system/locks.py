@@ -1,6 +1,7 @@
 """Locks on folders, in which one process at a time writes."""
 
 import errno
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -50,7 +51,7 @@ def folder_lock(folder: Path, wait: bool, part: str = "", *, read_only_ok: bool 
 def _lock(folder: Path, name: str, wait: bool, *, shared: bool, read_only_ok: bool) -> Iterator[FolderLock]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        stream = open(folder / name, "a+b")  # noqa: SIM115 (held open for as long as the lock)
+        stream = _opened(folder / name)
     except OSError as error:
         refusal = SertoolError(f"cannot write in {folder}: {reason(error)}")
         if not (read_only_ok and error.errno in UNWRITABLE and folder.is_dir()):
@@ -68,6 +69,16 @@ def _lock(folder: Path, name: str, wait: bool, *, shared: bool, read_only_ok: bo
             yield FolderLock()
         finally:
             _unlock(stream)
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a lock file; one of another user, who shares the folder, cannot be written, and yet be locked."""
+    try:
+        return open(path, "a+b")
+    except PermissionError:
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise
+        return open(path, "rb")
 
 
 def _unlock(stream: BinaryIO) -> None:
