@@ -4,8 +4,11 @@ import errno
 import importlib
 import os
 import re
+import signal
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -18,7 +21,11 @@ from sertool.errors import Interrupted, SertoolError, UsageError, reason
 from sertool.system import talk
 
 OfTheSystem = MemoryError | OSError | ImportError
-NO_MEMORY = re.compile("can't allocate memory|out of memory")
+SHORT_OF = {  # torch and Python raise RuntimeError, and no other type, when these are short
+    re.compile("can't allocate memory|out of memory"): "out of memory",
+    re.compile("can't start new thread"):
+        "no more threads or processes can be started: raise the limit (ulimit -u, or the container's)",
+}  # fmt: skip
 EPILOG = """\b
 Examples:
   sertool index cremad/ | sertool featurize --mel
@@ -114,20 +121,44 @@ def run(arguments: list[str] | None = None) -> int:
     talk.begin()
     _allow_files()
     try:
-        result: Any = cli.main(arguments, prog_name="sertool", standalone_mode=False)
+        with _interruptible():
+            result: Any = cli.main(arguments, prog_name="sertool", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
         result = 0
-    except RuntimeError as error:  # torch raises no other type when memory is short
-        if not NO_MEMORY.search(str(error)):
+    except RuntimeError as error:
+        if (short := _shortage(error)) is None:
             raise
-        talk.fail(f"sertool: {_of_the_system(MemoryError())}")
+        talk.fail(f"sertool: {short}")
         result = 1
     except (SertoolError, click.ClickException, MemoryError, OSError, ImportError) as error:
         text, result = _message_of(error)
         talk.fail(text)
     talk.release_stdout()
     return result if isinstance(result, int) else 0
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Turn SIGTERM (as from job queues and containers) and SIGHUP (from closed terminals) into keyboard interrupts."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ending = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in ending}
+    try:
+        for number, handler in before.items():
+            if handler != signal.SIG_IGN:  # as under nohup
+                signal.signal(number, signal.default_int_handler)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+def _shortage(error: RuntimeError) -> str | None:
+    """Say what the system is short of, if that is why."""
+    return next((words for pattern, words in SHORT_OF.items() if pattern.search(str(error))), None)
 
 
 def _message_of(error: SertoolError | click.ClickException | OfTheSystem) -> tuple[str, int]:

@@ -103,6 +103,8 @@ def test_nan_and_infinity_are_refused_by_every_numeric_option(command):
      "raise the limit (ulimit -v, or the job's)"),
     (MemoryError(), 1, "sertool: out of memory"),
     (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"), 1, "sertool: out of memory"),
+    (RuntimeError("can't start new thread"), 1,
+     "sertool: no more threads or processes can be started: raise the limit (ulimit -u, or the container's)"),
     (KeyboardInterrupt(), 130, "sertool: interrupted"),
     (click.UsageError("wrong"), 2, "sertool: wrong (see `sertool --help`)"),
     (click.ClickException("bad"), 1, "sertool: bad"),
@@ -114,6 +116,26 @@ def test_every_error_is_one_line_and_an_exit_code(monkeypatch, error, code, said
     monkeypatch.setattr(cli.Commands, "resolve_command", fail)
     done = sertool("index")
     assert (done.code, done.line) == (code, said)
+
+
+@posix
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_signals_that_end_processes_are_interrupts_unless_they_were_ignored(monkeypatch, name):
+    number = getattr(signal, name)
+
+    def be_ended(*_: object) -> None:
+        os.kill(os.getpid(), number)
+        raise SertoolError("went on")
+
+    monkeypatch.setattr(cli.Commands, "resolve_command", be_ended)
+    before = signal.signal(number, signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
+    try:
+        done = sertool("index")
+        assert (done.code, done.line) == (130, "sertool: interrupted")
+        signal.signal(number, signal.SIG_IGN)
+        assert sertool("index").line == "sertool: went on"
+    finally:
+        signal.signal(number, before)
 
 
 @pytest.mark.parametrize(("words", "said"), [

@@ -2,12 +2,11 @@
 
 import errno
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -60,39 +59,6 @@ def test_interrupted_salvage_write_keeps_partial_and_old_file(cause, raised, tmp
     assert path.read_bytes() == b"old"
     assert (tmp_path / "rows.csv.part").read_bytes() == b"new"
     assert names(tmp_path) == ["rows.csv", "rows.csv.part"]
-
-
-def end_by(name: str, path: Path) -> None:
-    with files.atomic_write(path, salvage=True) as stream:
-        stream.write(b"new")
-        os.kill(os.getpid(), getattr(signal, name))
-
-
-@contextmanager
-def handling(name, handler):
-    """A signal handled so, whatever tests were started by, and so after what is done."""
-    number = getattr(signal, name)
-    before = signal.signal(number, handler)
-    try:
-        yield
-        assert signal.getsignal(number) == handler
-    finally:
-        signal.signal(number, before)
-
-
-@posix
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_sigterm_and_sighup_keep_the_partial_file_like_an_interrupt(tmp_path, name):
-    with handling(name, signal.SIG_DFL), pytest.raises(Interrupted):
-        end_by(name, tmp_path / "rows.csv")
-    assert (tmp_path / "rows.csv.part").read_bytes() == b"new"
-
-
-@posix
-def test_ignored_sighup_does_not_interrupt_writing(tmp_path):
-    with handling("SIGHUP", signal.SIG_IGN):
-        end_by("SIGHUP", tmp_path / "rows.csv")
-    assert names(tmp_path) == ["rows.csv"]
 
 
 def test_partial_file_is_removed_after_a_complete_salvage_write(tmp_path):

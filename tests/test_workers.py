@@ -54,3 +54,22 @@ def test_killed_worker_process_raises_a_clear_error(waits):
             pool.pending[0].exception(10)
         with pytest.raises(SertoolError, match="a worker process was ended from outside"):
             pool.next_result() if waits else pool.submit(0)
+
+
+def test_threads_work_where_no_more_processes_can_start(monkeypatch):
+    start, started = threading.Thread.start, []
+
+    def fail_at_last(thread):
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    with monkeypatch.context() as limited:
+        limited.setattr(threading.Thread, "start", fail_at_last)
+        pool = workers.WorkerPool(lambda _: os.getpid(), 2)
+        pool.fork()
+    pool.submit(0)
+    assert pool.next_result() == os.getpid()
+    assert not any(thread.is_alive() for thread in started)
+    pool.stop(finish=True)

@@ -83,9 +83,8 @@ def _write_table(rows: Iterator[Row], kind: AnswerKind, extra: Sequence[str], pl
     keeps = place.is_file and place.salvages and not files.is_special(Path(str(place.out)))
     unfinished = Path(f"{place.out}{files.UNFINISHED}")
     try:
-        with files.interruptible():
-            _gather(rows, blocks, names, place.read)
-            manifest_io.write(_table(blocks, names, place.read), place.out, place.kind)
+        _gather(rows, blocks, names, place.read)
+        manifest_io.write(_table(blocks, names, place.read), place.out, place.kind)
     except (KeyboardInterrupt, SertoolError) as error:
         if isinstance(error, NothingThereError) or not (any(map(len, blocks)) and keeps):
             raise

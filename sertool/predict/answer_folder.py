@@ -59,7 +59,7 @@ def _enrolled(enroll: str, root: str | None, shelf: Shelf) -> set[str]:
 def write(inputs: Inputs, answering: Answering, place: AnswerFolder) -> Count:
     """Write the answers that are missing, each file whole or not at all; return the counts of all."""
     requests, kind = [*inputs.requests], answering.row_options.kind
-    with locks.folder_lock(place.folder, place.wait, read_only_ok=True) as lock, files.interruptible():
+    with locks.folder_lock(place.folder, place.wait, read_only_ok=True) as lock:
         record, count = Record(place.folder, kind, place.made_by), answering.count()
         asked = recordings.grouped(requests, ENDINGS[kind], answering.speakers.naming(), record.places())
         left = record.left(asked)

@@ -3,10 +3,8 @@
 import errno
 import hashlib
 import os
-import signal
 import stat
 import tempfile
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
@@ -67,7 +65,7 @@ def _replacing(path: Path, *, salvage: bool) -> Iterator[BinaryIO]:
     handle, beside = _unnamed(path)
     guard = os.dup(handle) if fcntl else None
     try:
-        with interruptible() if salvage else nullcontext(), open(handle, "wb") as stream:
+        with open(handle, "wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -106,24 +104,6 @@ def _unnamed(path: Path) -> tuple[int, str]:
         if os.path.exists(beside):  # else it was swept before it was locked
             return handle, beside
         os.close(handle)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Turn SIGTERM (as from job queues) and SIGHUP (from closed terminals) into keyboard interrupts."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    ending = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in ending}
-    try:
-        for number, handler in before.items():
-            if handler != signal.SIG_IGN:  # as under nohup
-                signal.signal(number, signal.default_int_handler)
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler or signal.SIG_DFL)
 
 
 def _named(unnamed: str, path: Path, rights: int) -> None:

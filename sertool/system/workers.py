@@ -25,6 +25,7 @@ from sertool.system import talk
 HAS_FORKS = sys.platform == "linux"
 NO_LOCKS = (ImportError, NotImplementedError, OSError)  # without locks for processes, as without /dev/shm
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+EXECUTOR_THREADS = 2  # of an executor of forks; where these cannot start, it waits for ever
 AHEAD = 2  # items submitted ahead per worker
 Item = TypeVar("Item")
 _work: Callable[[Any], Any]  # this process' work on each item, if it is a fork
@@ -47,12 +48,12 @@ class WorkerPool:
         self.pending: deque[Future[Any]] = deque()  # whose results were not taken yet
 
     def fork(self) -> None:
-        """Switch to forks, if the system has these and locks for them.
+        """Switch to forks, if the system has these and locks for them, and lets as many start.
 
         No thread may be working: a fork would inherit the locks that it holds, and wait for them for ever.
         """
         with suppress(*NO_LOCKS):
-            if HAS_FORKS:
+            if HAS_FORKS and _can_start(self.jobs + EXECUTOR_THREADS):
                 context = multiprocessing.get_context("fork")
                 forks = ProcessPoolExecutor(self.jobs, context, initializer=_begin_fork, initargs=(self.work,))
                 for _ in range(self.jobs):
@@ -147,6 +148,23 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def _can_start(count: int) -> bool:
+    """Whether so many threads can start, beside which systems count processes."""
+    enough = threading.Event()
+    threads = [threading.Thread(target=enough.wait) for _ in range(count)]
+    try:
+        for thread in threads:
+            thread.start()
+    except RuntimeError:
+        return False
+    finally:
+        enough.set()
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join()
+    return True
+
+
 @contextmanager
 def _explained() -> Iterator[None]:
     """Raise SertoolError if the system killed a fork, which its executor notices at any call."""
@@ -179,6 +197,9 @@ def _begin_fork(work: Callable[[Any], Any]) -> None:
     global _work  # noqa: PLW0603 (a fork does one kind of work)
     ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     _take_one_thread()
     _work = work
 
