@@ -643,6 +643,18 @@ def test_concurrent_run_in_the_same_folder_is_refused(voices, tmp_path):
     assert "another sertool is at work" in done.line
 
 
+def test_copies_of_a_folder_that_moved_are_an_error_that_says_how_to_find_it(voices, tmp_path):
+    shutil.copytree(voices.parent / "clips", tmp_path / "clips")
+    sertool("index", tmp_path / "clips", "-o", tmp_path / "clips.parquet")
+    (tmp_path / "clips").rename(tmp_path / "moved")
+    line = ("augment", tmp_path / "clips.parquet", "--gain", 1, "--write", tmp_path / "s", "-o", tmp_path / "m.parquet")
+    done = sertool(*line)
+    assert done.code == 1
+    assert "vanished" in done.err.splitlines()[-1]
+    assert "--root" in done.err.splitlines()[-1]
+    assert not (tmp_path / "m.parquet").exists()
+
+
 def test_copy_with_non_finite_samples_is_set_aside_without_python_warnings(make, tmp_path):
     clip = make("angry/1.wav", "angry/2.wav") / "angry" / "1.wav"
     huge = np.random.default_rng(0).normal(0, 1e30, 16_000).astype(np.float32)

@@ -17,6 +17,7 @@ from sertool import effects
 from sertool.errors import UsageError
 from sertool.featurize.decoding import Clip
 from sertool.featurize.shard_plan import clips_of
+from sertool.index import doctor
 from sertool.manifests import manifest
 from sertool.manifests.manifest import Table
 from sertool.sound import audio, encoding
@@ -96,12 +97,17 @@ def write(table: Table, place: SoundFolder, jobs: int) -> Table:
         issues = dict(talk.progress(_made(missing, jobs), len(missing), "writing"))
         looking = talk.progress(sounds, len(sounds), "looking", "file")
         file_rows = [_row(sound, issues.get(sound.clip.name)) for sound in looking]
+    own = table.slice(first, last - first)
+    delivered = _with_files(own, rows, file_rows)
+    doctor.report_lost(own, delivered)
     lost = sum(1 for row in file_rows if row["issue"])
     aside = f"; {lost:,} could not be made" if lost else ""
     count = talk.counted(len(sounds) - lost, "copy")
     talk.say(f"{count} in {place.folder} ({len(missing) - lost:,} written now){aside}")
     _warn_of_softer(row.get("turned_down", 0.0) for row in file_rows)
-    return _with_files(table.slice(first, last - first), rows, file_rows)
+    if sounds and not place.part.name:  # otherwise another part may have usable copies
+        doctor.refuse_unusable(delivered.take(rows))
+    return delivered
 
 
 def _warn_of_softer(decibels: Iterable[float]) -> None:

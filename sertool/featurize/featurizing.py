@@ -197,12 +197,8 @@ def _records(table: Table) -> dict[str, Any]:
 
 def _say(before: Table, after: Table, done: int, planned: ShardPlan) -> None:
     """Say what was made, and report the clips that could not be."""
+    doctor.report_lost(before, after)
     usable = manifest.usable(after)
-    lost = manifest.usable(before) & ~usable
-    if lost.any():
-        issues = [issue if new else None for issue, new in zip(manifest.column(after, "issue"), lost, strict=True)]
-        summary = after.select([name for name in ("clip", "path") if name in after.column_names])
-        doctor.report(manifest.with_column(summary, "issue", issues))
     aside = f"; {int((~usable).sum()):,} set aside" if not usable.all() else ""
     names = ", ".join(planned.extraction.features)
     talk.say(f"{names} of {talk.counted(int(usable.sum()), 'clip')} in {planned.folder} ({done:,} made now){aside}")

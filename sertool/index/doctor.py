@@ -127,6 +127,15 @@ def report(table: Table) -> None:
         talk.say(f"  {count:>6,} noted {kind:<8} {example}: usable; {columns.NOTES.get(kind, '')}")
 
 
+def report_lost(before: Table, after: Table) -> None:
+    """Report the clips that have an issue after they were worked on, and had none before."""
+    lost = manifest.usable(before) & ~manifest.usable(after)
+    if lost.any():
+        issues = [issue if new else None for issue, new in zip(manifest.column(after, "issue"), lost, strict=True)]
+        summary = after.select([name for name in ("clip", "path") if name in after.column_names])
+        report(manifest.with_column(summary, "issue", issues))
+
+
 def strict_status(what: str, faults: Mapping[str, Mapping[str, int]], folders: int = 0) -> int | None:
     """Return the status of --strict: 1, after saying why, if rows have faults or folders lack readable audio.
 
