@@ -138,7 +138,7 @@ def with_copies(table: Table, rows: np.ndarray) -> np.ndarray:
     """Return these rows and all copies of the same clips, bool `[rows]`."""
     if manifest.originals(table).all():
         return rows
-    family = families(manifest.distinct_codes(table, "clip"), manifest.codes(table, "parent")).index
+    family = manifest.origins(table).index
     return np.isin(family, family[rows])
 
 
@@ -276,7 +276,7 @@ def _without_dev(split: np.ndarray) -> np.ndarray:
     """Return the split with dev moved to train."""
     if scored_part(split) == DEV and (split == DEV).any():
         raise UsageError("--no-dev: the split holds out dev, and no test: leave it out, or divide with a test part")
-    return np.where(split == DEV, TRAIN, split)
+    return splits.without_dev(split)
 
 
 def _columns(table: Table, options: HeldOutOptions) -> dict[str, Codes]:

@@ -114,6 +114,16 @@ def split_of_fold(fold: np.ndarray, columns: Columns, k: int, seed: int = 0) -> 
     return _follow(split, columns, drop=True)
 
 
+def is_held_out(split: np.ndarray) -> np.ndarray:
+    """Return which rows of a split are in dev or test, bool `[rows]`."""
+    return (split == DEV) | (split == TEST)
+
+
+def without_dev(split: np.ndarray) -> np.ndarray:
+    """Return a split with dev moved to train."""
+    return np.where(split == DEV, TRAIN, split)
+
+
 # The kinds of division.
 
 

@@ -15,7 +15,7 @@ from pyarrow import Table
 
 from sertool.errors import SertoolError, first_line
 from sertool.manifests import casting, columns
-from sertool.numeric.codes import Codes, hashes
+from sertool.numeric.codes import Codes, families, hashes
 
 # Arrow's own allocators keep freed memory: the system's takes a third less for three million rows.
 pa.set_memory_pool(pa.system_memory_pool())
@@ -281,6 +281,11 @@ def usable(table: Table) -> np.ndarray:
 def originals(table: Table) -> np.ndarray:
     """Return which rows are originals, not copies, bool `[rows]`."""
     return lacking(table, "parent")
+
+
+def origins(table: Table) -> Codes:
+    """Encode the clip that each row is, or is a copy of."""
+    return families(distinct_codes(table, "clip"), codes(table, "parent"))
 
 
 def keep(table: Table, rows: np.ndarray) -> Table:

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from sertool import catalogue, encoders, shipped
-from sertool.divisions.splits import DEV, TEST, TRAIN
+from sertool.divisions import splits
+from sertool.divisions.splits import TRAIN
 from sertool.errors import SertoolError
 from sertool.manifests import manifest
 from sertool.manifests.manifest import Table
 from sertool.networks import tensorfile, weights
-from sertool.numeric.codes import Codes, families, look_up
+from sertool.numeric.codes import Codes, look_up
 
 WORD = "encoder"  # key in a model file's training record
 DIGITS = 12  # length of a digest
@@ -73,7 +74,7 @@ def on_rows(table: Table, train: np.ndarray, above: int) -> EncoderTraining:
 def _kinds(table: Table) -> Iterator[tuple[str, Codes]]:
     """Yield the speaker and the clip of each row; a copy counts as the clip that it was made from."""
     yield "speaker", manifest.codes(table, "speaker")
-    family = families(manifest.distinct_codes(table, "clip"), manifest.codes(table, "parent"))
+    family = manifest.origins(table)
     sounds = dict(enumerate(manifest.column(table, "digest")))
     names = [sounds.get(place) or family.values[place] for place in family.index.tolist()]
     values, index = np.unique(np.array(names, object), return_inverse=True)
@@ -138,7 +139,7 @@ def count_held_out(trainings: Sequence[EncoderTraining], table: Table, divisions
     for kind, codes, is_known in _known_rows(trainings, table):
         held_out, both = np.zeros((2, len(table)), bool)
         for split in divisions:
-            out = (codes.index >= 0) & ((split == DEV) | (split == TEST))
+            out = (codes.index >= 0) & splits.is_held_out(split)
             out &= ~np.isin(codes.index, codes.index[split == TRAIN])
             held_out, both = held_out | out, both | (out & is_known)
         if both.any():

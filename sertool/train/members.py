@@ -13,15 +13,14 @@ import torch
 from torch import nn
 
 from sertool import models
-from sertool.divisions import heldout
-from sertool.divisions.splits import DEV, PARTS, TRAIN
+from sertool.divisions import heldout, splits
+from sertool.divisions.splits import DEV, PARTS
 from sertool.drawings import plots
 from sertool.errors import SertoolError
 from sertool.manifests import manifest, manifest_io, run_folder
 from sertool.manifests.manifest import Table
 from sertool.modelfiles import modelfile
 from sertool.networks import norm_folding
-from sertool.numeric import codes
 from sertool.system import device as devices
 from sertool.system import team
 from sertool.system.files import atomic_write
@@ -53,7 +52,7 @@ def train(material: Material, design: Design, member: Member, run: Path, callbac
         return answered(material.table, design, member, run), modelfile.read(folder / run_folder.MODEL).scores
     trained = _trained(material, design, member, folder, callbacks)
     if models.fits_at_once(design.model) and member.fold is not None and (member.split == DEV).any():
-        member = replace(member, split=np.where(member.split == DEV, TRAIN, member.split))
+        member = replace(member, split=splits.without_dev(member.split))
         trained = _trained(material, design, member, folder, callbacks, trained.temperatures)
     predicted = _predictions(material, design, trained, member, path_text(run))
     _write(folder, material, design, member, trained, predicted)
@@ -91,7 +90,7 @@ def _trained(
     if models.fits_at_once(design.model):
         if design.teacher and data.lesson.known[data.train].all():
             raise unusable_option_error(UNTAUGHT, design.model)
-        _fit_at_once(model, data, design, member.seed, _origins(material.table)[data.train])
+        _fit_at_once(model, data, design, member.seed, manifest.origins(material.table).index[data.train])
         history = []
     else:
         history = _fitted(model, data, design, member, folder, callbacks)
@@ -115,11 +114,6 @@ def _built(design: Design, data: Data, seed: int) -> Any:
     if hasattr(model, "load_blocks"):
         model.load_blocks(data.store.records)
     return model
-
-
-def _origins(table: Table) -> np.ndarray:
-    """Return a number for the clip that each row is or is a copy of, `[rows]`."""
-    return codes.families(manifest.distinct_codes(table, "clip"), manifest.codes(table, "parent")).index
 
 
 def _fit_at_once(model: Any, data: Data, design: Design, seed: int, origin: np.ndarray) -> None:

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sertool.divisions import heldout, heldout_checks, protocols
+from sertool.divisions import heldout, heldout_checks, protocols, splits
 from sertool.divisions.heldout import HeldOutOptions, Way
-from sertool.divisions.splits import DEV, TEST, TRAIN
+from sertool.divisions.splits import DEV, TRAIN
 from sertool.errors import UsageError
 from sertool.featurize.extraction import Extraction
 from sertool.manifests import manifest, speakers
@@ -158,7 +158,7 @@ def check_all(plan: TrainingPlan, known: KnownFeatures) -> list[Division]:
     for division in planned:
         way, divided, trainings, _ = division
         refusals.warn_of_long_rise(design, [member.split for member in trainings])
-        held_out = np.any([np.isin(member.split, (DEV, TEST)) for member in trainings], axis=0)
+        held_out = np.any([splits.is_held_out(member.split) for member in trainings], axis=0)
         refusals.warn_of_package_encoder(manifest.keep(divided, held_out), known, way.protocol)
         if not protocols.named(way.protocol).is_leaky:
             refusals.refuse_taught_encoder(divided, known, [member.split for member in trainings[::seeds]])

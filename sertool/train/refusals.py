@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from sertool import catalogue, imagenet, models, shipped
-from sertool.divisions.splits import DEV, TEST, TRAIN
+from sertool.divisions import splits
+from sertool.divisions.splits import TEST, TRAIN
 from sertool.errors import SertoolError, UsageError
 from sertool.manifests import manifest
 from sertool.manifests.manifest import Table
@@ -165,7 +166,7 @@ def warn_of_package_encoder(table: Table, known: KnownFeatures, division: str) -
 
 def refuse_taught_encoder(table: Table, known: KnownFeatures, divisions: Sequence[np.ndarray]) -> None:
     """Refuse an encoder that was trained on speakers held out here; warn if its file does not name its speakers."""
-    held_out = manifest.keep(table, np.any([(split == DEV) | (split == TEST) for split in divisions], axis=0))
+    held_out = manifest.keep(table, np.any([splits.is_held_out(split) for split in divisions], axis=0))
     corpora = {*manifest.present(held_out, "corpus")}
     for feature, of_feature in known.trainings.items():
         if people := encoder_trainings.count_held_out(of_feature, table, divisions):
@@ -182,7 +183,7 @@ def refuse_taught_encoder(table: Table, known: KnownFeatures, divisions: Sequenc
 
 def _way_out(trainings: Sequence[EncoderTraining], table: Table, divisions: Sequence[np.ndarray]) -> str:
     """Say how clips could be divided so that such an encoder may be used."""
-    without_dev = [np.where(split == DEV, TRAIN, split) for split in divisions]
+    without_dev = [splits.without_dev(split) for split in divisions]
     tested = all((split == TEST).any() for split in divisions)
     if tested and encoder_trainings.count_held_out(trainings, table, without_dev) is None:
         return "add --no-dev, as all of those are in dev and none in test"

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from sertool import shipped
-from sertool.divisions.splits import DEV, TEST, TRAIN
+from sertool.divisions import splits
+from sertool.divisions.splits import TEST, TRAIN
 from sertool.errors import SertoolError, UsageError
 from sertool.manifests import manifest, manifest_io, run_folder
 from sertool.manifests.manifest import Table
@@ -197,8 +198,7 @@ def mean_answers(teachers: TeacherModels, table: Table, split: np.ndarray) -> Ta
 
 def _way_out(teachers: TeacherModels, table: Table, split: np.ndarray) -> str:
     """Say how to divide clips so that such a teacher may teach; classical ones learn from the dev of folds, too."""
-    without_dev = np.where(split == DEV, TRAIN, split)
-    if (split == TEST).any() and not _leaking_models(teachers, table, without_dev).all():
+    if (split == TEST).any() and not _leaking_models(teachers, table, splits.without_dev(split)).all():
         return "one of its models knows speakers of dev but none of test: add --no-dev"
     return "train it on this very split or these folds"
 
@@ -210,7 +210,7 @@ def _leaking_models(teachers: TeacherModels, table: Table, split: np.ndarray) ->
 
 def _leaking(knows_speaker: np.ndarray, knows_clip: np.ndarray, table: Table, split: np.ndarray) -> np.ndarray:
     """Return which models know a held-out clip, or a held-out speaker who is not in train, bool `[models]`."""
-    held_out = (split == DEV) | (split == TEST)
+    held_out = splits.is_held_out(split)
     speaker = manifest.codes(table, "speaker").index
     strange = held_out & (speaker >= 0) & ~np.isin(speaker, speaker[split == TRAIN])
     return (knows_clip & held_out).any(axis=1) | (knows_speaker & strange).any(axis=1)
