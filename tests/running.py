@@ -20,6 +20,8 @@ from sertool import cli
 from sertool.featurize import shards
 from sertool.manifests import manifest, manifest_io
 
+PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"  # of the clips that synth.corpus writes
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -140,7 +142,7 @@ def ages(folder: Path) -> dict[str, int]:
 
 def again(path: Path, *words: str) -> Path:
     """Write the manifest of the clips beside it, as they are now."""
-    pattern = "{speaker}/{emotion}_{sentence}_{}.wav"
+    pattern = PATTERN
     done = sertool("index", path.parent / "clips", "--pattern", pattern, *words, "-o", path)
     assert done.code == 0, done.err
     return path

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from running import sertool
+from running import PATTERN, sertool
 
 from sertool.errors import SertoolError
 from sertool.manifests import manifest, manifest_io
@@ -26,7 +26,7 @@ def table(tmp_path_factory: pytest.TempPathFactory, small_encoders: Path) -> Pat
     assert small_encoders.exists()
     folder = tmp_path_factory.mktemp("steadying")
     synth.corpus(folder / "clips", 6, ("neutral", "angry"), 2, write=encoding.write)
-    pattern = ("--pattern", "{speaker}/{emotion}_{sentence}_{}.wav", "--split", "speaker:70/15/15")
+    pattern = ("--pattern", PATTERN, "--split", "speaker:70/15/15")
     indexed = sertool("index", folder / "clips", *pattern)
     copied = sertool("augment", "-", "--copies", 1, "--noise", "5:10", stdin=indexed.out)
     done = sertool("featurize", "--whisper", "base", "--layers", 0, "-o", folder / "f", stdin=copied.out)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from running import Outcome, changed, column, sertool
+from running import PATTERN, Outcome, changed, column, sertool
+from training_run import train
 
 from sertool.divisions import splits
 from sertool.errors import SertoolError
@@ -21,7 +22,6 @@ from sertool.sound import encoding, synth
 
 pytest_plugins = ("pretrained",)
 EMOTIONS = ("neutral", "angry")
-PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
 HALF = ("--split", "speaker:50/25/25")
 BLOCK = ("-m", "whisper", "--layers", 2, "--tune", 1, "--epochs", 1, "--precision", "float32")
 HEAD = ("-m", "lda", "--set", "shrinkage=true")
@@ -61,12 +61,6 @@ def featurized(folder: Path, layers: object, *words: object, stdin: bytes = b"")
 def heard(clips: Path, school: Path, layers: object = 2, name: str = "heard") -> Path:
     words = (clips, "--where", "parent=", "--weights", school, "--stats", "mean")
     return featurized(school.parent / name, layers, *words)
-
-
-def train(*words: object, code: int = 0) -> Outcome:
-    done = sertool("train", *words)
-    assert done.code == code, done.err
-    return done
 
 
 def taught(source: Path, folder: Path, *words: object) -> Path:

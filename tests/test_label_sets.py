@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from running import Outcome, sertool
+from running import PATTERN, sertool
+from training_run import TINY, train
 
 from sertool.manifests import manifest, manifest_io
 from sertool.manifests.answer_kinds import Emotions
@@ -16,10 +17,8 @@ from sertool.train.emotion_aim import EmotionLesson, EmotionLoss
 from sertool.train.training_data import Data
 from sertool.train.training_settings import Settings
 
-NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
 CORPORA = {"one": ("neutral", "happy", "angry"), "two": ("neutral", "angry", "sad")}
 SPLIT = ("--split", "speaker:50/25/25")
-PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +35,6 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         assert sertool("featurize", folder / f"{name}.parquet", "--mel", "--mel-bands", 16, "-o", out).code == 0
         made.append(out / "manifest.parquet")
     return made
-
-
-def train(*words: object) -> Outcome:
-    done = sertool("train", *words)
-    assert done.code == 0, done.err
-    return done
 
 
 def same(one: Path, two: Path) -> bool:
@@ -116,7 +109,7 @@ def test_balancing_gives_corpora_and_their_emotions_equal_weight() -> None:
 def test_corpora_with_different_emotions_train_together_and_are_scored_separately(
     both: list[Path], tmp_path: Path
 ) -> None:
-    done = train(*both, *NET, "--mixup", "0.3", "--smoothing", "0.1", "-o", tmp_path / "run")
+    done = train(*both, *TINY, "--mixup", "0.3", "--smoothing", "0.1", "-o", tmp_path / "run")
     said = "the corpora share 2 emotions (one also happy; two also sad): those that a corpus lacks are left out"
     assert said in done.err
     assert [line.split(":")[0] for line in done.err.splitlines()[-2:]] == ["  one", "  two"]
@@ -138,21 +131,21 @@ def test_corpora_with_different_emotions_train_together_and_are_scored_separatel
 
 
 def test_single_shared_emotion_is_reported_in_the_singular(both: list[Path], tmp_path: Path) -> None:
-    done = train(*both, *NET, "--where", "emotion=angry|happy|sad", "-o", tmp_path / "run")
+    done = train(*both, *TINY, "--where", "emotion=angry|happy|sad", "-o", tmp_path / "run")
     assert "the corpora share 1 emotion (one also happy; two also sad)" in done.err
 
 
 def test_absent_emotions_affect_training_when_counting_is_requested(both: list[Path], tmp_path: Path) -> None:
     for how in ("mask", "count"):
-        train(*both, *NET, "--absent-emotions", how, "-o", tmp_path / how)
+        train(*both, *TINY, "--absent-emotions", how, "-o", tmp_path / how)
     assert not same(tmp_path / "mask", tmp_path / "count")
-    refused = sertool("train", *both, *NET, "--absent-emotions", "count", "-o", tmp_path / "mask")
+    refused = sertool("train", *both, *TINY, "--absent-emotions", "count", "-o", tmp_path / "mask")
     assert (refused.code, "absent_emotions mask, not count" in refused.line) == (2, True)
 
 
 def test_absent_emotions_setting_has_no_effect_with_one_corpus(both: list[Path], tmp_path: Path) -> None:
     for how in ("mask", "count"):
-        done = train(both[0], *NET, "--absent-emotions", how, "-o", tmp_path / how)
+        done = train(both[0], *TINY, "--absent-emotions", how, "-o", tmp_path / how)
         assert "share" not in done.err
         assert "run lies in" in done.err.splitlines()[-1]
     assert same(tmp_path / "mask", tmp_path / "count")
@@ -160,7 +153,7 @@ def test_absent_emotions_setting_has_no_effect_with_one_corpus(both: list[Path],
 
 def test_small_corpus_is_sampled_as_often_as_a_large_one(both: list[Path], tmp_path: Path) -> None:
     for how in ("corpus", "corpus-emotion"):
-        train(*both, *NET, "--balance", how, "-o", tmp_path / how)
+        train(*both, *TINY, "--balance", how, "-o", tmp_path / how)
     corpus = np.repeat([0, 1], [20, 180])
     store = batches.Store([[]] * 200, np.ones(200, np.int64), 1, torch.device("cpu"), {}, [])
     lesson = EmotionLesson(Emotions(["a", "b"]), torch.eye(2)[np.arange(200) % 2], np.arange(200) % 2)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from running import sertool
+from running import PATTERN, sertool
 
 from sertool import features
 from sertool.errors import SertoolError
@@ -25,7 +25,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, small_encoders: Path) -> Path:
     """A model of an encoder's features, and its clips."""
     folder = tmp_path_factory.mktemp("packing")
     synth.corpus(folder / "clips", 6, ("neutral", "angry"), 2, write=encoding.write)
-    indexed = sertool("index", folder / "clips", "--pattern", "{speaker}/{emotion}_{sentence}_{}.wav")
+    indexed = sertool("index", folder / "clips", "--pattern", PATTERN)
     words = ("--recipe", "whisper-mlp", "--epochs", 2, "-o", folder / "run")
     done = sertool("train", *words, stdin=indexed.out)
     assert done.code == 0, done.err

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from running import changed, column, sertool
+from running import PATTERN, changed, column, sertool
 
 from sertool import catalogue, encoders, models
 from sertool.divisions import protocols
@@ -31,7 +31,7 @@ TRIED = [name for name in RECIPES if "weights" not in PRESETS[RECIPES[name]["pre
 def clips(tmp_path_factory: pytest.TempPathFactory, small_encoders: Path) -> Path:
     folder = tmp_path_factory.mktemp("recipes")
     synth.corpus(folder / "clips", 8, ("neutral", "happy", "angry"), 2, write=encoding.write)
-    pattern = "{speaker}/{emotion}_{sentence}_{}.wav"
+    pattern = PATTERN
     assert sertool("index", folder / "clips", "--pattern", pattern, "-o", folder / "clips.parquet").code == 0
     return folder / "clips.parquet"
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from running import sertool
+from running import PATTERN, sertool
 
 from sertool.sound import encoding, stretching, synth
 
@@ -28,7 +28,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             place = folder / speed / clip.relative_to(folder / "1")
             place.parent.mkdir(parents=True, exist_ok=True)
             soundfile.write(place, made.numpy(), rate, "FLOAT")
-    done = sertool("index", folder / "1", "--pattern", "{speaker}/{emotion}_{sentence}_{}.wav", "--split",
+    done = sertool("index", folder / "1", "--pattern", PATTERN, "--split",
                    "speaker:50/25/25")  # fmt: skip
     made = sertool("featurize", "--mel", "--mel-bands", "24", "-o", folder / "features", stdin=done.out)
     words = ("-m", "lstm", "--epochs", "4", "--lr", ".02", "--adapt", "speaker", "--prior-clips", "2")

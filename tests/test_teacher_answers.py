@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from running import sertool
+from running import PATTERN, sertool
+from training_run import TINY
 
 from sertool.errors import SertoolError
 from sertool.manifests import manifest, manifest_io
@@ -13,7 +14,6 @@ from sertool.modelfiles import batches, modelfile
 from sertool.sound import encoding, synth
 from sertool.train import teacher_answers
 
-NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
 EMOTIONS = ("neutral", "happy", "angry")
 
 
@@ -78,7 +78,7 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Log-mels of six speakers, and statistics of their MFCC beside them; the last speaker's clips have no label."""
     folder = tmp_path_factory.mktemp("teaching")
     synth.corpus(folder / "clips", 6, EMOTIONS, 2, write=encoding.write)
-    pattern = "{speaker}/{emotion}_{sentence}_{}.wav"
+    pattern = PATTERN
     split = ("--split", "speaker:50/25/25")
     assert sertool("index", folder / "clips", "--pattern", pattern, *split, "-o", folder / "c.parquet").code == 0
     assert sertool("featurize", folder / "c.parquet", "--mfcc", "--stats", "mean,std", "-o", folder / "f").code == 0
@@ -92,7 +92,7 @@ def test_student_model_is_saved_without_its_imitation_layer(heard: Path, tmp_pat
     clips = manifest.column(table, "clip")
     even = {f"p_{word}": [1 / 3] * len(clips) for word in EMOTIONS}
     source = predictions(tmp_path / "t.parquet", clips, **even)
-    words = (heard, *NET, "--teacher", source, "--imitate", "mfcc")
+    words = (heard, *TINY, "--teacher", source, "--imitate", "mfcc")
     for name in ("one", "two"):
         done = sertool("train", *words, "-o", tmp_path / name)
         assert done.code == 0, done.err
@@ -114,7 +114,7 @@ def test_teacher_answers_replace_missing_labels(heard: Path, tmp_path: Path) -> 
     source = predictions(tmp_path / "t.parquet", manifest.column(table, "clip"), **sure)
     taught = (tmp_path / "half.parquet", "--teacher", source, "--teach", "1")
     for name, extra in {"all": (heard,), "half": taught}.items():
-        done = sertool("train", *extra, *NET, "--features", "mel", "-o", tmp_path / name)
+        done = sertool("train", *extra, *TINY, "--features", "mel", "-o", tmp_path / name)
         assert done.code == 0, done.err
     whole, half = (modelfile.read(tmp_path / name / "seed-0" / "model.safetensors") for name in ("all", "half"))
     assert all(np.allclose(whole.tensors[name], half.tensors[name]) for name in whole.tensors)
@@ -125,7 +125,7 @@ def test_teacher_on_stdin_is_read_once_for_all_splits(heard: Path, tmp_path: Pat
     clips = manifest.column(table, "clip")
     manifest_io.write(table, str(tmp_path / "m.parquet"), "parquet")
     source = predictions(tmp_path / "t.parquet", clips, **{f"p_{word}": [1 / 3] * len(clips) for word in EMOTIONS})
-    words = ("train", tmp_path / "m.parquet", *NET, "--features", "mel", "--gap")
+    words = ("train", tmp_path / "m.parquet", *TINY, "--features", "mel", "--gap")
     words += ("--split", "speaker:50/25/25", "--teacher")
     piped = Path(source).read_bytes()
     for dry in (("--dry-run",), ()):
@@ -141,7 +141,7 @@ def test_teacher_on_stdin_is_read_once_for_all_splits(heard: Path, tmp_path: Pat
 def test_manifest_and_teacher_cannot_both_come_from_stdin(
     heard: Path, tmp_path: Path, manifests: tuple[str, ...]
 ) -> None:
-    words = ("train", *manifests, *NET, "--features", "mel", "--teacher", "-", "-o", tmp_path / "run")
+    words = ("train", *manifests, *TINY, "--features", "mel", "--teacher", "-", "-o", tmp_path / "run")
     done = sertool(*words, stdin=heard.read_bytes())
     assert (done.code, "--teacher - and the manifest" in done.line) == (2, True)
     assert not (tmp_path / "run").exists()

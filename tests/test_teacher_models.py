@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from running import Outcome, ages, changed, column, sertool
+from running import PATTERN, ages, changed, column, sertool
+from training_run import TINY, train
 
 from sertool.divisions import protocols
 from sertool.divisions.splits import DEV, TEST, TRAIN
@@ -17,9 +18,7 @@ from sertool.sound import encoding, synth
 from sertool.train import teacher_models
 from sertool.train.teacher_models import TeacherModels
 
-NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
 EMOTIONS = ("neutral", "happy", "angry")
-PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
 SPLIT = ("--split", "speaker:50/25/25")
 
 
@@ -37,14 +36,8 @@ def mel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def teacher(mel: Path) -> Path:
     """A run on half of the speakers."""
-    train(mel, *NET, *SPLIT, "-o", mel.parent / "teacher")
+    train(mel, *TINY, *SPLIT, "-o", mel.parent / "teacher")
     return mel.parent / "teacher"
-
-
-def train(*words: object, code: int = 0) -> Outcome:
-    done = sertool("train", *words)
-    assert done.code == code, done.err
-    return done
 
 
 def speakers(run: Path, part: str) -> set[str]:
@@ -72,32 +65,32 @@ def test_emotions_of_a_teacher_are_read_without_building_the_network(
 
 
 def test_teacher_model_trains_the_same_student_as_its_predictions(mel: Path, teacher: Path, tmp_path: Path) -> None:
-    done = train(mel, *NET, *SPLIT, "--teacher", teacher, "-o", tmp_path / "run")
+    done = train(mel, *TINY, *SPLIT, "--teacher", teacher, "-o", tmp_path / "run")
     assert "the teacher answers for 12 of 12 training clips; it was trained on the speakers of 12" in done.err
     said = answers(tmp_path / "run")
     assert sorted(said["clip"]) == sorted(manifest.column(manifest_io.read(str(mel)), "clip"))
     table = manifest.from_columns({name: said[name] for name in said if name != "model"})
     manifest_io.write(table, str(tmp_path / "t.parquet"), "parquet")
-    train(mel, *NET, *SPLIT, "--teacher", tmp_path / "t.parquet", "-o", tmp_path / "file")
+    train(mel, *TINY, *SPLIT, "--teacher", tmp_path / "t.parquet", "-o", tmp_path / "file")
     one, two = tensors(tmp_path / "run"), tensors(tmp_path / "file")
     assert all(np.array_equal(one[name], two[name]) for name in one)
     before = ages(tmp_path / "run")
-    train(mel, *NET, *SPLIT, "--teacher", teacher / "seed-0" / "model.safetensors", "-o", tmp_path / "run")
+    train(mel, *TINY, *SPLIT, "--teacher", teacher / "seed-0" / "model.safetensors", "-o", tmp_path / "run")
     assert ages(tmp_path / "run").keys() == before.keys()
 
 
 def test_adapting_teacher_is_reported_to_answer_as_for_strangers(mel: Path, teacher: Path, tmp_path: Path) -> None:
-    train(mel, *NET, *SPLIT, "--adapt", "speaker", "-o", tmp_path / "adapted")
-    done = train(mel, *NET, *SPLIT, "--teacher", tmp_path / "adapted", "-o", tmp_path / "run")
+    train(mel, *TINY, *SPLIT, "--adapt", "speaker", "-o", tmp_path / "adapted")
+    done = train(mel, *TINY, *SPLIT, "--teacher", tmp_path / "adapted", "-o", tmp_path / "run")
     assert "teaches here as it answers for strangers" in done.err
-    assert "strangers" not in train(mel, *NET, *SPLIT, "--teacher", teacher, "-o", tmp_path / "other").err
+    assert "strangers" not in train(mel, *TINY, *SPLIT, "--teacher", teacher, "-o", tmp_path / "other").err
 
 
 def test_teacher_computes_its_own_features_if_the_manifest_lacks_them(mel: Path, teacher: Path, tmp_path: Path) -> None:
     clips = mel.parent.parent / "c.parquet"
     assert sertool("featurize", clips, "--mel", "--mel-bands", 12, "-o", tmp_path / "f").code == 0
-    train(tmp_path / "f" / "manifest.parquet", *NET, *SPLIT, "--teacher", teacher, "-o", tmp_path / "heard")
-    train(mel, *NET, *SPLIT, "--teacher", teacher, "-o", tmp_path / "read")
+    train(tmp_path / "f" / "manifest.parquet", *TINY, *SPLIT, "--teacher", teacher, "-o", tmp_path / "heard")
+    train(mel, *TINY, *SPLIT, "--teacher", teacher, "-o", tmp_path / "read")
     heard, read = answers(tmp_path / "heard"), answers(tmp_path / "read")
     at = {clip: place for place, clip in enumerate(read["clip"])}
     order = [at[clip] for clip in heard["clip"]]
@@ -106,11 +99,11 @@ def test_teacher_computes_its_own_features_if_the_manifest_lacks_them(mel: Path,
 
 
 def test_teacher_trained_on_held_out_speakers_is_refused(mel: Path, teacher: Path, tmp_path: Path) -> None:
-    other = train(mel, *NET, *SPLIT, "--seed", 1, "--teacher", teacher, "-o", tmp_path / "run", code=1)
+    other = train(mel, *TINY, *SPLIT, "--seed", 1, "--teacher", teacher, "-o", tmp_path / "run", code=1)
     assert "trained on speakers or clips that are held out here" in other.line
     alone = tmp_path / "alone.safetensors"
     alone.write_bytes((teacher / "seed-0" / "model.safetensors").read_bytes())
-    done = train(mel, *NET, *SPLIT, "--seed", 1, "--teacher", alone, "-o", tmp_path / "run")
+    done = train(mel, *TINY, *SPLIT, "--seed", 1, "--teacher", alone, "-o", tmp_path / "run")
     assert "cannot be known" in done.err
 
 
@@ -123,17 +116,17 @@ def test_teacher_recognises_renamed_copies_of_its_training_files(mel: Path, teac
     learnt = {who.split(":")[1] for who in speakers(teacher, "train")}
     split = ["test" if who.split(":")[1] in learnt else "train" for who in column(tmp_path / "c.parquet", "speaker")]
     table = changed(tmp_path / "f" / "manifest.parquet", tmp_path / "f" / "divided.parquet", split=split)
-    done = train(table, *NET, "--teacher", teacher, "-o", tmp_path / "run", code=1)
+    done = train(table, *TINY, "--teacher", teacher, "-o", tmp_path / "run", code=1)
     assert "trained on speakers or clips that are held out here" in done.line
 
 
 @pytest.mark.slow
 def test_each_fold_is_taught_by_the_model_of_the_same_fold(mel: Path, tmp_path: Path) -> None:
-    train(mel, *NET, "--folds", 4, "-o", tmp_path / "teacher")
-    done = train(mel, *NET, "--folds", 4, "--teacher", tmp_path / "teacher", "-o", tmp_path / "run")
+    train(mel, *TINY, "--folds", 4, "-o", tmp_path / "teacher")
+    done = train(mel, *TINY, "--folds", 4, "--teacher", tmp_path / "teacher", "-o", tmp_path / "run")
     assert done.err.count("the teacher answers") == 1
     other = train(
-        mel, *NET, "--folds", 4, "--seed", 1, "--teacher", tmp_path / "teacher", "-o", tmp_path / "no", code=1
+        mel, *TINY, "--folds", 4, "--seed", 1, "--teacher", tmp_path / "teacher", "-o", tmp_path / "no", code=1
     )
     assert "held out here" in other.line
 
@@ -159,7 +152,7 @@ def test_training_speakers_of_a_shipped_teacher_follow_its_protocol(mel: Path, t
         named = [f"cremad:{who}" if speaker == first else speaker for speaker in speakers]
         own = changed(mel, tmp_path / f"{who}.parquet", speaker=named,
                       split=["test" if speaker == first else "train" for speaker in speakers])  # fmt: skip
-        done = train(own, *NET, "--teacher", "tiny", "-o", tmp_path / str(who), code=code)
+        done = train(own, *TINY, "--teacher", "tiny", "-o", tmp_path / str(who), code=code)
         assert ("it was trained on speakers or clips that are held out here" in done.err) == bool(code)
 
 
@@ -168,15 +161,15 @@ def test_predictions_of_models_trained_on_held_out_speakers_are_refused(
     mel: Path, teacher: Path, tmp_path: Path
 ) -> None:
     """Those of a run with folds come from models that heard whom another fold holds out."""
-    train(mel, *NET, "--folds", 4, "-o", tmp_path / "folds")
+    train(mel, *TINY, "--folds", 4, "-o", tmp_path / "folds")
     for file in ("predictions.parquet", "fold-2/seed-0/predictions.parquet"):
-        done = train(mel, *NET, *SPLIT, "--teacher", tmp_path / "folds" / file, "-o", tmp_path / "no", code=1)
+        done = train(mel, *TINY, *SPLIT, "--teacher", tmp_path / "folds" / file, "-o", tmp_path / "no", code=1)
         assert "held out here" in done.line
-    held = train(mel, *NET, *SPLIT, "--teacher", teacher / "predictions.parquet", "-o", tmp_path / "no", code=1)
+    held = train(mel, *TINY, *SPLIT, "--teacher", teacher / "predictions.parquet", "-o", tmp_path / "no", code=1)
     assert "answers for none of the training clips" in held.line
     moved = tmp_path / "moved.parquet"
     assert sertool("predict", "-m", teacher, mel, "-o", moved).code == 0
-    done = train(mel, *NET, *SPLIT, "--teacher", moved, "-o", tmp_path / "same")
+    done = train(mel, *TINY, *SPLIT, "--teacher", moved, "-o", tmp_path / "same")
     assert re.search(r"the teacher answers for (\d+) of \1 training clips", done.err)
     assert "cannot be known" in done.err
 
@@ -223,9 +216,9 @@ def bare(mel: Path) -> Path:
 def test_unlabelled_audio_joins_train_without_changing_the_split(
     mel: Path, bare: Path, tmp_path: Path, how: tuple[str, ...]
 ) -> None:
-    train(mel, *NET, *how, "-o", tmp_path / "teacher")
+    train(mel, *TINY, *how, "-o", tmp_path / "teacher")
     for name, words in {"with": (bare,), "without": ()}.items():
-        done = train(mel, *words, *NET, *how, "--teacher", tmp_path / "teacher", "-o", tmp_path / name)
+        done = train(mel, *words, *TINY, *how, "--teacher", tmp_path / "teacher", "-o", tmp_path / name)
         assert "held-out" in done.err
     for path in sorted((tmp_path / "with").rglob("split.parquet")):
         held = manifest_io.read(str(path)).to_pydict()
@@ -246,7 +239,7 @@ def test_unlabelled_clips_stay_in_the_part_of_their_speaker(mel: Path, teacher: 
     shares = {f"p_{word}": [1 / 3] * len(table) for word in EMOTIONS}
     answers = manifest.from_columns({"clip": manifest.column(table, "clip"), **shares})
     manifest_io.write(answers, str(tmp_path / "t.parquet"), "parquet")
-    train(tmp_path / "half.parquet", *NET, *folds, tmp_path / "t.parquet", "-o", tmp_path / "run")
+    train(tmp_path / "half.parquet", *TINY, *folds, tmp_path / "t.parquet", "-o", tmp_path / "run")
     for path in (tmp_path / "run").rglob("split.parquet"):
         held = manifest_io.read(str(path)).to_pydict()
         parts = {(who, part) for who, part in zip(held["speaker"], held["split"], strict=True)}
@@ -257,16 +250,16 @@ def test_missing_teacher_or_one_with_other_emotions_is_refused(mel: Path, teache
     table = manifest_io.read(str(mel))
     words = ["fear" if word == "angry" else word for word in manifest.column(table, "emotion")]
     manifest_io.write(manifest.with_column(table, "emotion", words), str(tmp_path / "fear.parquet"), "parquet")
-    done = train(tmp_path / "fear.parquet", *NET, *SPLIT, "--teacher", teacher, "-o", tmp_path / "run", code=1)
+    done = train(tmp_path / "fear.parquet", *TINY, *SPLIT, "--teacher", teacher, "-o", tmp_path / "run", code=1)
     assert not [*(tmp_path / "run").rglob("teacher-*.parquet")], "the teacher listened first"
     assert (
         "it knows no fear: keep what it knows with --where 'emotion=neutral|happy|angry', or"
         in done.err.splitlines()[-1]
     )
     (tmp_path / "empty").mkdir()
-    done = train(mel, *NET, *SPLIT, "--teacher", tmp_path / "empty", "-o", tmp_path / "run", code=2)
+    done = train(mel, *TINY, *SPLIT, "--teacher", tmp_path / "empty", "-o", tmp_path / "run", code=2)
     assert "no model in" in done.line
     for nobody in ("nobody", "nobody.parquet", "nobody.safetensors"):
-        done = train(mel, *NET, *SPLIT, "--teacher", nobody, "-o", tmp_path / "none", code=2)
+        done = train(mel, *TINY, *SPLIT, "--teacher", nobody, "-o", tmp_path / "none", code=2)
         assert done.line.startswith(f"sertool: no teacher {nobody}: ")
     assert not (tmp_path / "none").exists()

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from running import Outcome, changed, column, sertool
+from running import PATTERN, changed, column, sertool
 from small_training import CLIPS, data
+from training_run import TINY, train
 
 from sertool import models
 from sertool.divisions.splits import DEV, PARTS, TEST, TRAIN
@@ -33,7 +34,6 @@ from sertool.train.members import Callbacks
 from sertool.train.training_data import Data
 from sertool.train.training_settings import Settings
 
-NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
 EMOTIONS = ("neutral", "happy", "angry")
 
 
@@ -42,7 +42,7 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Log-mels of six speakers, and statistics of their MFCC and energy beside them."""
     folder = tmp_path_factory.mktemp("training")
     synth.corpus(folder / "clips", 6, EMOTIONS, 2, write=encoding.write)
-    words = ("--pattern", "{speaker}/{emotion}_{sentence}_{}.wav", "--split", "speaker:50/25/25")
+    words = ("--pattern", PATTERN, "--split", "speaker:50/25/25")
     assert sertool("index", folder / "clips", *words, "-o", folder / "c.parquet").code == 0
     stats = ("--mfcc", "--rms", "--stats", "mean,std")
     assert sertool("featurize", folder / "c.parquet", *stats, "-o", folder / "f").code == 0
@@ -57,12 +57,6 @@ def sure(source: Path, target: Path) -> Path:
     shares = {f"p_{word}": [float(word == emotion) for emotion in emotions] for word in EMOTIONS}
     manifest_io.write(manifest.from_columns({"clip": column(source, "clip"), **shares}), str(target), "parquet")
     return target
-
-
-def train(*words: object, code: int = 0) -> Outcome:
-    done = sertool("train", *words)
-    assert done.code == code, done.err
-    return done
 
 
 # What could do nothing.
@@ -115,15 +109,15 @@ def test_classical_model_learns_unlabelled_clips_from_a_teacher(heard: Path, tmp
 
 @pytest.mark.parametrize("words", [("--prior-clips", 2), ("--strangers", 0)])
 def test_adaptation_options_are_refused_without_adapt(heard: Path, tmp_path: Path, words: tuple) -> None:
-    assert f"{words[0]} goes with --adapt" in train(heard, *NET, *words, "-o", tmp_path / "run", code=2).line
-    train(heard, *NET, "--features", "mel", "--adapt", "speaker", *words, "-o", tmp_path / "run")
+    assert f"{words[0]} goes with --adapt" in train(heard, *TINY, *words, "-o", tmp_path / "run", code=2).line
+    train(heard, *TINY, "--features", "mel", "--adapt", "speaker", *words, "-o", tmp_path / "run")
 
 
 @pytest.mark.parametrize(("words", "other"), [(("--teach", 0.5), "--teacher"), (("--likeness", 2), "--imitate")])
 def test_teaching_options_are_refused_without_a_teacher_or_imitation(
     heard: Path, tmp_path: Path, words: tuple, other: str
 ) -> None:
-    assert f"{words[0]} goes with {other}" in train(heard, *NET, *words, "-o", tmp_path / "run", code=2).line
+    assert f"{words[0]} goes with {other}" in train(heard, *TINY, *words, "-o", tmp_path / "run", code=2).line
 
 
 # What its file will answer.
@@ -353,7 +347,7 @@ def test_scaling_logits_and_temperatures_together_leaves_answers_unchanged(heard
 
 
 def test_mismatched_checkpoint_is_refused_with_advice_to_remove_it(heard: Path, tmp_path: Path) -> None:
-    words = (heard, *NET, "--features", "mel", "-o", tmp_path)
+    words = (heard, *TINY, "--features", "mel", "-o", tmp_path)
     train(*words)
     member = tmp_path / "seed-0"
     kept = modelfile.read(member / "model.safetensors").tensors

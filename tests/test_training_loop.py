@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from running import sertool
+from running import PATTERN, sertool
 from small_training import CLIPS, Line, Summing, data
 from torch import Tensor, nn
 from torch.nn import functional
@@ -242,7 +242,7 @@ def test_mixup_shares_follow_the_beta_distribution(alpha: float) -> None:
 
 def test_metrics_file_records_the_scheduled_learning_rates(tmp_path: Path) -> None:
     synth.corpus(tmp_path / "clips", 4, ("neutral", "angry"), 2, write=encoding.write)
-    words = ("--pattern", "{speaker}/{emotion}_{sentence}_{}.wav", "--split", "speaker:50/25/25")
+    words = ("--pattern", PATTERN, "--split", "speaker:50/25/25")
     made = sertool("index", tmp_path / "clips", *words)
     made = sertool("featurize", "--rms", "--stats", "mean,std", "-o", tmp_path / "f", stdin=made.out)
     words = ("-m", "mlp", "--epochs", 4, "--batch", 3, "--lr", 0.01, "--warmup", 2)

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from predicted_rows import LEARNING, PATTERN, assert_told_apart
-from running import sertool
+from predicted_rows import LEARNING, assert_told_apart
+from running import PATTERN, sertool
 
 from sertool.sound import encoding, synth
 

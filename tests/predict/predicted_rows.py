@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
 LEARNING = ("-m", "lstm", "--epochs", "4", "--lr", ".02")
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from predicted_rows import LEARNING, PATTERN, probabilities, rows_of
-from running import sertool
+from predicted_rows import LEARNING, probabilities, rows_of
+from running import PATTERN, sertool
 
 from sertool.manifests import manifest, manifest_io, merging, row_filter
 from sertool.manifests.manifest import Table

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import pytest
-from running import changed, column, sertool
-from training_run import PATTERN
+from running import PATTERN, changed, column, sertool
 
 from sertool.sound import encoding, synth
 

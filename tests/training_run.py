@@ -8,7 +8,6 @@ from sertool.manifests import manifest_io
 
 NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8")
 TINY = (*NET, "--epochs", "2")
-PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
 
 
 def train(*words: object, code: int = 0) -> Outcome:
