@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sertool.divisions import own_division, protocols, splits, splitting
+from sertool.divisions.protocols import Shares
 from sertool.divisions.splits import DEV, PARTS, TEST, TRAIN
 from sertool.divisions.splitting import Request
 from sertool.errors import SertoolError, UsageError
@@ -16,7 +17,7 @@ from sertool.numeric.codes import Codes, families, look_up
 from sertool.system import talk
 from sertool.system.files import listed
 
-DISJOINT, OWN = "speaker:70/15/15", "its own split"
+DISJOINT, RANDOM, OWN = "speaker:70/15/15", "random", "its own split"
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Way(NamedTuple):
     folder: str
     request: Request | None  # None if the manifest has a split or folds, or if corpora decide
     protocol: str  # as recorded in the predictions; for the manifest's own split, as its provenance says
+    follows: bool = False  # whether its parts are to be made as large as those of another way
 
 
 FoldSplit = tuple[int | None, np.ndarray]  # the fold, or None for a split, and the part of each row
@@ -69,8 +71,17 @@ def ways(table: Table, options: HeldOutOptions, usual: str | None) -> list[Way]:
         talk.warn("the manifest has a split and folds: the split decides, and the folds are passed over")
     own = own_division.protocol(table) or OWN
     beside = f", {','.join(options.always_train)} in train" if options.always_train else ""
-    requests = _sides_of_gap(request, own, usual) if options.gap else {"": request}
-    return [Way(folder, each, _title(each, own) + beside) for folder, each in requests.items()]
+    found = _sides_of_gap(request, own, usual) if options.gap else [Way("", request, _title(request, own))]
+    return [way._replace(protocol=way.protocol + beside) for way in found]
+
+
+def as_large(way: Way, table: Table, splits_of_others: Sequence[np.ndarray], options: HeldOutOptions) -> Way:
+    """Return a way with parts as large as other trainings have of the same table, in the mean."""
+    counted = manifest.originals(table) & ~(_always_train(table, options) | _unlabelled(table, options))
+    sizes = [[(split[counted] == place).sum() for place in range(len(PARTS))] for split in splits_of_others]
+    shares = np.mean([np.divide(each, sum(each)) for each in sizes], axis=0).tolist()
+    request = protocols.with_shares(RANDOM, Shares(*shares))
+    return way._replace(request=request, protocol=way.protocol.replace(RANDOM, request, 1))
 
 
 def without_forced_parts(table: Table, options: HeldOutOptions) -> Table:
@@ -160,16 +171,17 @@ def _across_corpora(options: HeldOutOptions, request: Request | None) -> Way:
     return Way("", None, f"from {train} to {test}")
 
 
-def _sides_of_gap(request: Request | None, own: str, usual: str | None) -> dict[str, Request | None]:
-    """Return a leaky request and one that keeps speakers apart, by folder; one of them is what was asked for.
+def _sides_of_gap(request: Request | None, own: str, usual: str | None) -> list[Way]:
+    """Return a leaky way and one that keeps speakers apart; one of them is what was asked for.
 
     The other one has parts as large, unless a recipe says how it leaks: what differs is who is held out, and no more.
     """
-    asked = own if request is None else request
+    asked, title = own if request is None else request, _title(request, own)
     if not protocols.named(asked).keeps_speakers:
-        return {"leaky": request, "disjoint": protocols.alike("speaker", asked)}
-    leaky = protocols.alike("random", asked) if protocols.named(usual).keeps_speakers else usual
-    return {"leaky": leaky, "disjoint": request}
+        disjoint = protocols.with_shares("speaker", protocols.shares_of(asked))
+        return [Way("leaky", request, title), Way("disjoint", disjoint, disjoint)]
+    leaky = None if protocols.named(usual).keeps_speakers else usual
+    return [Way("leaky", leaky or RANDOM, leaky or RANDOM, follows=not leaky), Way("disjoint", request, title)]
 
 
 def _title(request: Request | None, own: str) -> str:

@@ -176,15 +176,20 @@ def parse(text: str) -> SplitPlan:
     return SplitPlan(name, _parse_shares(shares))
 
 
-def alike(name: str, other: str | int | None) -> str:
-    """Return the --split expression that divides by another protocol, by as large parts as this one; else 70/15/15."""
+def shares_of(asked: str | int | None) -> Shares:
+    """Return the shares that a --split expression, or what a table records, divides by; the usual ones if none."""
     try:
-        shares = parse(str(other).split(",")[0]).shares or USUAL
+        return parse(str(asked).split(",")[0]).shares or USUAL
     except UsageError:
-        shares = USUAL
-    parts = {part: f"{100 * share:.10g}" for part, share in shares._asdict().items() if share}
-    words = parts.values() if shares.test else map("=".join, parts.items())
-    return f"{name}:{'/'.join(words)}"
+        return USUAL
+
+
+def with_shares(name: str, shares: Shares) -> str:
+    """Return the --split expression for parts of these sizes, to a tenth of a per cent."""
+    dev, test = (max(1, round(1000 * share)) if share else 0 for share in (shares.dev, shares.test))
+    parts = {"train": 1000 - dev - test, "dev": dev, "test": test}
+    words = {part: f"{size / 10:g}" for part, size in parts.items() if size}
+    return f"{name}:{'/'.join(words.values() if test else map('='.join, words.items()))}"
 
 
 def _parse_shares(text: str) -> Shares:

@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -117,6 +118,7 @@ def join(device: str) -> str:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.distributed.is_initialized():
         torch.distributed.init_process_group("nccl" if device == "cuda" else "gloo", timeout=PATIENCE)
         atexit.register(torch.distributed.destroy_process_group)  # else its threads may fail noisily at exit
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # by which torchrun ends one that waits for another
     if device != "cuda" or "LOCAL_RANK" not in os.environ:
         return device
     torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))

@@ -91,7 +91,7 @@ def run(inputs: Inputs, design: DesignOptions, held_out: HeldOutOptions, options
             divisions = planning.divisions(plan)
         predictions = [_divided(plan, division, workplace) for division in divisions]
         if held_out.gap:
-            optimism.say([way.protocol for way in plan.ways], predictions, plan.design.aim)
+            optimism.say([division.way.protocol for division in divisions], predictions, plan.design.aim)
         if leads:
             for way in plan.ways:
                 files.no_older(plan.folder / way.folder / run_folder.PREDICTIONS, inputs.sources)

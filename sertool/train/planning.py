@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sertool import models
 from sertool.divisions import heldout, heldout_checks, protocols, splits
 from sertool.divisions.heldout import HeldOutOptions, Way
 from sertool.divisions.splits import DEV, TRAIN
@@ -104,14 +105,16 @@ def divisions(plan: TrainingPlan) -> list[Division]:
     """Divide the table in each way.
 
     For --gap, the leaky way gets only the clips that the honest one uses, and their copies: figures that are compared
-    must be of the same corpora.
+    must be of the same corpora, and of trainings on as many clips.
     """
     *leaky, honest = plan.ways
     division = _members(plan, plan.table, honest)
     if not leaky:
         return [division]
-    table = manifest.keep(plan.table, heldout.with_copies(plan.table, _used(division.trainings)))
-    return [*(_members(plan, table, way) for way in leaky), division]
+    used = heldout.with_copies(plan.table, _used(division.trainings))
+    table, parts = manifest.keep(plan.table, used), [split[used] for split in _learnt(plan, division.trainings)]
+    ways = (heldout.as_large(way, table, parts, plan.held_out) if way.follows else way for way in leaky)
+    return [*(_members(plan, table, way) for way in ways), division]
 
 
 def _members(plan: TrainingPlan, table: Table, way: Way) -> Division:
@@ -129,6 +132,14 @@ def _members(plan: TrainingPlan, table: Table, way: Way) -> Division:
     heldout_checks.warn_of_partless(table, _used(trainings), held_out)
     follows = held_out.final and way is plan.ways[-1]  # of --gap, the way without a leak
     return Division(way, table, trainings, final_model.member(table, trainings, held_out) if follows else None)
+
+
+def _learnt(plan: TrainingPlan, trainings: Sequence[Member]) -> list[np.ndarray]:
+    """Return the split of each training as it is learnt: classical models take the dev of a fold to train as well."""
+    joins = models.fits_at_once(plan.design.model)
+    return [
+        splits.without_dev(member.split) if joins and member.fold is not None else member.split for member in trainings
+    ]
 
 
 def _used(trainings: Sequence[Member]) -> np.ndarray:

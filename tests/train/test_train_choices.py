@@ -107,6 +107,12 @@ def test_options_that_choose_epochs_by_dev_are_refused_without_dev(mel: Path, tm
     assert "no dev to choose epochs by under random-80-20, speaker:80/20" in line
 
 
+def test_side_of_a_gap_without_dev_keeps_the_last_epoch_with_a_warning(mel: Path) -> None:
+    words = ("--recipe", "cnn-a", "--gap", "--split", "speaker:60/20/20", "--patience", 2, "--dry-run")
+    said = train(mel, *words).err
+    assert "without a dev to choose by, as under random-80-20, the last epoch is kept all the same" in said
+
+
 @pytest.mark.parametrize(
     "asked",
     [{"folds": 3}, {"split": "speaker:60/20/20"}, {"train_on": ["one"]}, {"loso": True}],
