@@ -78,6 +78,8 @@ def ways(table: Table, options: HeldOutOptions, usual: str | None) -> list[Way]:
 def as_large(way: Way, table: Table, splits_of_others: Sequence[np.ndarray], options: HeldOutOptions) -> Way:
     """Return a way with parts as large as other trainings have of the same table, in the mean."""
     counted = manifest.originals(table) & ~(_always_train(table, options) | _unlabelled(table, options))
+    if not any(splits.is_held_out(split[counted]).any() for split in splits_of_others):
+        raise SertoolError("--gap: no clip that is held out is labelled, so there is nothing to compare")
     sizes = [[(split[counted] == place).sum() for place in range(len(PARTS))] for split in splits_of_others]
     shares = np.mean([np.divide(each, sum(each)) for each in sizes], axis=0).tolist()
     request = protocols.with_shares(RANDOM, Shares(*shares))

@@ -108,6 +108,14 @@ def test_split_that_shares_speakers_becomes_the_leaky_side_of_a_gap(
         assert f"speaker:{shares}" in said_of(tmp_path / f"{number}" / "disjoint")
 
 
+def test_gap_of_held_out_clips_without_labels_is_refused(statistics: Path, tmp_path: Path) -> None:
+    first = min(column(statistics, "speaker"))
+    own = ["test" if who == first else "train" for who in column(statistics, "speaker")]
+    known = [None if part == "test" else word for part, word in zip(own, column(statistics, "emotion"), strict=True)]
+    bare = changed(statistics, tmp_path / "bare.parquet", split=own, emotion=known)
+    assert "nothing to compare" in train(bare, "-m", "lda", "--gap", "-o", tmp_path / "run", code=1).line
+
+
 def _held_out(speakers: int, right: int, emotions: tuple[str, ...] = ("sad", "happy"), **more: list) -> manifest.Table:
     """Answers to ten clips of each speaker and emotion, of which as many are right."""
     rows = [(s, e, k) for s in range(speakers) for e in emotions for k in range(10)]
