@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sertool.numeric.codes import Codes, counts, find, hashes, look_up
+from sertool.numeric.codes import Codes, counts, crossed, find, hashes, look_up
 
 BUNDLES = 4096  # beyond this many groups, several are assigned together as one
 
@@ -29,17 +29,11 @@ def assigned(
     bundles = min(len(free), BUNDLES)
     bundle = np.full(len(group.values), -1, dtype=np.int32)
     bundle[free] = np.arange(len(free)) * bundles // max(len(free), 1)
-    loads = _tally(np.where(is_original, look_up(bundle, group), -1), bundles, emotion)
-    before = _tally(np.where(is_original, look_up(place, group), -1), len(shares), emotion)
+    emotions = int(emotion.max(initial=0)) + 1
+    loads = crossed(np.where(is_original, look_up(bundle, group), -1), emotion, (bundles, emotions))
+    before = crossed(np.where(is_original, look_up(place, group), -1), emotion, (len(shares), emotions))
     place[free] = _deal(loads, before, np.asarray(shares))[bundle[free]]
     return place
-
-
-def _tally(unit: np.ndarray, units: int, emotion: np.ndarray) -> np.ndarray:
-    """Count rows by unit and emotion, `[units, emotions]`."""
-    emotions, used = int(emotion.max(initial=0)) + 1, unit >= 0
-    cells = unit[used].astype(np.int64) * emotions + emotion[used]
-    return np.bincount(cells, minlength=units * emotions).reshape(units, emotions)
 
 
 def _deal(loads: np.ndarray, before: np.ndarray, shares: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from sertool.divisions.splits import DEV, PARTS, TEST, TRAIN
 from sertool.errors import SertoolError
 from sertool.manifests import manifest
 from sertool.manifests.manifest import Table
-from sertool.numeric.codes import Codes, counts
+from sertool.numeric.codes import Codes, counts, crossed
 from sertool.system import talk
 from sertool.system.files import listed
 
@@ -99,10 +99,7 @@ def _clips_of_each(emotion: Codes, rows: np.ndarray) -> dict[str, int]:
 
 def _of_one_voice(emotion: Codes, speaker: Codes, rows: np.ndarray) -> list[str]:
     """Return the emotions that only one speaker has, if there are several speakers."""
-    known = rows & (emotion.index >= 0) & (speaker.index >= 0)
-    speakers = max(1, len(speaker.values))
-    pairs = np.unique(emotion.index[known].astype(np.int64) * speakers + speaker.index[known])
-    if len(np.unique(pairs % speakers)) < 2:
-        return []
-    voices = np.bincount(pairs // speakers, minlength=len(emotion.values)).tolist()
-    return [str(emotion.values[index]) for index, count in enumerate(voices) if count == 1]
+    shape = len(emotion.values), len(speaker.values)
+    has = crossed(np.where(rows, emotion.index, -1), speaker.index, shape) > 0
+    alone = (has.sum(axis=1) == 1) & (has.any(axis=0).sum() > 1)
+    return [str(emotion.values[index]) for index in np.flatnonzero(alone).tolist()]

@@ -6,6 +6,7 @@ import numpy as np
 
 from sertool.manifests import manifest
 from sertool.manifests.manifest import Table
+from sertool.numeric.codes import crossed
 from sertool.system import talk
 from sertool.system.files import listed
 
@@ -33,13 +34,12 @@ def warn_of_like_names(table: Table) -> None:
 def _sexes(table: Table) -> dict[str, str]:
     """Return speakers with more than one sex, and the sexes."""
     speaker, sex = manifest.codes(table, "speaker"), manifest.codes(table, "sex")
-    is_known = (speaker.index >= 0) & (sex.index >= 0)
-    pairs = np.unique(speaker.index[is_known].astype(np.int64) * len(sex.values) + sex.index[is_known])
-    speaker_places, which = np.divmod(pairs, max(len(sex.values), 1))
-    sexes: dict[str, list[str]] = {}
-    for at in np.flatnonzero((np.bincount(speaker_places) > 1)[speaker_places]):
-        sexes.setdefault(str(speaker.values[speaker_places[at]]), []).append(str(sex.values[which[at]]))
-    return {name: " and ".join(sorted(words)) for name, words in sexes.items()}
+    has = crossed(speaker.index, sex.index, (len(speaker.values), len(sex.values))) > 0
+    several = np.flatnonzero(has.sum(axis=1) > 1).tolist()
+    return {
+        str(speaker.values[who]): " and ".join(sorted(str(sex.values[at]) for at in np.flatnonzero(has[who]).tolist()))
+        for who in several
+    }
 
 
 def _ages(table: Table) -> dict[str, str]:

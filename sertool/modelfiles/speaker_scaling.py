@@ -29,6 +29,7 @@ from sertool.modelfiles import row_scaling
 from sertool.modelfiles.batches import Store
 from sertool.modelfiles.row_scaling import Scaling
 from sertool.networks.classical import deviation_of
+from sertool.numeric.codes import crossed
 
 ROUNDS = 2
 WEIGHTINGS = 30  # rounds of fitting frequencies and answers to one another
@@ -175,8 +176,7 @@ def offsets(clips: Sequence[Parts], group: np.ndarray, truth: np.ndarray, emotio
     A clip's mean is modelled as a voice's plus an emotion's. Each is fitted in turn to the residual of the other, over
     all pairs of a voice and an emotion that exist, with equal weights.
     """
-    count = np.zeros((int(group.max()) + 1, emotions))
-    np.add.at(count, (group, truth), 1)
+    count = crossed(group, truth, (int(group.max()) + 1, emotions))
     exists = np.sign(count)
     by_voice, by_emotion = (exists / np.maximum(exists.sum(axis=axis, keepdims=True), 1) for axis in (1, 0))
     columns = sum(part.shape[1] for part in clips[0])

@@ -36,6 +36,13 @@ def counts(codes: Codes, rows: np.ndarray | None = None) -> np.ndarray:
     return np.bincount(codes.index[used], minlength=len(codes.values))
 
 
+def crossed(first: np.ndarray, second: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Count the rows of each pair of numbers, `[shape]`, without those where one is negative."""
+    both = (first >= 0) & (second >= 0)
+    cells = first[both].astype(np.int64) * shape[1] + second[both]
+    return np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
+
+
 def strings(values: Sequence[str], start: int, stop: int) -> list[str]:
     """Return some of the values as a list of strings."""
     try:

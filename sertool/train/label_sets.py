@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sertool.numeric.codes import crossed
+
 
 def among(targets: Tensor, corpus: np.ndarray, train: np.ndarray, labelled: np.ndarray) -> Tensor | None:
     """Return the emotions that each clip is judged among, bool `[clips, classes]`; None if all clips are among all.
@@ -50,7 +52,6 @@ def group_sizes(how: str, emotion: np.ndarray, corpus: np.ndarray) -> np.ndarray
     if how == "corpus":
         return np.bincount(corpus)[corpus]
     if how == "corpus-emotion":
-        table = np.zeros((corpus.max() + 1, emotion.max() + 1), np.int64)
-        np.add.at(table, (corpus, emotion), 1)
+        table = crossed(corpus, emotion, (corpus.max() + 1, emotion.max() + 1))
         return table[corpus, emotion] * np.count_nonzero(table, axis=1)[corpus]
     return np.bincount(emotion)[emotion]
