@@ -380,7 +380,7 @@ def test_training_plot_marks_the_epoch_that_is_kept(
                for k, (loss, uar, wa) in enumerate(figures)]  # fmt: skip
     drawn = []
     monkeypatch.setattr(plots.pictures, "save", lambda figure, _: drawn.append(figure.axes[1]))
-    plots.curves(history, choosing.best_epoch(history, Settings(**settings)), tmp_path / "curves.png", Emotions.figures)
+    plots.curves(history, choosing.best_epoch(history, Settings(**settings)), tmp_path / "curves.png", Emotions.metrics)
     uar = 100 * figures[epoch - 1][1]
     assert drawn[0].get_title(loc="left") == f"dev, %: UAR {uar:.1f} in epoch {epoch}, which is kept"
     assert drawn[0].lines[-1].get_xydata().tolist() == [[epoch, uar]]

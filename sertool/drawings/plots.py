@@ -20,7 +20,7 @@ from sertool.featurize.engine import Engine
 from sertool.featurize.extraction import Extraction
 from sertool.featurize.shard_plan import clips_of
 from sertool.manifests import manifest
-from sertool.manifests.answer_kinds import Figure
+from sertool.manifests.answer_kinds import Metric
 from sertool.manifests.manifest import Table
 from sertool.sound import audio
 from sertool.sound.shaping import Wave
@@ -104,7 +104,7 @@ def _mel(wave: Tensor, rate: int) -> Panel:
     return Panel("mel", "", rows, engine.columns["mel"], wave.shape[1] / rate, extraction)
 
 
-def curves(history: Sequence[dict[str, Any]], best: int, path: Path, shown: Sequence[Figure]) -> None:
+def curves(history: Sequence[dict[str, Any]], best: int, path: Path, shown: Sequence[Metric]) -> None:
     """Draw a training's losses and dev figures by epoch, and mark the first figure of the epoch that was kept."""
     epochs = [figures["epoch"] for figures in history]
     with_dev = "dev_loss" in history[0]

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from sertool.manifests.columns import Row
 
 
-class Figure(NamedTuple):
-    """A figure of how good answers are: its name in scores, and how it is shown."""
+class Metric(NamedTuple):
+    """A measure of how good answers are: its name in scores, and how its values are shown."""
 
     name: str
     title: str
@@ -64,8 +64,8 @@ class AnswerKind(ABC):
 
     @property
     @abstractmethod
-    def figures(self) -> Sequence[Figure]:
-        """The figures by which answers are judged, the first of which decides."""
+    def metrics(self) -> Sequence[Metric]:
+        """The measures by which answers are judged, the first of which decides."""
 
     @property
     @abstractmethod
@@ -117,9 +117,9 @@ class Emotions(AnswerKind):
     prefix = "p_"
     verdicts = ("predicted", "confidence")
     width = 16
-    figures = (
-        Figure("uar", "UAR", 100, 1, " %", "points of UAR"),
-        Figure("wa", "accuracy", 100, 1, " %", "points of accuracy"),
+    metrics = (
+        Metric("uar", "UAR", 100, 1, " %", "points of UAR"),
+        Metric("wa", "accuracy", 100, 1, " %", "points of accuracy"),
     )
 
     @property
@@ -170,10 +170,10 @@ class Dimensions(AnswerKind):
     verdicts = ()
 
     @property
-    def figures(self) -> Sequence[Figure]:
+    def metrics(self) -> Sequence[Metric]:
         """The mean CCC over dimensions, then that of each if there are several."""
         each = self.names if len(self.names) > 1 else ()
-        return (Figure("ccc", "CCC", of="of CCC"), *(Figure(f"ccc_{name}", name, of=f"of {name}") for name in each))
+        return (Metric("ccc", "CCC", of="of CCC"), *(Metric(f"ccc_{name}", name, of=f"of {name}") for name in each))
 
     def joined(self, outputs: Tensor) -> Tensor:
         return outputs if outputs.dim() == 2 else outputs.mean(0)

@@ -55,7 +55,7 @@ def _lines(model: ModelFile) -> list[str]:
         lines.append(f"divided by: {protocol}")
     if protocols.named(protocol).is_leaky:
         lines.append(f"LEAKY: {protocol} puts clips of one speaker on both sides: figures say nothing about new ones")
-    decides = model.kind.figures[0].name
+    decides = model.kind.metrics[0].name
     scored = () if about(model) else ("train", "dev", "test")  # a publisher's description has figures of its own
     parts = [part for part in scored if f"{part}_{decides}" in model.scores]
     lines += [f"{part}: {_figures(model, part)}{adapted}" for part in parts]
@@ -64,7 +64,7 @@ def _lines(model: ModelFile) -> list[str]:
 
 def expected(model: ModelFile) -> str:
     """Return the figure that a model trained on all clips is expected to have, and whose it is."""
-    figures, first = model.scores["expected"], model.kind.figures[0]
+    figures, first = model.scores["expected"], model.kind.metrics[0]
     figure = f"{first.title} {first.text(figures[first.name])}{first.unit} {first.bounds(figures['interval'])}"
     who = talk.counted(figures["speakers"], "speaker") if figures["speakers"] else "unknown speakers"
     clips, protocol = talk.counted(figures["clips"], "clip"), figures["protocol"]
@@ -83,7 +83,7 @@ def _feature(item: tuple[str, Any]) -> str:
 
 
 def _figures(model: ModelFile, part: str) -> str:
-    scores, shown = model.scores, model.kind.figures
+    scores, shown = model.scores, model.kind.metrics
     known = [each for each in shown if f"{part}_{each.name}" in scores]
     values = [f"{each.title} {each.text(each.scale * scores[f'{part}_{each.name}'])}{each.unit}" for each in known]
     return ", ".join([*values, f"{scores[f'{part}_clips']:,} clips"])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sertool.manifests import manifest
-from sertool.manifests.answer_kinds import AnswerKind, Figure
+from sertool.manifests.answer_kinds import AnswerKind, Metric
 from sertool.manifests.columns import ANSWERS
 from sertool.manifests.manifest import Table
 from sertool.system.team import Team
@@ -58,7 +58,7 @@ class Lesson(ABC):
 
     @abstractmethod
     def figures(self, outputs: Tensor, clips: np.ndarray) -> dict[str, float]:
-        """Return how good some clips' outputs are, `[clips, names]`, by the names of the kind's figures."""
+        """Return how good some clips' outputs are, `[clips, names]`, by the names of the kind's metrics."""
 
     def figures_of_corpus(self, outputs: Tensor, clips: np.ndarray, used: np.ndarray) -> dict[str, float]:
         """Return the figures on clips of one corpus, of which the training uses those that `used` numbers."""
@@ -97,7 +97,7 @@ class Aim(ABC):
 
     @property
     @abstractmethod
-    def figures(self) -> Sequence[Figure]:
+    def metrics(self) -> Sequence[Metric]:
         """The figures by which answers are judged; the first one decides."""
 
     @abstractmethod

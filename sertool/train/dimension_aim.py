@@ -16,7 +16,7 @@ from torch import Tensor
 from sertool.divisions.splits import TRAIN
 from sertool.errors import SertoolError, UsageError
 from sertool.manifests import casting, columns, manifest
-from sertool.manifests.answer_kinds import Dimensions, Figure, Scale
+from sertool.manifests.answer_kinds import Dimensions, Metric, Scale
 from sertool.manifests.manifest import Table
 from sertool.networks import classical
 from sertool.numeric import metrics
@@ -126,8 +126,8 @@ class DimensionAim(Aim):
         )
 
     @property
-    def figures(self) -> Sequence[Figure]:
-        return Dimensions(self.names).figures
+    def metrics(self) -> Sequence[Metric]:
+        return Dimensions(self.names).metrics
 
     def usable(self, table: Table) -> Table:
         """Set aside the clips that are rated on none of the dimensions."""

@@ -132,7 +132,7 @@ class EmotionAim(Aim):
 
     what = "emotions"
     usual: ClassVar = {"metric": "uar"}
-    figures = Emotions.figures
+    metrics = Emotions.metrics
 
     def takes(self, option: str, value: Any) -> bool:
         return (option, value) != ("metric", "ccc")

@@ -120,7 +120,7 @@ def _divided(plan: TrainingPlan, division: Division, place: Workplace) -> Table:
             also = [(member, members.answered(table, design, member, folder)) for member in others]
             _write(joined, _joined([*answered, *also], plan, division), refused=not place.lock.is_writable)
             run_report.say_result(
-                predicted, [scores for _, scores in trained], way.protocol, folder, design.aim.figures
+                predicted, [scores for _, scores in trained], way.protocol, folder, design.aim.metrics
             )
             if others:
                 talk.say(f"{joined} holds those of other seeds as well")
@@ -189,7 +189,7 @@ def _train_member(
 ) -> tuple[Table, Figures]:
     predicted, scores = members.train(material, design, member, folder, _callbacks(member.name, design, alone=alone))
     if not alone:
-        talk.say(f"{member.name}: {run_report.line([scores], design.aim.figures)}")
+        talk.say(f"{member.name}: {run_report.line([scores], design.aim.metrics)}")
     return predicted, scores
 
 
@@ -197,7 +197,7 @@ def _callbacks(name: str, design: Design, *, alone: bool) -> Callbacks:
     """Return what shows a member's epochs; among many, only in detail and by name."""
 
     def say(figures: Figures) -> None:
-        (talk.say if alone else talk.detail)(run_report.epoch_line(figures, design.aim.figures))
+        (talk.say if alone else talk.detail)(run_report.epoch_line(figures, design.aim.metrics))
 
     def watch(order: list[np.ndarray], title: str) -> Iterable[np.ndarray]:
         return talk.progress(order, len(order), title if alone else f"{name}, {title}", "step")

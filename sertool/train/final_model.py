@@ -84,7 +84,7 @@ def _temperatures(answered: Answered, run: Path, aim: Aim, kind: AnswerKind, *, 
 def _expected(answered: Answered, aim: Aim) -> dict[str, Any]:
     """Return the figure of the trainings on the clips that they held out, but those of which they learnt nothing."""
     rows, others = zip(*(aim.learnt(rows) for _, rows in answered), strict=True)
-    table, protocol, (first, *_) = merging.stacked(rows), answered[0][0].protocol, aim.figures
+    table, protocol, (first, *_) = merging.stacked(rows), answered[0][0].protocol, aim.metrics
     result = optimism.result(protocol or "", table, aim)
     figure = result.figures[first.name]
     return {

@@ -223,4 +223,4 @@ def _record(folder: Path, table: Table, member: Member, history: list[Figures], 
     manifest_io.write(divided, str(folder / run_folder.DIVISION), "parquet")
     if history:
         best = choosing.best_epoch(history, design.training)
-        plots.curves(history, best, folder / run_folder.CURVES, design.aim.figures)
+        plots.curves(history, best, folder / run_folder.CURVES, design.aim.metrics)

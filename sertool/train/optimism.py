@@ -8,7 +8,7 @@ import numpy as np
 from sertool.eval import bootstrapping, kinds
 from sertool.eval.bootstrapping import Bootstrap
 from sertool.manifests import manifest
-from sertool.manifests.answer_kinds import Figure
+from sertool.manifests.answer_kinds import Metric
 from sertool.manifests.manifest import Table
 from sertool.numeric import metrics
 from sertool.system import talk
@@ -16,9 +16,9 @@ from sertool.train.aim import Aim
 
 
 class Resampled(NamedTuple):
-    """A figure as it is shown, and its value in each resample."""
+    """The value of a measure, as it is shown, and in each resample."""
 
-    figure: Figure
+    metric: Metric
     value: float
     drawn: np.ndarray
 
@@ -29,14 +29,14 @@ class Resampled(NamedTuple):
         return None if np.isclose(low, high) else (float(low), float(high))
 
     def __str__(self) -> str:
-        return f"{self.figure.text(self.value)} {self.figure.bounds(self.interval)}"
+        return f"{self.metric.text(self.value)} {self.metric.bounds(self.interval)}"
 
     def difference_text(self, other: "Resampled") -> str:
         """Return by how much it is greater than another, in words."""
         # Resamples of as many speakers, drawn alike, would rise and fall together; in another order they do not.
         low, high = metrics.interval(self.drawn - np.random.default_rng(0).permutation(other.drawn))
-        value, low, high = (self.figure.text(each, "+") for each in (self.value - other.value, low, high))
-        return f"{value} [{low}, {high}] {self.figure.of}"
+        value, low, high = (self.metric.text(each, "+") for each in (self.value - other.value, low, high))
+        return f"{value} [{low}, {high}] {self.metric.of}"
 
 
 class HeldOutResult(NamedTuple):
@@ -61,7 +61,7 @@ def say(names: Sequence[str], tables: Sequence[Table], aim: Aim) -> None:
         talk.say("no optimism gap: the two divisions hold out no emotion in common")
         return
     leaky, honest = (result(name, table, aim) for name, table in zip(names, compared, strict=True))
-    first, *others = ((leaky.figures[figure.name], honest.figures[figure.name]) for figure in aim.figures)
+    first, *others = ((leaky.figures[metric.name], honest.figures[metric.name]) for metric in aim.metrics)
     gap = f"optimism gap {first[0].difference_text(first[1])}{pooled}"
     talk.say(f"{gap}: {first[0]} of {leaky.held}, {first[1]} of {honest.held}")
     for one, other in others:
@@ -82,7 +82,7 @@ def result(title: str, table: Table, aim: Aim) -> HeldOutResult:
             each.scale * float(metrics.mean(points[each.name])[0]),
             each.scale * metrics.mean(resampled[each.name]),
         )
-        for each in aim.figures
+        for each in aim.metrics
     }
     return HeldOutResult(title, run.count, units.speakers, figures)
 

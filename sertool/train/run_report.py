@@ -9,21 +9,21 @@ from sertool import models
 from sertool.divisions import protocols
 from sertool.divisions.splits import PARTS
 from sertool.manifests import manifest
-from sertool.manifests.answer_kinds import Figure
+from sertool.manifests.answer_kinds import Metric
 from sertool.manifests.manifest import Table
 from sertool.system import talk
 from sertool.train.design import Design
 from sertool.train.members import Figures
 
 
-def epoch_line(figures: Figures, shown: Sequence[Figure]) -> str:
+def epoch_line(figures: Figures, shown: Sequence[Metric]) -> str:
     """Return an epoch's figures in words."""
     name, title = f"dev_{shown[0].name}", shown[0].title
     dev = f", dev {title} {shown[0].text(shown[0].scale * figures[name])}" if name in figures else ""
     return f"epoch {figures['epoch']}: loss {figures['loss']:.3f}{dev}, {figures['seconds']:.1f} s"
 
 
-def line(scores: Sequence[Figures], shown: Sequence[Figure]) -> str:
+def line(scores: Sequence[Figures], shown: Sequence[Metric]) -> str:
     """Return the first figure on each part, averaged over members, and its drop from train to the held-out part."""
     first = shown[0]
     values = _by_part(scores, first)
@@ -34,37 +34,37 @@ def line(scores: Sequence[Figures], shown: Sequence[Figure]) -> str:
     return f"{first.title} {_means(scores, first)}{lost}"
 
 
-def _by_part(scores: Sequence[Figures], figure: Figure) -> dict[str, list[float]]:
+def _by_part(scores: Sequence[Figures], metric: Metric) -> dict[str, list[float]]:
     """Return a figure as it is shown on each part, for each member that has clips there."""
-    names = {part: f"{part}_{figure.name}" for part in PARTS}
+    names = {part: f"{part}_{metric.name}" for part in PARTS}
     values_of = {
-        part: [figure.scale * figures[name] for figures in scores if name in figures] for part, name in names.items()
+        part: [metric.scale * figures[name] for figures in scores if name in figures] for part, name in names.items()
     }
     return {part: values for part, values in values_of.items() if values}
 
 
-def _means(scores: Sequence[Figures], figure: Figure) -> str:
+def _means(scores: Sequence[Figures], metric: Metric) -> str:
     """Format the mean of a figure on each part, and over how many members if some have no clips there."""
     shown = []
-    for part, values in _by_part(scores, figure).items():
+    for part, values in _by_part(scores, metric).items():
         few = f" in {len(values)} of {len(scores)}" if len(values) < len(scores) else ""
-        shown.append(f"{part} {figure.text(float(np.mean(values)))}{few}")
+        shown.append(f"{part} {metric.text(float(np.mean(values)))}{few}")
     return ", ".join(shown)
 
 
-def _among_own(scores: Sequence[Figures], figure: Figure) -> str:
+def _among_own(scores: Sequence[Figures], metric: Metric) -> str:
     """Format the figure of a corpus when answers are restricted to its own emotions; empty if no member has it."""
-    own = f"_{figure.name}_own"
+    own = f"_{metric.name}_own"
     if not any(f"{part}{own}" in figures for figures in scores for part in PARTS):
         return ""
     restricted = [
-        {name: figures.get(f"{name}_own", figures[name]) for name in figures if name.endswith(f"_{figure.name}")}
+        {name: figures.get(f"{name}_own", figures[name]) for name in figures if name.endswith(f"_{metric.name}")}
         for figures in scores
     ]
-    return f"; among its own emotions {_means(restricted, figure)}"
+    return f"; among its own emotions {_means(restricted, metric)}"
 
 
-def say_result(table: Table, scores: Sequence[Figures], protocol: str, folder: Path, shown: Sequence[Figure]) -> None:
+def say_result(table: Table, scores: Sequence[Figures], protocol: str, folder: Path, shown: Sequence[Metric]) -> None:
     """Say the results of all members together and, if there are several corpora, of each."""
     numbers = {column: len(manifest.present(table, column)) for column in ("fold", "seed")}
     several = [talk.counted(number, column) for column, number in numbers.items() if number > 1]

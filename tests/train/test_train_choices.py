@@ -151,12 +151,12 @@ def test_report_line_states_how_many_members_a_mean_covers() -> None:
     scores = [{"train_uar": 0.9, "dev_uar": 0.5, "test_uar": 0.5, "test_uar_own": 0.7},
               {"train_uar": 0.7, "test_uar": 0.3}]  # fmt: skip
     assert (
-        run_report.line(scores, Emotions.figures)
+        run_report.line(scores, Emotions.metrics)
         == "UAR train 80.0, dev 50.0 in 1 of 2, test 40.0 (-40.0 from train to test)"
     )
     own = "; among its own emotions train 80.0, dev 50.0 in 1 of 2, test 50.0"
-    assert run_report._among_own(scores, Emotions.figures[0]) == own
-    assert not run_report._among_own(scores[1:], Emotions.figures[0])
+    assert run_report._among_own(scores, Emotions.metrics[0]) == own
+    assert not run_report._among_own(scores[1:], Emotions.metrics[0])
 
 
 def test_temperature_corrects_overconfident_logits() -> None:
