@@ -1,5 +1,6 @@
 """Draw a report's pictures, one per file: confusion, recall, calibration, speakers, and differences of runs."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,8 @@ from sertool.system.paths import plain_names
 
 LINE = 0.165  # inches per line of a title; two lines have room in every picture
 LONGEST = 20  # letters of a name: longer ones leave no room for the picture
+WITH_NUMBERS = 25  # emotions; with more, a confusion matrix is no larger, and its cells have colours alone
+NAMED = 50  # emotions that have room for their names on an axis of the largest
 
 
 def draw(report: Report, folder: str, suffix: str = ".png") -> list[str]:
@@ -77,20 +80,27 @@ def _add_title(figure: Any, *lines: str) -> None:
 
 def _confusion(run: Scores) -> Any:
     names = [_short(emotion.name) for emotion in run.classes]
-    side = 1.9 + 0.62 * len(names) + 0.07 * max(map(len, names))
+    side = 1.9 + 0.62 * min(len(names), WITH_NUMBERS) + 0.07 * max(map(len, names))
     title = f"WA {percent(run.figures['wa'].value)} %, UAR {percent(run.figures['uar'].value)} %"
     figure, axes = _axes(run, title, (side, side * 0.88))
-    shares, counts = np.nan_to_num(wording.row_shares(run.confusion)), run.confusion.tolist()
+    shares = np.nan_to_num(wording.row_shares(run.confusion))
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), share in np.ndenumerate(shares):
-        text = f"{100 * share:.0f}\n({wording.count(counts[row][column])})"
-        axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if share > 0.55 else INK)
-    axes.set(xticks=range(len(names)), yticks=range(len(names)), xlabel="predicted", ylabel="true")
-    axes.set_xticklabels(names, rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_yticklabels(names)
+    if len(names) <= WITH_NUMBERS:
+        _add_numbers(axes, shares, run.confusion.tolist())
+    named = range(0, len(names), math.ceil(len(names) / NAMED))
+    axes.set(xticks=named, yticks=named, xlabel="predicted", ylabel="true")
+    axes.set_xticklabels([names[k] for k in named], rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticklabels([names[k] for k in named])
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     return figure
+
+
+def _add_numbers(axes: Any, shares: np.ndarray, counts: list[list[float]]) -> None:
+    """Write each cell's percent of its row, and its count, into a confusion matrix."""
+    for (row, column), share in np.ndenumerate(shares):
+        text = f"{100 * share:.0f}\n({wording.count(counts[row][column])})"
+        axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if share > 0.55 else INK)
 
 
 def _scatter(run: Scores, dimension: Dimension) -> Any:

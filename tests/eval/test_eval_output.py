@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from scored_tables import EMOTIONS, made, report, table
+from scored_tables import EMOTIONS, made, report, table, two
 
 from sertool.drawings import pictures
 from sertool.eval import charts, page
@@ -293,6 +293,26 @@ def test_long_or_unusual_names_fit_into_plots_without_warnings(tmp_path: Path, m
     columns |= {name: [longer[word] for word in columns[name]] for name in ("emotion", "predicted")}
     paths = [table(tmp_path / f"{k}{'R' * 100}.csv", {k: v for k, v in columns.items() if k[:2] != "p_"}) for k in "ab"]
     assert "comparison.png" in charts.draw(report(*paths), str(tmp_path))
+
+
+@pytest.mark.parametrize("count", [4, 60])
+def test_confusion_of_many_emotions_is_of_bounded_size_without_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    pytest.importorskip("matplotlib")
+    words = [f"e{k}" for k in range(count)]
+    found, seen = report(two(tmp_path / "a.csv", words, words)), {}
+
+    def saved(figure: Any, path: Path) -> None:
+        names = len(figure.axes[0].get_xticklabels())
+        seen[path.name] = (max(figure.get_size_inches()), len(figure.axes[0].texts), names)
+        pictures.pyplot().close(figure)
+
+    monkeypatch.setattr(charts, "save", saved)
+    charts.draw(found, str(tmp_path))
+    side, numbers, names = seen["confusion.png"]
+    assert side < 20
+    assert (numbers, names) == ((16, 4) if count == 4 else (0, 30))
 
 
 def test_runs_on_different_clips_show_separate_counts_and_chance_levels(
