@@ -22,7 +22,7 @@ HOUSE = {
     "__init__": "",
     "errors": "",
     "catalogue": "",
-    "system": "talk files paths locks parts workers device team",
+    "system": "talk files paths locks parts cgroups workers device team",
     "numeric": "codes scales dsp pitch_classes pyin reference metrics",
     "sound": """containers levels digests audio encoding shaping long_audio filters stretching ratios synth
         folders sounds""",

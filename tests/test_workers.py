@@ -3,11 +3,12 @@
 import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
 from sertool.errors import SertoolError
-from sertool.system import workers
+from sertool.system import cgroups, workers
 
 
 @pytest.mark.parametrize("forked", [False, True])
@@ -73,3 +74,61 @@ def test_threads_work_where_no_more_processes_can_start(monkeypatch):
     assert pool.next_result() == os.getpid()
     assert not any(thread.is_alive() for thread in started)
     pool.stop(finish=True)
+
+
+# Containers.
+
+V1 = "3:cpu,cpuacct:{0}\n2:memory:{0}\n0::/\n"
+V2_MOUNT = "30 1 0:26 {0} {1} rw,nosuid shared:4 - cgroup2 cgroup2 rw\n"
+V1_MOUNT = "31 1 0:27 {0} {1} rw,nosuid - cgroup cgroup rw,cpu,cpuacct\n"
+
+
+def processor_time(folder: Path, cgroup: str, mount: str, limits: dict[str, str]) -> int | None:
+    """Lay out the files of a Linux system below a folder, and return the quota that they tell."""
+    texts = {"proc/self/cgroup": cgroup, "proc/self/mountinfo": f"23 1 0:4 / /proc rw - proc  rw\n{mount}"}
+    for name, text in (texts | {f"sys/fs/cgroup/{name}": text for name, text in limits.items()}).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return cgroups.cores(folder)
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "root", "limits", "cores"),
+    [
+        ("0::/", "/", {"cpu.max": "200000 100000"}, 2),
+        ("0::/", "/", {"cpu.max": "150000 100000"}, 2),
+        ("0::/", "/", {"cpu.max": "1000 100000"}, 1),
+        ("0::/", "/", {"cpu.max": "max 100000"}, None),
+        ("0::/", "/", {}, None),
+        ("0::/", "/../..", {"cpu.max": "200000 100000"}, 2),
+        ("0::/../job", "/", {"cpu.max": "200000 100000"}, 2),
+        ("0::/slice/job", "/", {"slice/job/cpu.max": "300000 100000", "slice/cpu.max": "max 100000"}, 3),
+        ("0::/slice/job", "/", {"slice/job/cpu.max": "max 100000", "slice/cpu.max": "100000 100000"}, 1),
+        ("0::/docker/a", "/docker/a", {"cpu.max": "400000 100000"}, 4),
+        ("0::/docker/a/b", "/docker/a", {"b/cpu.max": "200000 100000", "cpu.max": "400000 100000"}, 2),
+        *[("0::/", "/", {"cpu.max": text}, None) for text in ("", "x", "0 0", "5 0", "200000", "-1 100000")],
+        ("nonsense", "/", {"cpu.max": "200000 100000"}, None),
+    ],
+)  # fmt: skip
+def test_quota_of_a_container_limits_the_cores(tmp_path, cgroup, root, limits, cores):
+    assert processor_time(tmp_path, cgroup, V2_MOUNT.format(root, "/sys/fs/cgroup"), limits) == cores
+
+
+@pytest.mark.parametrize(("quota", "cores"), [("250000", 3), ("-1", None), ("x", None)])
+@pytest.mark.parametrize(("path", "root", "place"), [("/", "/", ""), ("/docker/a", "/docker/a", ""), ("/a", "/", "a/")])
+def test_quota_of_an_older_container_limits_the_cores(tmp_path, quota, cores, path, root, place):
+    folder = f"cpu/{place}"
+    limits = {f"{folder}cpu.cfs_quota_us": f"{quota}\n", f"{folder}cpu.cfs_period_us": "100000\n"}
+    mounts = V2_MOUNT.format("/", "/sys/fs/cgroup/unified") + V1_MOUNT.format(root, "/sys/fs/cgroup/cpu")
+    assert processor_time(tmp_path, V1.format(path), mounts, limits) == cores
+
+
+def test_system_without_groups_of_processes_has_no_quota(tmp_path):
+    assert cgroups.cores(tmp_path) is None
+
+
+def test_no_more_cores_are_used_than_the_quota_allows(monkeypatch):
+    own = workers.cores()
+    for quota, cores in ((1, 1), (own + 5, own), (None, own)):
+        monkeypatch.setattr(cgroups, "cores", lambda quota=quota: quota)
+        assert workers.cores() == cores

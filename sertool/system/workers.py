@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, TypeVar
 
 from sertool.errors import SertoolError
-from sertool.system import talk
+from sertool.system import cgroups, talk
 
 HAS_FORKS = sys.platform == "linux"
 NO_LOCKS = (ImportError, NotImplementedError, OSError)  # without locks for processes, as without /dev/shm
@@ -123,8 +123,9 @@ def pool(work: Callable[[Any], Any], jobs: int, *, forked: bool = False, finish:
 
 
 def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the number of cores that this process may use, or the time of so many in its container."""
+    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(own, cgroups.cores() or own)
 
 
 def lock() -> Any:
