@@ -333,6 +333,21 @@ def test_empty_cell_is_null_in_a_fully_quoted_table():
     assert [second[name] for name in names[1:]] == [3, 1.5, ["quiet", "dc"], "s", 0.5, None, 16]
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("blank", ["", '""'])
+def test_rows_whose_cells_are_all_empty_are_no_rows(mark, blank):
+    rows = ["path", "mine", "age"], [blank] * 3, ["/a", "", "3"], [blank] * 3, ["/b", "x", ""], [blank] * 3
+    text = "".join(mark.join(row) + "\n" for row in rows)
+    held = manifest_io.decode(pa.py_buffer(text.encode()), "-")
+    assert held.column("path").to_pylist() == ["/a", "/b"]
+    assert held.column("age").to_pylist() == [3, None]
+
+
+def test_row_with_a_value_but_no_path_is_still_refused():
+    with pytest.raises(SertoolError, match="1 row without a path"):
+        manifest_io.decode(pa.py_buffer(b"path,age\n/a,3\n,4\n,\n"), "-")
+
+
 def test_unquoted_na_is_null_and_quoted_na_is_text():
     held = manifest_io.decode(pa.py_buffer(b'path,speaker,age\n/a,NA,NA\n/b,"NA",\n/c,,3\n'), "-")
     assert held.column("speaker").to_pylist() == [None, "NA", None]

@@ -82,7 +82,7 @@ def read(data: pa.Buffer, kind: str, where: str, loose: Collection[str]) -> Tabl
     data = _without_more_headers(data, header, where)
     table = _table(data, kind, header.names(kind), loose)
     _say_of_unknown_names(data, kind, where, header, table)
-    return table
+    return _without_blank_rows(table)
 
 
 def _say_of_unknown_names(data: pa.Buffer, kind: str, where: str, header: Header, table: Table) -> None:
@@ -175,6 +175,17 @@ def _without_nameless(table: Table) -> Table:
     """Drop columns with neither a name nor a value, which spreadsheets write for columns that were emptied."""
     empty = [column.null_count == len(column) for column in table.columns]
     return table.select([place for place, name in enumerate(table.column_names) if name or not empty[place]])
+
+
+def _without_blank_rows(table: Table) -> Table:
+    """Drop rows without a value, which spreadsheets write for rows that were emptied."""
+    blank: Any = pa.scalar(True)
+    for column in table.columns:
+        is_text = pa.types.is_string(column.type)
+        blank = pc.and_(blank, pc.fill_null(pc.equal(column, ""), True) if is_text else column.is_null())
+        if not pc.any(blank).as_py():
+            return table
+    return table.filter(pc.invert(blank))
 
 
 def _with_points(table: Table, names: Collection[str]) -> Table:

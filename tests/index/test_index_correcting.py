@@ -17,6 +17,7 @@ def conflict(make):
 
 @pytest.mark.parametrize("text", [
     "clip,emotion\nx/sad/3,Anger\n", "path,emotion\nx/sad/3.wav,ang\n", "clip,label\nx/sad/3,angry\n",
+    "clip;emotion\nx/sad/3;angry\n;\n;\n",
     "clip,path,emotion,label\nx/sad/2,x/sad/2.wav,sad,sad\nx/sad/3,gone.wav,angry,sad\n",
 ])  # fmt: skip
 @pytest.mark.parametrize("read", ["folder", "manifest"])
