@@ -1,5 +1,7 @@
 """Tables of others are manifests as soon as they can be, and told why where they cannot."""
 
+from decimal import Decimal
+
 import pyarrow as pa
 import pytest
 
@@ -75,8 +77,10 @@ def test_foreign_split_names_are_translated_and_unrecognised_ones_kept():
 @pytest.mark.parametrize(
     ("column", "values", "says"),
     [
-        ("age", ["31", " 40.0 ", None, "old"], "column age holds 'old' in row 4, and takes whole numbers up to 32"),
-        ("age", [None, 23.5], "column age holds 23.5 in row 2, and takes whole numbers"),
+        ("age", ["31", " 40.0 ", None, "old"], "column age holds 'old' in row 4, and takes numbers"),
+        ("age", [None, 1e9], "column age holds 1000000000.0 in row 2, and takes whole numbers"),
+        ("age", ["31.5", "old"], "column age holds 'old' in row 2, and takes numbers"),
+        ("channels", [None, 23.5], "column channels holds 23.5 in row 2, and takes whole numbers"),
         ("votes_voice_angry", ["1", "2%"], "column votes_voice_angry holds '2%' in row 2, and takes whole numbers"),
         ("path", [{"a": 1}], "column path holds struct"), ("notes", [3], "column notes holds int64"),
         ("start", ["x"], "column start holds 'x' in row 1, and takes numbers"),
@@ -89,6 +93,26 @@ def test_manifest_column_with_invalid_values_is_named_in_the_error(column, value
         intake.check(held, "there.parquet")
     assert str(caught.value).startswith("there.parquet: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("ages", "fraction"),
+    [
+        (["31.5", "", " 40.0 ", None], "31.5"), ([31.5, float("nan"), 40, None], "31.5"),
+        ([Decimal("31.50"), None, Decimal("40.99"), None], "31.5"),
+        (pa.array(["31.99", None, "40", None]).dictionary_encode(), "31.99"),
+    ],
+)  # fmt: skip
+def test_years_of_an_age_with_a_fraction_are_kept(ages, fraction, capsys):
+    held = intake.check(pa.table({"clip": [*"abcd"], "age": ages}), "here")
+    assert manifest.column(held, "age") == [31, None, 40, None]
+    assert capsys.readouterr().err == f"here: column age holds fractions, such as {fraction}: whole years are kept\n"
+
+
+def test_whole_ages_are_kept_without_a_word(capsys):
+    held = intake.check(pa.table({"clip": [*"abc"], "age": ["31.0", "40", None]}), "here")
+    assert manifest.column(held, "age") == [31, 40, None]
+    assert not capsys.readouterr().err
 
 
 @pytest.mark.parametrize("bands", [["20-29", None, "30 – 39"], ["<18", "65+", ">=66"]])

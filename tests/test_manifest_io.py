@@ -381,8 +381,8 @@ c,c.wav, 8000.0 ,7.0,{2**60 + 2},9
 
 @pytest.mark.parametrize("value", ["30.5", "70000.0", "inf", "old", "1e300"])
 def test_non_integer_value_is_refused_with_the_name_of_its_column(value):
-    text = f"clip,path,sample_rate,age\na,a.wav,16000.0,31\nb,b.wav,,{value}\n"
-    with pytest.raises(SertoolError, match="column age holds"):
+    text = f"clip,path,sample_rate,channels\na,a.wav,16000.0,31\nb,b.wav,,{value}\n"
+    with pytest.raises(SertoolError, match="column channels holds"):
         manifest_io.decode(pa.py_buffer(text.encode()), "-")
 
 

@@ -66,7 +66,8 @@ def typed(table: Table, where: str, *, exact: bool = False) -> Table:
 
     With `exact`, numbers keep double precision where our type is single.
     """
-    table = casting.as_ours(_spelt_out(in_seconds(with_bands_named(table, where))), f"{where}: ", exact=exact)
+    table = with_whole_years(_spelt_out(in_seconds(with_bands_named(table, where))), where)
+    table = casting.as_ours(table, f"{where}: ", exact=exact)
     return _without_point_zero(_without_blanks(_with_our_words(_composed(_with_known_ends(table)))))
 
 
@@ -81,6 +82,20 @@ def with_bands_named(table: Table, where: str) -> Table:
         return table
     talk.say(f"{where}: column age holds bands, such as {column[0].as_py()!r}: it is called age_band here")
     return table.rename_columns(["age_band" if name == "age" else name for name in names])
+
+
+def with_whole_years(table: Table, where: str) -> Table:
+    """Round ages with a fraction down, as people do, and as they come from days: 31.5 becomes 31."""
+    if "age" not in table.column_names:
+        return table
+    ages = casting.as_numbers(table.select(["age"]), ["age"], where).column("age")
+    whole = pc.floor(ages)
+    cut = pc.less(whole, ages)  # not so for NaN
+    if not pc.any(cut).as_py():
+        return table
+    example = ages[pc.index(cut, True).as_py()].as_py()
+    talk.say_once(f"{where}: column age holds fractions, such as {example:g}: whole years are kept")
+    return manifest.with_column(table, "age", whole)
 
 
 def _spelt_out(table: Table) -> Table:
