@@ -115,6 +115,20 @@ def test_whole_ages_are_kept_without_a_word(capsys):
     assert not capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("cell", "notes"),
+    [
+        ("['clipped']", ["clipped"]), ("['clipped' 'quiet']", ["clipped", "quiet"]),
+        ("['clipped', \"quiet\"]", ["clipped", "quiet"]), ("[clipped, quiet]", ["clipped", "quiet"]),
+        ("['clipped'\n 'odd-name']", ["clipped", "odd-name"]), ("[]", None), ("[ ]", None),
+        ("clipped;quiet", ["clipped", "quiet"]), ("it's [odd]", ["it's [odd]"]),
+    ],
+)  # fmt: skip
+def test_lists_in_text_are_read_as_numpy_and_duckdb_write_them(cell, notes):
+    held = intake.check(pa.table({"clip": ["a", "b", "c"], "notes": [cell, None, "dc"]}), "here")
+    assert manifest.column(held, "notes") == [notes, None, ["dc"]]
+
+
 @pytest.mark.parametrize("bands", [["20-29", None, "30 – 39"], ["<18", "65+", ">=66"]])
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())], ids=str)
 def test_age_bands_are_kept_as_text_in_a_separate_column(bands, kind, capsys):

@@ -11,6 +11,7 @@ from sertool.errors import SertoolError, first_line
 from sertool.manifests import columns, labels
 
 FOR_A_WORD = re.compile(r"p_|soft_|votes_([^_]+_)?")
+IN_BRACKETS = r"(?s)^\[.*\]$"  # text that is a list as other programs write it
 FIRST_ROWS = 1024  # tested before a whole column
 ROUNDING = 1e-6  # by how much a probability may be below 0 or above 1
 TYPES = {
@@ -97,8 +98,17 @@ def _cast(column: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray:
     if pa.types.is_string(dtype) or not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return column.cast(dtype)
     text = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    text = _without_brackets(text) if pa.types.is_list(dtype) else text
     text = nulled(text, pc.equal(text, ""))  # as in a CSV with every cell quoted
     return pc.split_pattern(text, ";") if pa.types.is_list(dtype) else _number(text, dtype)
+
+
+def _without_brackets(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Join words with semicolons where pandas wrote the list `['clipped' 'quiet']`, or DuckDB `[clipped, quiet]`."""
+    words = pc.utf8_trim_whitespace(pc.replace_substring_regex(text, r"""['"\[\]]""", ""))
+    return pc.if_else(
+        pc.match_substring_regex(text, IN_BRACKETS), pc.replace_substring_regex(words, r"[,\s]+", ";"), text
+    )
 
 
 def holds_numbers(column: pa.ChunkedArray) -> bool:
