@@ -62,7 +62,7 @@ def fetch(name: str, settings: FetchSettings, agree: Agree) -> Path:
         if settings.archives:
             _take_given(offer, settings)
             return folder
-        with locks.folder_lock(settings.store(name), settings.wait):
+        with locks.folder_lock(settings.store(name), settings.wait, option="--cache"):
             _agree_once(offer, settings, agree)
             _fetch_from_any(offer, settings)
         if not settings.cache:

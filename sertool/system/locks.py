@@ -33,22 +33,28 @@ class FolderLock:
 
 
 @contextmanager
-def folder_lock(folder: Path, wait: bool, part: str = "", *, read_only_ok: bool = False) -> Iterator[FolderLock]:
+def folder_lock(
+    folder: Path, wait: bool, part: str = "", *, read_only_ok: bool = False, option: str = "-o"
+) -> Iterator[FolderLock]:
     """Lock a folder: a second process is refused, or waits. Processes with different parts share it.
+
+    `option` is the one that names the folder, for the message of a refusal.
 
     A folder that is not writable cannot be locked, which is an error unless it is `read_only_ok`: for a caller whose
     output may all exist already, and who asks `require_writable` before writing.
     """
-    with _lock(folder, ".lock", wait, shared=bool(part), read_only_ok=read_only_ok) as lock:
+    with _lock(folder, ".lock", wait, option, shared=bool(part), read_only_ok=read_only_ok) as lock:
         if not (part and lock.is_writable):
             yield lock
             return
-        with _lock(folder, f".lock-{part}", wait, shared=False, read_only_ok=read_only_ok) as own:
+        with _lock(folder, f".lock-{part}", wait, option, shared=False, read_only_ok=read_only_ok) as own:
             yield own
 
 
 @contextmanager
-def _lock(folder: Path, name: str, wait: bool, *, shared: bool, read_only_ok: bool) -> Iterator[FolderLock]:
+def _lock(
+    folder: Path, name: str, wait: bool, option: str, *, shared: bool, read_only_ok: bool
+) -> Iterator[FolderLock]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         stream = _opened(folder / name)
@@ -62,7 +68,7 @@ def _lock(folder: Path, name: str, wait: bool, *, shared: bool, read_only_ok: bo
         while not _try_lock(stream, shared):
             if not wait:
                 raise SertoolError(
-                    f"another sertool is at work in {folder}: wait for it with --wait, or use another -o"
+                    f"another sertool is at work in {folder}: wait for it with --wait, or use another {option}"
                 )
             time.sleep(0.2)
         try:

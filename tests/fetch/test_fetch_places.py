@@ -132,7 +132,19 @@ def test_second_fetch_into_a_busy_folder_is_refused(server, offered, capsys, mon
     offered("emodb", plain(server))
     with locks.folder_lock(Path("corpora"), False, "emodb"):
         assert run("emodb") == 1
-    assert "another sertool is at work" in one_line(capsys)
+    assert "another sertool is at work in corpora: wait for it with --wait, or use another -o" in one_line(capsys)
+
+
+def test_second_fetch_by_way_of_a_busy_cache_is_told_what_helps(server, offered, capsys):
+    from sertool.system import locks
+
+    server.put("/emodb.zip", ARCHIVE)
+    offered("emodb", plain(server))
+    with locks.folder_lock(Path("cache/emodb"), False):
+        assert run("emodb", "--cache", "cache") == 1
+        says = f"at work in {Path('cache/emodb')}: wait for it with --wait, or use another --cache"
+        assert says in one_line(capsys)
+        assert run("emodb", "--cache", "other") == 0
 
 
 def test_insufficient_disk_space_is_refused_before_downloading(server, offered, capsys, monkeypatch):
