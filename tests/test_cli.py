@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import time
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,6 +34,20 @@ def process(*arguments: object, **settings: object) -> subprocess.CompletedProce
     """`python -m sertool` as a process of its own."""
     words = [sys.executable, "-m", "sertool", *map(str, arguments)]
     return subprocess.run(words, capture_output=True, check=False, **{"cwd": ROOT, **settings})
+
+
+# Where it runs.
+
+
+def test_package_in_a_zip_file_says_to_install_it(tmp_path):
+    with zipfile.ZipFile(tmp_path / "sertool.zip", "w") as archive:
+        for path in sorted((ROOT / "sertool").rglob("*.py")):
+            archive.write(path, path.relative_to(ROOT))
+    found = {**os.environ, "PYTHONPATH": str(tmp_path / "sertool.zip")}
+    for words in (["--help"], ["index", "x"]):
+        done = process(*words, env=found, cwd=tmp_path, text=True)
+        says = "sertool: it does not run from a zip file: install it with pip\n"
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", says)
 
 
 # What it says of itself.
