@@ -103,7 +103,7 @@ def dev_of_fold(fold: np.ndarray, speaker: Codes, k: int, seed: int, labelled: n
     size = 0 if len(rest) < 2 else max(1, (len(rest) + 4) // 8)
     is_dev = np.zeros(len(speaker.values), dtype=bool)
     is_dev[rest[np.argsort(hashes(speaker.values, (seed, k))[rest])[:size]]] = True
-    return (fold >= 0) & (fold != k) & look_up(is_dev, speaker, False)
+    return (fold >= 0) & look_up(is_dev, speaker, False)
 
 
 def split_of_fold(fold: np.ndarray, columns: Columns, k: int, seed: int = 0) -> np.ndarray:
