@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from invented import coded, crema, emobox_like, fold_column, needing, table, tess, words
 
-from sertool.divisions import leak_guard, splits
+from sertool.divisions import auditing, leak_guard, splits
 from sertool.divisions.protocols import PROTOCOLS
 from sertool.divisions.splits import PARTS
+from sertool.manifests import manifest
 from sertool.numeric.codes import Codes
 
 
@@ -137,3 +138,10 @@ def test_audit_reads_only_the_group_names_it_reports():
     (found,) = leak_guard.audit(Codes((np.arange(20_000) // 10_000).astype(np.int8), PARTS), {"speaker": group})
     assert found.groups == 5000
     assert group.values.reads == 3
+
+
+def test_audit_ignores_sounds_that_were_set_aside():
+    columns = {"clip": ["a", "b", "c"], "digest": ["1", "1", "2"], "split": ["train", "test", "test"]}
+    for issue, leaks in ((None, 1), ("duplicate-of:a", 0)):
+        rows = manifest.from_columns(columns | {"issue": [None, issue, None]})
+        assert auditing.report(rows, strict_sentences=False) == leaks

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -262,6 +263,17 @@ PINNED_DEV = ["03", "09", "22", "24"]
 PINNED_TEST = ["02", "07", "17"]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_copies_of_some_speakers_do_not_change_where_anybody_goes(seed):
+    rows = crema(range(1001, 1031))
+    some = [row for row in rows if int(row["speaker"][-2:]) % 3 == 0]
+    copies = [row | {"clip": f"{row['clip']}#{k}", "parent": row["clip"]} for row in some for k in range(1, 6)]
+    bare, longer = table(rows), table(rows + copies)
+    for divide in (partial(splits.divide, "speaker"), partial(splits.folds, 5)):
+        one, two = (parts_by(columns, "speaker", divide(columns, seed).places) for columns in (bare, longer))
+        assert one == two
+
+
 # Updates.
 
 
@@ -276,6 +288,14 @@ def test_known_speakers_keep_their_part_when_others_are_added(seed):
         after, "speaker", second
     ).items()
     assert max(worst_shares(after, second, (0.7, 0.15, 0.15))) < 2
+
+
+def test_new_speakers_go_where_kept_ones_left_room():
+    columns = table(crema(range(1001, 1041)))
+    keep = {f"cremad:{who}": "train" for who in range(1001, 1029)}  # 28 of 40 are all of train
+    place = splits.divide("speaker", columns, 0, {"speaker": keep}).places
+    assert {who for who, parts in parts_by(columns, "speaker", place).items() if parts == {TRAIN}} == {*keep}
+    assert worst_shares(columns, place, (0.7, 0.15, 0.15))[0] < 2
 
 
 def test_known_speakers_keep_their_folds_and_known_sentences_their_parts():
@@ -304,6 +324,12 @@ def test_assignments_that_cannot_be_kept_are_refused():
         UsageError, match="cremad:1001 stood in valid, which cannot be kept: there are train, dev, test"
     ):
         splits.divide("speaker", columns, 0, {"speaker": {"cremad:1001": "valid"}})
+
+
+@pytest.mark.parametrize("order", [(TRAIN, TEST), (TEST, TRAIN), (TRAIN, TEST, TRAIN), (TEST, TRAIN, TEST)])
+def test_a_speaker_in_two_parts_cannot_be_kept_in_whatever_order(order):
+    with pytest.raises(UsageError, match="anna stands in train and in test"):
+        splits.places_to_keep(coded(["anna"] * len(order)), Codes(np.array(order), PARTS))
 
 
 # Published protocols.
@@ -762,3 +788,10 @@ def test_split_expression_is_recorded_as_typed(how):
     for said in (f"--split {how}", f"--split={how}"):
         told = provenance.made_by(table, f"sertool index x {said} -o y.parquet", None)
         assert own_division.protocol(told) == how
+
+
+def test_the_latest_command_that_divides_says_how_clips_are_divided():
+    table = manifest.from_columns({"clip": ["a"], "split": ["test"]})
+    for how in ("--split random", "--split speaker", "--where x=1"):
+        table = provenance.made_by(table, f"sertool index a.parquet {how}", 0, table)
+    assert own_division.protocol(table) == "speaker"
