@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scored_tables import EMOTIONS, made, refused, report, runs, seeded, table, two
+from scored_tables import EMOTIONS, dropped, made, refused, report, runs, seeded, table, two
 
 from sertool.eval.bootstrapping import Bootstrap
 
@@ -135,6 +135,13 @@ def test_runs_with_several_seeds_are_compared_on_their_common_answers(tmp_path: 
     assert pair.clips == 240
     (unlike,) = report(table(tmp_path / "one.csv", parts[0]), paths[1]).comparisons
     assert unlike.clips == 240 - left_out.sum()
+
+
+def test_speakers_that_only_one_of_two_runs_names_are_resampled(tmp_path: Path, predicted: str) -> None:
+    bare = table(tmp_path / "bare.csv", dropped(made(seed=1), "speaker"))
+    for paths in ((predicted, bare), (bare, predicted)):
+        (pair,) = report(*paths).comparisons
+        assert (pair.speakers, pair.bootstrap) == (12, "over 12 speakers")
 
 
 def test_runs_without_a_clip_in_common_are_not_compared(tmp_path: Path, predicted: str, say: Any) -> None:
