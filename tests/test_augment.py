@@ -795,6 +795,11 @@ def test_share_is_the_fraction_of_copies_an_effect_changes(voices):
     assert any(names == [] for names in drawn)
 
 
+def test_effects_are_drawn_apart_from_each_other(voices):
+    held = chains(augmented(voices, "--copies", 4, "--gain", 3, "--polarity", "--share", 0.5))
+    assert {len(json.loads(text)["effects"]) for text in held.values()} == {0, 1, 2}
+
+
 def test_general_and_per_effect_shares_combine_in_any_order(voices):
     words = (voices, "--gain", 3, "--polarity", "--share")
     first, last = augmented(*words, "gain=1", "--share", 0), augmented(*words, 0, "--share", "gain=1")

@@ -175,6 +175,14 @@ def test_a_clip_without_a_digest_is_known_by_the_size_and_age_of_its_file(copied
     assert "(5 made now)" in sertool(*words).line
 
 
+@pytest.mark.parametrize(("name", "value"), [("start", 0.2), ("duration", 0.3)])
+def test_parts_of_another_start_or_length_are_featurized_anew(voices, tmp_path, name, value):
+    part = {"start": [0.1] * 24, "duration": [0.4] * 24}
+    for facts in (part, part | {name: [value] * 24}):
+        parts = changed(voices, tmp_path / "parts.parquet", **facts)
+        assert "(24 made now)" in sertool("featurize", parts, "--rms", "-o", tmp_path / "f").line
+
+
 def test_part_without_shards_is_reported(voices, tmp_path):
     first, second = (sertool("featurize", voices, "--rms", "--part", f"{k}/2", "-o", tmp_path) for k in (1, 2))
     assert "nothing is left for part 1-of-2: the clips make 1 shard, which --part does not divide" in first.line

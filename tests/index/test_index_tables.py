@@ -90,6 +90,12 @@ def test_segments_of_a_long_file_are_separate_clips(make):
     assert len({row["clip"] for row in held}) == 4
 
 
+def test_a_duration_without_a_start_cuts_no_clip(make):
+    folder = make("talk.wav")
+    (row,) = index(folder, "--table", table(folder, "a.csv", "path,duration,emotion\ntalk.wav,0.05,sad\n"), "-q")
+    assert (row["duration"], row["notes"]) == (0.2, ["wrong-duration"])
+
+
 @pytest.mark.parametrize("head", ["path,Start,End,emotion", "path,start,end,emotion"])
 def test_segment_duration_is_computed_from_start_and_end(make, head):
     folder = make("talk.wav", "whole.wav")
