@@ -10,6 +10,7 @@ from sertool.divisions.splits import DEV, TEST, TRAIN
 from sertool.manifests import manifest, manifest_io, run_folder
 from sertool.manifests.manifest import Table
 from sertool.predict import heldout_members, model_knowledge
+from sertool.pretraining import encoder_trainings
 
 HELD = {
     "1": {"a": "train", "b": "train"},
@@ -149,6 +150,16 @@ def test_known_speakers_are_distinguished_from_known_clips(tmp_path: Path) -> No
     assert known.knows_speaker.tolist() == [True, True, True, False]
 
 
+def test_clips_that_a_run_held_out_stay_held_out_whatever_its_encoder_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = run_of(tmp_path / "run", HELD)
+    model.touch()
+    monkeypatch.setattr(encoder_trainings, "known_to", lambda table, _: np.array([[False] * 4, [True] * 3 + [False]]))
+    known = model_knowledge.of(rows(("c", "2"), ("d", "3"), ("new", "5"), ("other", "5")), model)
+    assert known.clips.tolist() == [DEV, TEST, TRAIN, -1]
+
+
 def test_new_clips_are_answered_by_folds_that_held_out_their_speaker(tmp_path: Path) -> None:
     folds = [
         run_of(tmp_path / str(fold), {who: {who * 2: "test" if who == tested else "train"} for who in "ab"})
@@ -156,6 +167,11 @@ def test_new_clips_are_answered_by_folds_that_held_out_their_speaker(tmp_path: P
     ]
     table, asked = heldout_members.divided_by_models(rows(("x", "a"), ("y", "b"), ("z", None)), [folds])
     assert (manifest.column(table, "split"), asked) == (["test", "test", None], [[0], [1], None])
+
+
+def test_clip_that_any_run_trained_on_is_not_held_out() -> None:
+    runs = np.array([[TRAIN, TEST, DEV, -1, -1], [TEST, TRAIN, TEST, TEST, -1], [-1, TEST, TEST, TEST, -1]])
+    assert heldout_members._of_all(runs).tolist() == [TRAIN, TRAIN, DEV, TEST, -1]
 
 
 def test_warning_counts_trained_on_clips_and_known_speakers_separately(

@@ -194,3 +194,11 @@ def test_training_fits_emotion_offsets_and_scales_only_its_own_speakers() -> Non
     assert found.mean.shape == (3, COLUMNS)
     assert torch.equal(found.mean[2], found.mean[0])
     assert not torch.equal(found.mean[1], found.mean[0])
+
+
+def test_moved_rows_take_everybodys_mean_and_deviation_in_place_of_the_speakers() -> None:
+    mean, deviation = torch.tensor([[1.0, 2.0], [5.0, -3.0]]), torch.tensor([[2.0, 1.0], [4.0, 0.5]])
+    scaling, rows = Scaling("moved", mean, deviation), torch.tensor([[[9.0, -2.0], [0.0, 0.0]]])
+    moved = scaling.apply(rows, torch.tensor([1]), torch.tensor([1]))
+    torch.testing.assert_close(moved, torch.tensor([[[3.0, 4.0], [0.0, 0.0]]]))
+    torch.testing.assert_close(scaling.apply(rows, torch.tensor([1])), rows)

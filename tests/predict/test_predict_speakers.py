@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from predicted_rows import LEARNING, probabilities, rows_of, two_sided_call
 from running import piped, sertool
 
 from sertool.manifests import manifest, manifest_io
+from sertool.modelfiles import modelfile
+from sertool.modelfiles.inference import Predictor
 from sertool.predict import speaker_answers, voice_names
 from sertool.predict.ensemble import KnownSpeakers
 
@@ -252,6 +255,32 @@ def test_each_enrolled_speaker_adapts_only_to_its_own_clips(run: Path, adaptable
     )
     wanted = [pytest.approx(probabilities(row), abs=1e-5) for row in together]
     assert [probabilities(row) for row in enrolled] == wanted
+
+
+def test_enrolled_speakers_are_told_apart_by_the_models_that_held_them_out(run: Path, tmp_path: Path) -> None:
+    table, bare = manifest_io.read(str(run / "features" / "manifest.parquet")), tmp_path / "bare.parquet"
+    turns = table.drop_columns(["split"]).take(np.argsort(np.arange(len(table)) % 8, kind="stable"))
+    manifest_io.write(turns, str(bare), "parquet")  # speakers alternate
+    words = (*LEARNING, "--adapt", "speaker", "--prior-clips", "2", "--folds", "2", "-o", tmp_path / "run")
+    assert sertool("train", bare, *words).code == 0
+    ways = (("--adapt", "speaker"), ("--enroll", bare, "--speakers", "speaker"))
+    together, enrolled = (rows_of(sertool("predict", "-m", tmp_path / "run", bare, *how).out) for how in ways)
+    assert {row["split"] for row in enrolled} == {"test"}
+    wanted = [pytest.approx(probabilities(row), abs=5e-5) for row in together]
+    assert [probabilities(row) for row in enrolled] == wanted
+
+
+def test_speakers_are_known_by_answers_calibrated_without_adaptation(adaptable: Path) -> None:
+    held = modelfile.read(adaptable / "seed-0" / "model.safetensors")
+    rng, (name,) = np.random.default_rng(0), held.features
+    clips = [{name: rng.normal(size=(30, held.columns)).astype(np.float32)} for _ in range(4)]
+
+    def mean(**temperatures: float) -> np.ndarray:
+        return Predictor(replace(held, **temperatures)).known_speakers([clips]).mean.numpy()
+
+    usual = mean(temperature=1.0, adapted_temperature=1.0)
+    assert np.array_equal(mean(temperature=1.0, adapted_temperature=20.0), usual)
+    assert not np.array_equal(mean(temperature=20.0, adapted_temperature=1.0), usual)
 
 
 def test_non_finite_clip_is_an_issue_and_does_not_affect_adaptation(
