@@ -362,6 +362,17 @@ def test_train_on_and_test_on_select_corpora_by_name(mel: Path, tmp_path: Path) 
     assert "leave out" in train(both, *TINY, "--test-on", "one", "--folds", 2, "-o", tmp_path, code=2).line
 
 
+def test_seed_draws_the_dev_speakers_of_a_run_across_corpora() -> None:
+    who = [f"a:{number}" for number in range(24)] + ["b:1", "b:2"]
+    columns = {"clip": who, "corpus": [name[0] for name in who], "speaker": who, "emotion": ["sad", "happy"] * 13}
+    table, drawn = manifest.from_columns(columns), set()
+    for seed in range(5):
+        options = heldout.HeldOutOptions(train_on=["a"], seed=seed)
+        (way,) = heldout.ways(table, options, None)
+        drawn.add(tuple(manifest.column(heldout.divided(table, way, options), "split")))
+    assert len(drawn) > 1
+
+
 def test_corpus_outside_train_gets_its_own_figures(mel: Path, tmp_path: Path) -> None:
     speakers = column(mel, "speaker")
     named = sorted(set(speakers))

@@ -109,6 +109,13 @@ def test_untrainable_input_is_refused_with_a_one_line_reason(
         assert not list((tmp_path / "run").rglob("model.safetensors"))
 
 
+def test_features_with_different_numbers_of_rows_are_refused(mel: Path, tmp_path: Path) -> None:
+    both = sertool("featurize", mel, "--rms", "--hop", 320, "-o", tmp_path / "f")
+    assert both.code == 0, both.err
+    done = train(tmp_path / "f" / "manifest.parquet", *TINY, "-o", tmp_path / "run", code=1)
+    assert "its features have different numbers of rows (mel " in done.line
+
+
 def test_emotion_missing_from_train_is_reported_and_never_predicted(mel: Path, tmp_path: Path) -> None:
     speakers, emotions = column(mel, "speaker"), column(mel, "emotion")
     first = sorted(set(speakers))[0]
@@ -120,6 +127,7 @@ def test_emotion_missing_from_train_is_reported_and_never_predicted(mel: Path, t
     held = table(tmp_path / "run")
     assert "sad" in held["emotion"]
     assert "sad" not in held["predicted"]
+    assert "p_sad" not in held
     without = ("--where", "emotion!=sad")
     assert "--where 'emotion!=sad', here or there, leaves them out of both" in done.err
     assert "which train lacks" not in train(*words, *without, "-o", tmp_path / "other").err
