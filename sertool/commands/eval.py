@@ -79,8 +79,10 @@ def _score_options() -> Any:
     return options.stack(
         option("--by", type=options.Words(_groups, usual=True), default=(), metavar="COLUMN,..", group=group,
                help=f"Tables by {', '.join(_groups())} (age in bands), or any column of few values."),
-        option("--resamples", type=options.Number(int, 100, 100_000), default=2000, show_default=True, metavar="N",
-               group=group, help="How many resamples the intervals are made of."),
+        option("--resamples", type=options.Number(int, 100, 100_000), metavar="N", group=group,
+               usual="2000, and for differences of runs at least 200 for each pair",
+               help="How many resamples the intervals are made of; no p is below one over their number, and what may "
+                    "be lower is shown as ≤."),
         option("--baseline", metavar="RUN", group=group,
                help="Compare every other run with this one, rather than all pairs."),
         option("--min-uar", type=options.Number(float, 0, 1), metavar="SHARE", group=group,

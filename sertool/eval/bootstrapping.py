@@ -19,14 +19,21 @@ from sertool.numeric import metrics
 from sertool.numeric.metrics import Tally, Units
 
 UnitSums = dict[str, np.ndarray]
+USUAL = 2000  # resamples
+PER_PAIR = 200  # resamples for each pair of runs: the least p is then corrected to .005
+MOST = 100_000
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How many resamples the bootstrap draws, and its seed."""
+    """How many resamples the bootstrap draws, or None for as many as it needs, and its seed."""
 
-    resamples: int = 2000
+    resamples: int | None = None
     seed: int = 0
+
+    def count(self, pairs: int = 0) -> int:
+        """Return the number of resamples for so many pairs of runs, by which Holm's method multiplies the least p."""
+        return self.resamples or min(max(USUAL, PER_PAIR * pairs), MOST)
 
 
 # Sums for each unit.
@@ -121,7 +128,7 @@ def whole_and_drawn(
 ) -> tuple[UnitSums, UnitSums]:
     """Return the sums of all units, `[1, ...]`, and those of each resample, `[resamples, ...]`."""
     whole = [np.ones((1, len(units.stratum)))]
-    draws = metrics.draws(units.stratum, bootstrap.resamples, bootstrap.seed)
+    draws = metrics.draws(units.stratum, bootstrap.count(), bootstrap.seed)
     return _drawn(sums, folds, whole), _drawn(sums, folds, draws)
 
 

@@ -1,26 +1,49 @@
 """Compare pairs of runs on the clips that both answered: differences with intervals, and McNemar's test."""
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from hashlib import blake2b
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
 from sertool.errors import UsageError
 from sertool.eval import answers, bootstrapping
 from sertool.eval.answers import Answers
-from sertool.eval.bootstrapping import Bootstrap, UnitSums
+from sertool.eval.bootstrapping import Bootstrap
 from sertool.eval.emotions import Emotions
 from sertool.eval.scores import Comparison, Difference, McNemar
 from sertool.numeric import metrics
+from sertool.numeric.metrics import Units
 from sertool.system.files import listed
+
+AT_ONCE = 16  # runs that are resampled together
+
+
+class Part(NamedTuple):
+    """Some clips of a run: their units, and the sums of each."""
+
+    units: Units
+    sums: np.ndarray
+
+
+class Pair(NamedTuple):
+    """Two runs, and the keys of their parts that are compared; none without common clips."""
+
+    comparison: Comparison
+    parts: tuple[str, ...]
 
 
 def comparisons(runs: Sequence[Answers], bootstrap: Bootstrap, baseline: str | None) -> tuple[Comparison, ...]:
     """Compare all pairs of runs, or all others with the baseline."""
-    pairs = combinations(runs, 2) if baseline is None else _with_baseline(runs, baseline)
-    return _corrected([_comparison(first, second, bootstrap) for first, second in pairs])
+    pairs = [*combinations(runs, 2)] if baseline is None else _with_baseline(runs, baseline)
+    parts: dict[str, Part] = {}
+    found = [_pair(first, second, parts) for first, second in pairs]
+    figures = _resampled(parts, runs[0], Bootstrap(bootstrap.count(len(pairs)), bootstrap.seed))
+    return _corrected([_with_differences(pair, figures) for pair in found])
 
 
 def _with_baseline(runs: Sequence[Answers], baseline: str) -> list[tuple[Answers, Answers]]:
@@ -50,22 +73,50 @@ def _corrected(pairs: Sequence[Comparison]) -> tuple[Comparison, ...]:
     )
 
 
-def _comparison(first: Answers, second: Answers, bootstrap: Bootstrap) -> Comparison:
-    """Compare two runs on the clips that both answered.
+def _pair(first: Answers, second: Answers, parts: dict[str, Part]) -> Pair:
+    """Return what two runs are on the clips that both answered, and add these parts of them to `parts`.
 
-    Both are resampled together, so that common effects do not blur the difference.
+    Both are resampled alike, so that common effects do not blur the difference.
     """
     rows, other_rows = answers.shared_rows(first, second)
     left, right = _restricted_to_common_answers(answers.part(first, rows), answers.part(second, other_rows))
     units = metrics.units_of(left.speaker if (left.speaker >= 0).any() else right.speaker, left.whole)
     found = Comparison(first.run.name, second.run.name, left.count, units.speakers, units.how)
     if not left.count:
-        return found
-    both = {"first": bootstrapping.of_answers(left, units), "second": bootstrapping.of_answers(right, units)}
-    whole, drawn = bootstrapping.whole_and_drawn(both, units, bootstrap)
-    points, resampled = (_differences(left, one, whole) for one in (whole, drawn))
-    figures = {name: _with_chance(float(points[name][0]), resampled[name]) for name in points}
-    return replace(found, figures=figures, mcnemar=_mcnemar(left, right))
+        return Pair(found, ())
+    both = [Part(units, bootstrapping.of_answers(run, units)) for run in (left, right)]
+    keys = tuple(blake2b(units.stratum.tobytes() + part.sums.tobytes()).hexdigest() for part in both)
+    parts.update(zip(keys, both, strict=True))
+    return Pair(replace(found, mcnemar=_mcnemar(left, right)), keys)
+
+
+def _resampled(parts: Mapping[str, Part], run: Answers, bootstrap: Bootstrap) -> dict[str, dict[str, np.ndarray]]:
+    """Return the figures of each part, averaged over seeds: `[1 + resamples]`, that of all clips before the others.
+
+    Drawing takes longest, so parts of the same units are drawn together.
+    """
+    alike: dict[bytes, list[str]] = defaultdict(list)
+    for key, part in parts.items():
+        alike[part.units.stratum.tobytes()].append(key)
+    figures = {}
+    for keys in (of[start : start + AT_ONCE] for of in alike.values() for start in range(0, len(of), AT_ONCE)):
+        sums = {key: parts[key].sums for key in keys}
+        whole, drawn = bootstrapping.whole_and_drawn(sums, parts[keys[0]].units, bootstrap)
+        for key in keys:
+            both = np.concatenate([whole[key], drawn[key]])
+            of_seeds = bootstrapping.main_figures(run, both, whole[key])
+            figures[key] = {name: metrics.mean(values) for name, values in of_seeds.items()}
+    return figures
+
+
+def _with_differences(pair: Pair, figures: Mapping[str, dict[str, np.ndarray]]) -> Comparison:
+    """Add by how much the second run's figures exceed the first's."""
+    if not pair.parts:
+        return pair.comparison
+    first, second = (figures[key] for key in pair.parts)
+    differences = {name: second[name] - first[name] for name in first}
+    chances = {name: _with_chance(float(values[0]), values[1:]) for name, values in differences.items()}
+    return replace(pair.comparison, figures=chances)
 
 
 def _restricted_to_common_answers(first: Answers, second: Answers) -> tuple[Answers, Answers]:
@@ -80,18 +131,13 @@ def _restricted_to_common_answers(first: Answers, second: Answers) -> tuple[Answ
     return answers.only(first, both), answers.only(second, both)
 
 
-def _differences(run: Answers, drawn: UnitSums, whole: UnitSums) -> dict[str, np.ndarray]:
-    """Return by how much the second run's figures exceed the first's, `[resamples]` each, averaged over seeds."""
-    first, second = (bootstrapping.main_figures(run, drawn[name], whole[name]) for name in ("first", "second"))
-    return {name: metrics.mean(second[name]) - metrics.mean(first[name]) for name in first}
-
-
 def _with_chance(value: float, resampled: np.ndarray) -> Difference:
     """Add bounds and p, which are NaN for runs that differ alike in every resample: that is no certainty."""
     low, high = metrics.interval(resampled)
     if value and math.isclose(low, high):
         return Difference(value, math.nan, math.nan, math.nan)
-    return Difference(value, float(low), float(high), metrics.bootstrap_p_value(resampled))
+    p = metrics.bootstrap_p_value(resampled)
+    return Difference(value, float(low), float(high), p, is_bound=p <= 1 / len(resampled))
 
 
 def _mcnemar(first: Answers, second: Answers) -> McNemar:

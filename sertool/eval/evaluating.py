@@ -26,7 +26,8 @@ def report(runs: Sequence[Answers], by: Sequence[str], bootstrap: Bootstrap, bas
     """Report every run and, compared with each other or with the baseline, pairs of runs."""
     pairs = comparisons(runs, bootstrap, baseline)
     scores = tuple(_scores(run, by, bootstrap) for run in runs)
-    return Report(tuple(one.name for one in scores[0].classes), scores, pairs, bootstrap.resamples, bootstrap.seed)
+    resamples = bootstrap.count(), bootstrap.count(len(pairs))
+    return Report(tuple(one.name for one in scores[0].classes), scores, pairs, *resamples, bootstrap.seed)
 
 
 # One run.

@@ -340,7 +340,7 @@ def _differences(report: Report) -> list[str]:
 def _pair_row(pair: Comparison, name: str, ps: int) -> intervals.PlotRow:
     """Return a row with one p-value of each test, or two."""
     figure = pair.figures[name]
-    cells = [*wording.p_values(figure.p, figure.p_holm)[:ps]]
+    cells = [*wording.p_values(figure.p, figure.p_holm, is_bound=figure.is_bound)[:ps]]
     if test := pair.mcnemar:
         of_test = wording.p_values(test["p"], test["p_holm"])[:ps]
         cells.append(f"{test['only_second']:,} : {test['only_first']:,}, p {', Holm '.join(of_test)}")

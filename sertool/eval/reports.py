@@ -20,7 +20,7 @@ IN_CSV = ("run", "against", "table", "row", "figure", "value", "low", "high", "d
           "speakers")  # fmt: skip
 IN_LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}",
-    ">": r"\textgreater{}", "|": r"\textbar{}", **{letter: f"\\{letter}" for letter in "{}$&#%_"},
+    ">": r"\textgreater{}", "≤": r"$\leq$", "|": r"\textbar{}", **{letter: f"\\{letter}" for letter in "{}$&#%_"},
 })  # fmt: skip
 Line = dict[str, Any]  # column to cell, for the columns that it has
 

@@ -99,6 +99,7 @@ class Difference:
     high: float
     p: float
     p_holm: float = math.nan  # p corrected for the number of pairs
+    is_bound: bool = False  # p is the least that so many resamples can show: it may be lower
 
 
 class McNemar(TypedDict, total=False):
@@ -131,4 +132,5 @@ class Report:
     runs: tuple[Scores, ...]
     comparisons: tuple[Comparison, ...]
     resamples: int
+    pair_resamples: int  # of the differences of runs
     seed: int

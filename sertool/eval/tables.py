@@ -136,7 +136,11 @@ def _difference(pair: Comparison, main: Sequence[str], ps: int) -> tuple[str, ..
     if not pair.clips:
         return (pair.first, pair.second, "none", *[""] * (len(main) * (1 + ps)))
     figures = [(pair.figures[name], name) for name in main]
-    cells = [cell for one, name in figures for cell in (signed(one, name), *p_values(one.p, one.p_holm)[:ps])]
+    cells = [
+        cell
+        for one, name in figures
+        for cell in (signed(one, name), *p_values(one.p, one.p_holm, is_bound=one.is_bound)[:ps])
+    ]
     return (pair.first, pair.second, f"{pair.clips:,}", *cells)
 
 

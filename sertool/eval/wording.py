@@ -129,14 +129,14 @@ def _signed(value: float, name: str) -> str:
     return f"{value:+.3f}" if is_plain(name) else f"{100 * value:+.1f}"
 
 
-def p_value(p: float) -> str:
+def p_value(p: float, *, is_bound: bool = False) -> str:
     if math.isnan(p):
         return "-"
-    return "< .001" if p < 0.001 else f"{p:.3f}".replace("0.", ".")
+    return "< .001" if p < 0.001 else "≤ " * is_bound + f"{p:.3f}".replace("0.", ".")
 
 
-def p_values(*ps: float) -> tuple[str, ...]:
-    return tuple(map(p_value, ps))
+def p_values(*ps: float, is_bound: bool = False) -> tuple[str, ...]:
+    return tuple(p_value(p, is_bound=is_bound) for p in ps)
 
 
 def value_of(run: Scores, name: str) -> str:
@@ -164,6 +164,8 @@ def methods(report: Report) -> list[str]:
     scored: list[Scores | Comparison] = [*report.runs, *(pair for pair in report.comparisons if pair.clips)]
     ways = dict.fromkeys(one.bootstrap for one in scored)
     lines = [_method(report, way) for way in ways]
+    if any(pair.clips for pair in report.comparisons) and report.pair_resamples != report.resamples:
+        lines.append(f"Differences of runs: of {report.pair_resamples:,} resamples.")
     groups = [group for run in report.runs for table in (*run.by.values(), run.worst) for group in table]
     speakers = [drawn.speakers for drawn in scored] + [group.speakers for group in groups]
     if any(0 < group.speakers < metrics.ENOUGH_SPEAKERS for group in groups):

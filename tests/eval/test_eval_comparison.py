@@ -45,6 +45,32 @@ def test_p_values_of_several_pairs_are_corrected_by_holm_in_every_format(
     assert [float(row["p_holm"]) for row in rows if row["figure"] == "only_first"] == [6 / 256, 4 / 64, 2 / 4]
 
 
+@pytest.fixture
+def fifteen(tmp_path: Path) -> list[str]:
+    """Runs of ten speakers each, of which every second is much better than the others, by other clips each."""
+    return [table(tmp_path / f"r{k}.csv", made(clips=300, speakers=10, skill=(0.2, 0.9)[k % 2], seed=k))
+            for k in range(15)]  # fmt: skip
+
+
+def test_differences_of_fifteen_runs_can_be_significant_after_the_correction(fifteen: list[str], say: Any) -> None:
+    """The least p is one over the number of resamples, and Holm's method multiplies it by up to 105."""
+    (first, *_) = report(*fifteen, bootstrap=Bootstrap()).comparisons
+    assert first.figures["uar"].p_holm <= 0.005
+    out = say(*fifteen)[1]
+    assert "; 2,000 resamples, seed 0." in out
+    assert "Differences of runs: of 21,000 resamples." in out
+
+
+def test_p_that_more_resamples_might_lower_is_shown_as_a_bound(fifteen: list[str], say: Any, tmp_path: Path) -> None:
+    out = say(*fifteen[:3], "--resamples", "200", "--html", str(tmp_path / "page.html"))[1]
+    assert re.search(r"^r0 +r1 .* ≤ .005 +≤ .015 .* ≤ .005 +≤ .015$", out, re.MULTILINE)
+    assert "Differences of runs" not in out
+    assert "≤ .015" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert r"$\leq$ .015" in say(*fifteen[:3], "--resamples", "200", "-f", "latex")[1]
+    held = json.loads(say(*fifteen[:3], "--resamples", "200", "-f", "json")[1])
+    assert [pair["figures"]["uar"]["is_bound"] for pair in held["comparisons"]] == [True, False, True]
+
+
 def test_p_value_of_a_single_pair_has_no_correction_beside_it(three: list[str], say: Any) -> None:
     assert "Holm" not in say(*three[:2])[1]
     (pair,) = report(*three[:2]).comparisons
