@@ -44,8 +44,8 @@ Examples:
 
 Folders are searched for audio at any depth, but not hidden ones in them (.git); corpora that sertool knows are
 recognised by their layout, with the tables of labels that lie among their files, and a folder for each emotion
-(angry/, 05_sad/) labels its clips. Other audio needs --pattern, whose words in braces are columns of the manifest, or
---table, with a column of paths (path, file, filename, wav ...) beside them; a split may also be called partition,
+(angry/, 05_sad/) labels its clips. Other audio needs --pattern, whose words in braces are columns of the manifest or
+your own, or --table, with a column of paths (path, file, filename, wav ...) beside them; a split may also be called partition,
 subset, set or split_set, and ratings arousal, valence and dominance also EmoAct, EmoVal and EmoDom, activation, val
 or dom. Columns that are not ours are kept, and what describes files (sample_rate, size, notes ...) is
 measured anew. --table indexes only the files in it; --correct keeps all clips, and takes over what its tables say of

@@ -13,6 +13,7 @@ from sertool import corpora
 from sertool.divisions import own_division, splits
 from sertool.errors import UsageError
 from sertool.index import clips, correcting, doctor, ratings, updating
+from sertool.index.clips import qualified
 from sertool.index.labelling import Labelling
 from sertool.manifests import columns, duplicates, labels, manifest, manifest_io, merging, votes
 from sertool.manifests.columns import Row
@@ -184,17 +185,25 @@ def _has_votes(row: Row) -> bool:
 
 def _ways_to_label(bare: Sequence[dict[str, Any]], how: Labelling) -> Iterator[str]:
     """Suggest how to label clips; the options are index's, as featurize and augment do not have them."""
-    if corpus := next((row["corpus"] for row in bare if _is_named_as_its_corpus(row)), None):
-        tables = listed(corpora.load(corpus).SIDE_TABLES)
-        yield f"{corpus} has its labels in {tables}: index the folder that holds them, too"
+    corpus = next((row["corpus"] for row in bare if _is_named_as_its_corpus(row)), None)
+    if corpus and how.patterns:
+        yield f"--pattern reads none: add {{emotion}}, or leave --pattern out, as {corpus} is recognised by its names"
         return
-    names = dict.fromkeys(Path(row["path"]).parent.name for row in bare)
+    if corpus and (tables := getattr(corpora.load(corpus), "SIDE_TABLES", ())):
+        yield f"{corpus} has its labels in {listed(tables)}: index the folder that holds them, too"
+        return
+    names = dict.fromkeys(name for row in bare if not _says(row, name := Path(row["path"]).parent.name))
     folders = [name for name in names if not labels.canonical(name, how.mapping)]
     if 1 < len(folders) <= MOST_FOLDERS:
         first = labels.plain(folders[0])
         yield f"if the folders {listed(folders, 8)} are emotions, say which with `sertool index --map {first}=EMOTION`"
     if not how.patterns:
         yield "name their layout with `sertool index --pattern`, or their labels with `--table`"
+
+
+def _says(row: Row, folder: str) -> bool:
+    """Whether an option read a folder's name into the row, as that of the speaker for example."""
+    return any(row[name] in (folder, qualified(folder, row["corpus"])) for name in row if name != "corpus")
 
 
 def _is_named_as_its_corpus(row: dict[str, Any]) -> bool:

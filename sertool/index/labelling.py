@@ -150,9 +150,9 @@ def compile_pattern(pattern: str, option: str = "--pattern") -> re.Pattern[str]:
     """Compile `{speaker}/{sentence}_{emotion}.wav` to an expression for the end of a path; `{}` matches anything."""
     pieces = re.split(r"\{(\w*)\}", labels.composed(pattern))
     pieces[1::2] = _our_names(pieces[1::2])
-    names = [name for name in pieces[1::2] if name]
+    names = [name for name in pieces[1::2] if _is_field(name)]
     measured = [name for name in names if name in columns.MEANINGS and name not in columns.FROM_NAMES]
-    if measured or not set(names) & columns.FROM_NAMES.keys():
+    if measured or not names:
         wrong = f"{{{measured[0]}}} is not for names to say" if measured else "it says nothing of a clip"
         raise UsageError(f"{option} {pattern!r}: {wrong}; use {{speaker}}, {{emotion}}, {{sentence}} ..., {{}}")
     fields: set[str] = set()
@@ -171,10 +171,15 @@ def _our_names(names: Sequence[str]) -> list[str]:
     return [our_name[name] for name in names]
 
 
+def _is_field(name: str) -> bool:
+    """Whether what stands in braces names a column, ours or one of the user's."""
+    return name != "_" and name.isidentifier()
+
+
 def _piece(text: str, is_field: bool, fields: set[str]) -> str:
     if not is_field:
         return re.escape(text)
-    if text == "_" or not text.isidentifier():
+    if not _is_field(text):
         return "[^/]*?"
     if text in fields:
         return f"(?P={text})"

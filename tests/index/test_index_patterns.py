@@ -82,7 +82,7 @@ def test_invalid_patterns_are_refused_with_an_explanation(make):
     refused(folder, "--pattern", "{speaker}/{}/{emotion}.mp3", says=f"there: {folder.name}/x/s01_happy.wav")
     refused(folder, "--pattern", "{speaker}_{emotion}.wav", says="unknown emotion 'wut' of x/s02_wut.wav")
     refused(folder, "--pattern", "*.wav", says="it says nothing of a clip")
-    refused(folder, "--pattern", "{take}_{}.wav", says="it says nothing of a clip")
+    refused(folder, "--pattern", "{}_{_}.wav", says="it says nothing of a clip")
     refused(folder, "--pattern", "{speaker}_{digest}.wav", says="{digest} is not for names to say")
 
 
@@ -102,6 +102,33 @@ def test_patterns_match_the_end_of_a_path(pattern, path, found):
         assert match is None
     else:
         assert (match["speaker"], match["emotion"][-1:]) == found
+
+
+def test_pattern_may_name_only_columns_of_ones_own(make):
+    held = by_clip(make("calls/ann/1.wav", "calls/ben/2.wav") / "calls", "--pattern", "{agent}/{}.wav", "-q")
+    assert {clip: row["agent"] for clip, row in held.items()} == {"calls/ann/1": "ann", "calls/ben/2": "ben"}
+
+
+@pytest.mark.parametrize("words", [("--pattern", "{speaker}/{}.wav"), ("--pattern", "{agent}/{}.wav"),
+                                   ("--group", "parent-folder")])  # fmt: skip
+def test_folders_that_an_option_reads_are_not_asked_for_as_emotions(make, words):
+    folder = make("calls/ann/1.wav", "calls/ben/2.wav") / "calls"
+    assert "if the folders ann, ben are emotions" in sertool("index", folder, "-f", "jsonl").err
+    err = sertool("index", folder, *words, "-f", "jsonl").err
+    assert ("no emotion is known of 2 of 2 clips" in err, "are emotions" in err) == (True, False)
+
+
+@pytest.mark.parametrize(("name", "pattern"), [
+    ("ravdess/Actor_{0:02d}/03-01-05-01-01-01-{0:02d}.wav", "Actor_{speaker}/{}"),
+    ("cremad/AudioWAV/{0}_IEO_ANG_HI.wav", "{speaker}_{}"), ("iemocap/Ses{0:02d}F_impro01_F000.wav", "{speaker}_{}"),
+])  # fmt: skip
+def test_pattern_that_hides_the_labels_of_a_known_corpus_is_named(make, name, pattern):
+    first = 1001 if "cremad" in name else 1
+    folder = make(*(name.format(first + k) for k in range(2)))
+    corpus = name.partition("/")[0]
+    done = sertool("index", folder / corpus, "--pattern", pattern, "--check", "none", "-f", "jsonl")
+    remedy = f"--pattern reads none: add {{emotion}}, or leave --pattern out, as {corpus} is recognised by its names\n"
+    assert (done.code, remedy in done.err) == (0, True), done.err
 
 
 def test_malformed_pattern_is_refused_before_any_file_is_read(tmp_path):
