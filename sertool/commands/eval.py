@@ -65,7 +65,7 @@ def _input_options() -> Any:
         option("--split", type=click.Choice(["test", "dev", "train"]), group=group,
                help="Which rows to score. [default: test where there are any, else dev]"),
         option("--map", "mapping", multiple=True, metavar="FROM=TO,..", group=group,
-               help="What a label means: ps=surprise, calm=neutral."),
+               help="What a label means: ps=surprise, calm=neutral; X= means no emotion, so an answer X is wrong."),
         options.where,
     )  # fmt: skip
 

@@ -45,9 +45,9 @@ Examples:
 Folders are searched for audio at any depth, but not hidden ones in them (.git); corpora that sertool knows are
 recognised by their layout, with the tables of labels that lie among their files, and a folder for each emotion
 (angry/, 05_sad/) labels its clips. Other audio needs --pattern, whose words in braces are columns of the manifest or
-your own, or --table, with a column of paths (path, file, filename, wav ...) beside them; a split may also be called partition,
-subset, set or split_set, and ratings arousal, valence and dominance also EmoAct, EmoVal and EmoDom, activation, val
-or dom. Columns that are not ours are kept, and what describes files (sample_rate, size, notes ...) is
+your own, or --table, with a column of paths (path, file, filename, wav ...) beside them; a split may also be called
+partition, subset, set or split_set, and ratings arousal, valence and dominance also EmoAct, EmoVal and EmoDom,
+activation, val or dom. Columns that are not ours are kept, and what describes files (sample_rate, size, notes ...) is
 measured anew. --table indexes only the files in it; --correct keeps all clips, and takes over what its tables say of
 some, known by their columns clip or path, such as another emotion. Manifests (Parquet, CSV, TSV, JSON Lines) are
 merged. Input from a pipe is read to its end first.
@@ -295,7 +295,7 @@ def _labelling(values: dict[str, Any]) -> Any:
 
         if alike := get_close_matches(name.lower(), corpora, cutoff=0.75):
             raise UsageError(f"--corpus {name}: perhaps {alike[0]}? Those that are known are {', '.join(corpora)}")
-    mapping = labels.parse_mapping(values["mapping"], can_be_none=True)
+    mapping = labels.parse_mapping(values["mapping"])
     parts = labels.parse_parts(values["parts"])
     return Labelling(name, values["patterns"], values["tables"], values["group"], mapping, parts)
 

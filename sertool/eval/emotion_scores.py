@@ -76,6 +76,9 @@ def notes(run: Emotions, units: Units) -> list[str]:
             verb = "is" if rows.sum() == 1 else "are"
             words = np.array(run.classes)[rows]
             notes.append(f"{listed(words)} {clause.format(verb, '|'.join(words))}")
+    if nameless := int((run.predicted == metrics.NO_CLASS).sum()):
+        verb = "answer means" if nameless == 1 else "answers mean"
+        notes.append(f"{nameless:,} {verb} no emotion: wrong, and of no column of the confusion")
     if _of_own_votes(run):
         notes.append("every label is one that most listeners chose: the figures of people are of their own votes")
     return notes

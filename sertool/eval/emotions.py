@@ -23,7 +23,7 @@ TIE = 1e-6  # by which equal probabilities may differ
 class Emotions(Answers):
     """Answers that are emotions: truth `[clips]` and predictions `[seeds, clips]` are numbers of classes."""
 
-    NOTHING: ClassVar[float] = -1
+    NOTHING: ClassVar[float] = metrics.NO_ANSWER
 
     classes: tuple[str, ...]
     confidence: np.ndarray  # [seeds, clips]
@@ -51,13 +51,13 @@ def _answers(run: Labelled, classes: tuple[str, ...], by: Sequence[str]) -> Emot
     cells = answers.cells_of(run.run)
     truth, predicted = _numbers(run.truth, classes), _numbers(run.predicted, classes)
     answers.refuse_two_truths(run.run, cells, truth, lambda row: classes[truth[row]])
-    confidence, losses, notes = _probable(run, classes)
+    confidence, losses, notes = _probable(run)
     offers = vocabulary.offered(run)
     shared = answers.of_any_kind(run.run, cells, by)
     return Emotions(
         **shared | {"notes": (*shared["notes"], *notes)},
         truth=truth[cells.first],
-        predicted=answers.spread(predicted, cells, -1),
+        predicted=answers.spread(predicted, cells, metrics.NO_ANSWER),
         classes=classes,
         confidence=answers.spread(confidence, cells, np.nan),
         losses=answers.spread(losses, cells, np.nan),
@@ -66,8 +66,8 @@ def _answers(run: Labelled, classes: tuple[str, ...], by: Sequence[str]) -> Emot
     )
 
 
-def _numbers(words: Codes, classes: tuple[str, ...]) -> np.ndarray:
-    return np.array([classes.index(word) for word in words.values], int)[words.index]
+def _numbers(words: Codes, classes: Sequence[str], otherwise: int = metrics.NO_CLASS) -> np.ndarray:
+    return np.array([classes.index(word) if word in classes else otherwise for word in words.values], int)[words.index]
 
 
 def _columns(run: Labelled, prefix: str) -> tuple[list[str], np.ndarray]:
@@ -89,11 +89,10 @@ class Shares(NamedTuple):
     are_sums: bool  # whether --map joined emotions, whose columns are added up
 
 
-def _probable(run: Labelled, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+def _probable(run: Labelled) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Return confidences `[rows]`, log losses and Brier scores `[2, rows]` (NaN: unknown), and notes on oddities."""
     shares = _shares(run)
-    place = np.array([shares.words.index(word) if word in shares.words else -1 for word in classes], int)
-    true, answered = (place[_numbers(column, classes)] for column in (run.truth, run.predicted))
+    true, answered = (_numbers(column, shares.words, -1) for column in (run.truth, run.predicted))
     confidence = _confidence(run, shares, answered)
     outside = (confidence < -casting.ROUNDING) | (confidence > 1 + casting.ROUNDING)
     notes = [*_notes_on_shares(run, shares, true, answered), *_notes_on_confidence(run, shares, int(outside.sum()))]

@@ -24,7 +24,7 @@ WRITINGS = (  # of a label, the one that counts in parentheses
 
 
 class Labelled(NamedTuple):
-    """A run with its labels as words."""
+    """A run with its labels as words; "" is an answer that means no emotion."""
 
     run: Run
     truth: Codes
@@ -34,8 +34,20 @@ class Labelled(NamedTuple):
 
 
 def labelled(run: Run, mapping: dict[str, str]) -> Labelled:
+    run = _with_truth(run, mapping)
     truth, predicted = (_words(run.table, column, mapping) for column in ("emotion", "predicted"))
     return Labelled(run, truth, predicted, mapping, _offered(run.table, {*truth.values, *predicted.values}, mapping))
+
+
+def _with_truth(run: Run, mapping: dict[str, str]) -> Run:
+    """Leave out the rows whose true label means no emotion."""
+    truth = _words(run.table, "emotion", mapping)
+    means = np.array([word != "" for word in truth.values], bool)[truth.index]
+    left_out = int((~means).sum())
+    if left_out == len(means):
+        raise SertoolError(f"{run.name}: nothing to score: --map gives no true label an emotion")
+    coverage = run.coverage._replace(scored=run.coverage.scored - left_out, untrue=run.coverage.untrue + left_out)
+    return run._replace(table=manifest.keep(run.table, means), coverage=coverage) if left_out else run
 
 
 def _words(table: Table, column: str, mapping: dict[str, str]) -> Codes:
@@ -47,11 +59,14 @@ def _words(table: Table, column: str, mapping: dict[str, str]) -> Codes:
 
 
 def word(label: str, mapping: dict[str, str]) -> str:
-    """Return our word for a label; an unknown label stays as it is, except that 1.0 becomes 1, 其他/other other."""
-    usual = _usual(label)
-    return labels.canonical(label, mapping) or (
-        word(usual, mapping) if usual != label else talk.clean(labels.composed(label).strip())
-    )
+    """Return our word for a label, "" if it means no emotion.
+
+    An unknown label stays as it is, except that 1.0 becomes 1, 其他/other other.
+    """
+    known, usual = labels.canonical(label, mapping), _usual(label)
+    if known is not None:
+        return known
+    return word(usual, mapping) if usual != label else talk.clean(labels.composed(label).strip())
 
 
 def _usual(label: str) -> str:
@@ -61,7 +76,12 @@ def _usual(label: str) -> str:
 
 def offered(run: Labelled) -> set[str]:
     """Return the emotions that have a probability column."""
-    return {word(name, run.mapping) for name in run.offered}
+    return {word(name, run.mapping) for name in run.offered} - {""}
+
+
+def answered(run: Labelled) -> set[str]:
+    """Return the emotions among the answers."""
+    return {*run.predicted.values} - {""}
 
 
 def plain_labels(run: Labelled) -> set[str]:
@@ -79,7 +99,7 @@ def _offered(table: Table, words: Collection[str], mapping: dict[str, str]) -> t
     A column with an unknown word that is never true or predicted (`p_value`) is left out if more rows then sum to 1.
     """
     names = manifest.family(table, "p_")
-    sure = [name for name in names if labels.canonical(name, mapping) or word(name, mapping) in words]
+    sure = [name for name in names if labels.canonical(name, mapping) is not None or word(name, mapping) in words]
     if 0 < len(sure) < len(names) and _odd(table, sure).sum() < _odd(table, names).sum():
         return tuple(sure)
     return tuple(names)
@@ -98,14 +118,14 @@ def sums_to_one(sums: np.ndarray, count: int) -> np.ndarray:
 def classes(runs: Sequence[Labelled]) -> tuple[str, ...]:
     """Return the emotions that are true or predicted in any run, in our order, then by name."""
     truth = {word for run in runs for word in run.truth.values}
-    answers = {word for run in runs for word in (*run.predicted.values, *offered(run))}
+    answers = {word for run in runs for word in answered(run) | offered(run)}
     for run in runs:
         if len(run.truth.values) < 2:
             raise SertoolError(
                 f"{run.run.name}: every true emotion is {run.truth.values[0]}: a score needs at least two"
             )
         _refuse_other_words(run, truth, answers)
-    return tuple(sorted(truth.union(*(run.predicted.values for run in runs)), key=_place))
+    return tuple(sorted(truth.union(*map(answered, runs)), key=_place))
 
 
 def _place(label: str) -> tuple[int, float, str]:
@@ -120,7 +140,7 @@ def _refuse_other_words(run: Labelled, truth: set[str], answers: set[str]) -> No
     They do if one side has unknown words while the other has words that this side lacks, or if they have no word in
     common, as then no answer could be right. If all words are known, a constant answer is accepted as merely a bad one.
     """
-    true, predicted, offers = {*run.truth.values}, {*run.predicted.values}, offered(run)
+    true, predicted, offers = {*run.truth.values}, answered(run), offered(run)
     known = {*labels.EMOTIONS, *run.mapping.values()}
     if true & predicted:  # then numbers mean the same on both sides, and offered classes are in the truth's words
         known |= offers | {word for word in true | predicted if word.isdecimal()}
@@ -131,8 +151,9 @@ def _refuse_other_words(run: Labelled, truth: set[str], answers: set[str]) -> No
     strange = [word for word in only_predicted if word not in known]
     unheard = [word for word in only_true if word not in known | answers]
     if strange and only_true:
-        raise _other_words(run, strange, only_true, _to_map(strange, only_true))
-    if not true & (predicted | offers) and not (len(predicted) == 1 and true <= known):
+        none = f", or with {labels.to_map(strange[0], '')} that it means none, and is wrong"
+        raise _other_words(run, strange, only_true, _to_map(strange, only_true) + none)
+    if predicted and not true & (predicted | offers) and not (len(predicted) == 1 and true <= known):
         raise SertoolError(
             f"{run.run.name}: the labels have no word in common: {listed(only_true, 6)} are the truth, "
             f"{listed(sorted(predicted), 6)} the predictions; say what a word means, such as "

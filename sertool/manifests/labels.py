@@ -75,14 +75,14 @@ def is_part(word: str) -> bool:
     return part_named(word) in PARTS.values() or plain(word) in EVALUATION
 
 
-def parse_mapping(pairs: tuple[str, ...], *, can_be_none: bool = False) -> dict[str, str]:
+def parse_mapping(pairs: tuple[str, ...]) -> dict[str, str]:
     """Parse `("ps=surprise", "calm=neutral,joy=fun")`, by plain label; a target need not be a canonical emotion.
 
-    With `can_be_none`, `X=` is a label that means no emotion.
+    `X=` is a label that means no emotion, and has the target "".
     """
     mapping = {}
     for pair, source, target in _sides(pairs):
-        if not source or not (target or (can_be_none and pair.endswith("="))) or "=" in target:
+        if not source or not (target or pair.endswith("=")) or "=" in target:
             raise UsageError(f"--map takes FROM=TO, such as ps=surprise, or several joined by commas, not {pair!r}")
         mapping[plain(source)] = canonical(target) or target
     return mapping

@@ -3,7 +3,7 @@
 Every metric is a function of sums. So a bootstrap computes each speaker's sums once, `[units, sums]`, and all resamples
 are one matrix product with the counts of how often each speaker was drawn; metrics then come from `[resamples, sums]`
 at once. Averages over classes are of the same classes in every resample. Classes are numbers from 0; a prediction of -1
-means none and is ignored. Undefined values (0 / 0) are NaN.
+means none and is ignored, one of -2 is of no class, and so wrong. Undefined values (0 / 0) are NaN.
 """
 
 import math
@@ -23,6 +23,7 @@ EXACT_BELOW = 25  # discordant clips below which McNemar's test is exact
 ENOUGH_CLIPS = 10  # per speaker, on average: fewer vary too little when resampled, and a single one not at all
 MOST_CLIPS = 20_000  # with more, clips are resampled in blocks
 NOISE = 1e-12  # of a sum of squares, what rounding leaves of no variation
+NO_ANSWER, NO_CLASS = -1, -2  # among predictions
 CHUNK = 1 << 21  # draws per block, which stays in the cache
 
 
@@ -293,9 +294,9 @@ def class_sums(units: Units, truth: np.ndarray, credit: np.ndarray, classes: int
 
 def tally_sums(units: Units, truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Return a `Tally` for each unit, `[units, 3, classes]`."""
-    answered = np.where(predicted >= 0, 1.0, np.nan)
-    right = np.where(predicted >= 0, truth == predicted, np.nan)
-    columns = ((truth, right), (truth, answered), (predicted, answered))
+    answered = np.where(predicted != NO_ANSWER, 1.0, np.nan)
+    right = np.where(predicted != NO_ANSWER, truth == predicted, np.nan)
+    columns = ((truth, right), (truth, answered), (predicted, np.where(predicted >= 0, 1.0, np.nan)))
     return np.stack([class_sums(units, which, credit, classes) for which, credit in columns], 1)
 
 

@@ -366,6 +366,37 @@ def test_rows_without_prediction_or_truth_are_counted_and_not_scored(tmp_path: P
     assert len(found.notes) == 3
 
 
+def test_answers_mapped_to_nothing_are_wrong_and_of_no_class(tmp_path: Path, say: Callable[..., Any]) -> None:
+    truth, predicted = ["sad"] * 4 + ["happy"] * 4, ["sad", "<unk>", "other", "其他/other"] + ["happy"] * 4
+    path = two(tmp_path / "two.csv", truth, predicted)
+    found = report(path, mapping={"<unk>": "", "other": ""}).runs[0]
+    shown = {name: found.figures[name].value for name in ("uar", "wa", "macro_f1")}
+    assert shown == pytest.approx({"uar": (1 / 4 + 1) / 2, "wa": 5 / 8, "macro_f1": (2 / 5 + 1) / 2})
+    assert (found.clips, [one.name for one in found.classes]) == (8, ["happy", "sad"])
+    assert "3 answers mean no emotion: wrong, and of no column of the confusion" in found.notes
+    shown = say(path, "--map", "<unk>=,other=", "--plot", str(tmp_path), "--html", str(tmp_path / "a.html"))
+    assert (shown[0], shown[2].count("changes nothing")) == (0, 0), shown[2]
+    path = two(tmp_path / "never.csv", ["sad", "happy", "angry"], ["sad", "happy", "<unk>"])
+    assert "--map '<unk>=EMOTION', or with --map '<unk>=' that it means none, and is wrong" in refused(path)
+
+
+def test_probability_of_an_answer_mapped_to_nothing_is_of_no_emotion(tmp_path: Path) -> None:
+    columns = {"emotion": ["sad", "happy"], "predicted": ["other", "happy"], "p_sad": [0.2, 0.1],
+               "p_happy": [0.1, 0.8], "p_other": [0.7, 0.1]}  # fmt: skip
+    figures = report(table(tmp_path / "a.csv", columns), mapping={"other": ""}).runs[0].figures
+    assert figures["wa"].value == 0.5
+    assert figures["log_loss"].value == pytest.approx(-(np.log(0.2) + np.log(0.8)) / 2)
+    assert figures["brier"].value == pytest.approx((0.64 + 0.01 + 0.49 + 0.01 + 0.04 + 0.01) / 2)
+
+
+def test_rows_whose_truth_is_mapped_to_nothing_are_counted_and_not_scored(tmp_path: Path) -> None:
+    path = two(tmp_path / "two.csv", ["sad", "happy", "xxx", "xxx"], ["sad", "sad", "sad", "xxx"])
+    found = report(path, mapping={"xxx": ""}).runs[0]
+    assert (found.clips, found.figures["wa"].value) == (2, 0.5)
+    assert "not scored: 2 rows without a true emotion" in found.notes
+    assert "nothing to score" in refused(path, mapping={"sad": "", "happy": "", "xxx": ""})
+
+
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 def test_empty_strings_count_as_missing_in_every_format(tmp_path: Path, kind: str) -> None:
     columns = made()
