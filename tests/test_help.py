@@ -1,5 +1,6 @@
 """The examples in the help of what comes after training, run as they stand there."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -48,6 +49,9 @@ def trained(example_folder, tmp_path_factory) -> Path:
     lines = (",".join([f"c{k},s{k % 6},{'fm'[k % 2]}", *map(str, row)]) for k, row in enumerate(rated))
     (folder / "rated.csv").write_text("\n".join([head, *lines]))
     (folder / "theirs.csv").write_text("y,yhat,who\nang,ang,ann\nsad,ang,bob\nsad,sad,ann\n")
+    clips = sorted(Path("cremad").rglob("*.wav"))
+    answers = [json.dumps({"key": path.stem, "labels": "ang"}) for path in clips]
+    (folder / "answers.jsonl").write_text("\n".join(answers))
     os.chdir(here)
     return folder
 

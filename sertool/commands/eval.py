@@ -22,13 +22,15 @@ Examples:
   sertool eval predictions.csv --html report.html --plot plots/ --plot-format pdf
   sertool eval predictions.csv --min-uar .6 -f json > scores.json
   sertool eval theirs.csv --truth y --predicted yhat --speaker who --map ang=angry
+  sertool index cremad/ --table answers.jsonl | sertool eval --predicted labels
   sertool eval rated.csv --dimensions arousal,valence --by sex
   sertool eval rated.csv --dimensions calmness --predicted guess --min-ccc .4
 
-Two columns are enough: the true emotion and the predicted one, as CSV, TSV, JSON Lines or Parquet. Rows of test are
-scored; where there are none, rows of dev; rows of train only with --split train. Rows without a prediction are counted
-and not scored. A folder of a run stands for its predictions.parquet. Several inputs, or several values in a column run,
-are runs to compare. Input from a pipe is read to its end first.
+Two columns are enough: the true emotion and the predicted one, as CSV, TSV, JSON Lines or Parquet. Predictions
+without the truth are joined to it by index --table, by their column of paths, or of names (key, id, utterance). Rows
+of test are scored; where there are none, rows of dev; rows of train only with --split train. Rows without a
+prediction are counted and not scored. A folder of a run stands for its predictions.parquet. Several inputs, or
+several values in a column run, are runs to compare. Input from a pipe is read to its end first.
 
 Ratings such as arousal are scored where --dimensions names them or no emotion is predicted: each needs a column of
 numbers, and one of predictions called predicted_arousal (or arousal_pred ...); EmoAct, activation, val and the like are

@@ -20,6 +20,7 @@ from sertool.system.files import listed
 
 # Optional columns: one that holds something else under such a name is left out.
 BESIDE = {name: kind for name, (kind, _) in columns.MEANINGS.items() if kind != "string"}
+JOINED = "without the truth, `sertool index CORPUS --table FILE | sertool eval --predicted COLUMN`"
 DIVIDING = ("clip", "speaker", "split", "fold", "seed", "issue")  # they say which rows are scored, and which together
 
 
@@ -121,9 +122,9 @@ def _table(source: str, reading: Reading) -> tuple[Table, tuple[str, ...]]:
     table = intake.with_bands_named(renaming.renamed(table, reading.asked, dimensions), where)
     for name, lack, option in _needed(dimensions):
         if name not in table.column_names:
-            raise SertoolError(
-                f"{where}: {lack}: no column {name}; it has {listed(names_read, 20)}; say which it is with {option}"
-            )
+            joined = "" if dimensions or "emotion" in table.column_names else f", or, {JOINED}"
+            says = f"{where}: {lack}: no column {name}; it has {listed(names_read, 20)}; say which it is with {option}"
+            raise SertoolError(says + joined)
     table = _typed(table, [name for name, *_ in _needed(dimensions)] if dimensions else [], where)
     if not len(table):
         raise SertoolError(f"{where}: no rows")
@@ -173,7 +174,7 @@ def _require_known_columns(header: Header, where: str, reading: Reading) -> None
     names = [name.strip() for name in header.names(header.likely_kind())]
     has_ratings = any(columns.predicted(name) in names for name in names)
     if not has_ratings and not renaming.translation(names, reading.asked, reading.dimensions or columns.DIMENSIONS):
-        hint = "such as emotion and predicted, or those that --truth and --predicted name"
+        hint = f"such as emotion and predicted, or those that --truth and --predicted name, or, {JOINED}"
         raise SertoolError(
             f"{where}: no table of predictions: CSV, JSON Lines or Parquet with columns {hint}; its "
             f"first line is {header.record.decode('utf-8', 'replace').strip()[:60]!r}"

@@ -13,7 +13,7 @@ NAMES = {ours: others for ours, others in columns.OTHER_NAMES.items() if ours no
                 "true_emotion", "label_true", "emotion_true", "expected", "label", *columns.OTHER_NAMES["emotion"]),
     "predicted": ("prediction", "y_pred", "pred", "predicted_label", "predicted_emotion", "pred_label", "pred_emotion",
                   "label_pred", "emotion_pred", "hypothesis", "output"),
-    "clip": ("path", "id", "file", "filename", "utterance"),
+    "clip": ("path", "id", "file", "filename", "utterance", "utt", "key"),
 }  # fmt: skip
 
 

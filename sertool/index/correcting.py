@@ -52,7 +52,8 @@ def read(file: str, parts: Collection[str]) -> Table:
 
 def _fixes(told: Table, places: np.ndarray, table: Table, mapping: dict[str, str], file: str) -> tuple[Table, set[str]]:
     """Return what is told of the table's clips at some places, by their ids, in our words."""
-    names = [name for name in told.column_names if name in columns.FROM_NAMES] + casting.own_columns(told)
+    names = [name for name in told.column_names if name in columns.FROM_NAMES or name in ("predicted", "confidence")]
+    names += [f"p_{name}" for name in manifest.family(told, "p_")] + casting.own_columns(told)
     if not names:
         raise UsageError(f"--correct {file}: no column to correct, such as emotion; it has {listed(told.column_names)}")
     rows, clips = told.select(names).to_pylist(), manifest.column(table, "clip")

@@ -96,7 +96,8 @@ def _rows(name: str, parts: Collection[str]) -> Iterator[tuple[str, Row]]:
 def with_our_names(table: Table, parts: Collection[str]) -> Table:
     """Rename the columns of another's table that mean one of ours, if not two of them do."""
     names = {column.strip().lower(): column for column in table.column_names}
-    path_column = next((names[word] for word in columns.PATH_NAMES if word in names), None)
+    ids = () if "clip" in names else columns.ID_NAMES
+    path_column = next((names[word] for word in (*columns.PATH_NAMES, *ids) if word in names), None)
     split_column = _split_column(table, names, parts)
     found = {name: name for name in table.column_names if _is_no_rating(table, name)}
     found |= {column: ours for column, ours in ((path_column, "path"), (split_column, "split")) if column}

@@ -103,6 +103,7 @@ FAMILIES = {
 PATH_NAMES = (
     "path", "file", "filename", "file_name", "filepath", "file_path", "wav", "wav_path", "audio", "audio_path",
 )  # fmt: skip
+ID_NAMES = ("utterance", "utt", "key", "id")  # of files, where no column has paths or clips
 CLIP_NAMES = ("clip", *PATH_NAMES)  # a row of others has one of these, which names its clip
 SPLIT_NAMES = ("partition", "subset", "set", "split_set", "data_split", "part")  # of splits, if they hold parts
 OTHER_NAMES = {

@@ -78,3 +78,20 @@ def test_votes_for_no_emotion_leave_a_clip_without_one_if_most_are(tmp_path):
     soft = index(a, "--labels", "soft", "--map", "other=", "-q")
     assert [(row.get("soft_sad"), row.get("soft_angry")) for row in soft] == [(1, 0), (0.25, 0.75), (None, None)]
     assert not any(name.startswith("soft_") for row in soft for name in row.keys() - {"soft_sad", "soft_angry"})
+
+
+@pytest.mark.parametrize("name", ["key", "id", "utterance", "utt"])
+def test_answers_of_another_toolkit_are_joined_to_the_truth_by_its_name_of_clips(make, name):
+    folder = make("x/sad/a1.wav", "x/sad/a2.wav", "x/angry/b1.wav", "x/angry/b2.wav")
+    text = f"{name},labels,confidence\na1,sad,.9\na2,angry,.8\nb1,angry,.7\nb2,angry,.6\n"
+    joined = sertool("index", folder / "x", "--table", table(folder, "theirs.csv", text))
+    scored = sertool("eval", "--predicted", "labels", "-f", "csv", stdin=joined.out)
+    assert "figures,,wa,0.75," in scored.out.decode(), scored.err
+
+
+def test_column_called_id_beside_paths_stays_as_it_is(make):
+    folder = make("x/a.wav", "x/b.wav")
+    a = table(folder, "a.csv", "id,file,emotion\nb,a.wav,sad\na,b.wav,angry\n")
+    assert [(row["clip"], row["id"], row["emotion"]) for row in index(folder / "x", "--table", a)] == [
+        ("x/a", "b", "sad"), ("x/b", "a", "angry"),
+    ]  # fmt: skip
