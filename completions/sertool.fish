@@ -371,7 +371,7 @@ complete -c sertool -n '__sertool_at index' -l table -r -f -d 'Labels by path: C
 complete -c sertool -n '__sertool_at index' -l group -r -f -a parent-folder -d 'Speakers are the folders that the files lie in, or those above a folder for each emotion.'
 complete -c sertool -n '__sertool_at index' -l map -r -f -d 'What labels or folders mean: ps=surprise,Wut=angry; furious=furious keeps a word of your own, and X= means no emotion.'
 complete -c sertool -n '__sertool_at index' -l parts -r -f -d 'What a split\'s names mean: Test1=test,Test2=dev; PART is train, dev or test. Clips of other names are in no part.'
-complete -c sertool -n '__sertool_at index' -l correct -r -F -d 'A table of what to correct of some clips, such as emotions, by clip or path; others stay.'
+complete -c sertool -n '__sertool_at index' -l correct -r -F -d 'A table of what to correct of some clips, such as emotions, by clip or path, or of all clips of some speakers, such as their split; others stay.'
 complete -c sertool -n '__sertool_at index' -l labels -r -f -a 'intended perceived soft' -d 'Emotions as acted, as most listeners heard them, or their votes\' shares as well. [default: intended]'
 complete -c sertool -n '__sertool_at index' -l votes -r -f -a 'voice face both' -d 'With --labels, what the listeners had: the voice alone, the face, or both. [default: voice]'
 complete -c sertool -n '__sertool_at index' -l emotions -r -f -a '(__sertool_many neutral calm happy sad angry fear disgust surprise contempt boredom sleepy amused anxious apologetic assertive concerned encouraging excited frustrated pain pleasure disappointed)' -d 'Keep only these emotions.'

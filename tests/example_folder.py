@@ -43,6 +43,7 @@ def example_folder(tmp_path_factory) -> Path:
     (folder / "mine" / "labels.csv").write_text("\n".join(["path,emotion", *rows]))
     shutil.copy(folder / "mine" / "labels.csv", folder)
     (folder / "fixes.csv").write_text("clip,emotion\ncremad/1001_IEO_SAD_HI,disgust\n")
+    (folder / "speakers.csv").write_text("speaker,split\n1001,train\n1002,train\n1003,test\n")
     for path in ("voice.wav", "noises/street.wav"):
         encoding.write(folder / path, synth.voice(7, "sad", 4), 16_000)
     recipe = epilog("augment").partition("mine.toml; ")[2].splitlines()[1:]

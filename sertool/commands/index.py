@@ -40,17 +40,19 @@ Examples:
   sertool index a.parquet b.parquet --where 'corpus=cremad|tess' -o both.parquet
   sertool index iemocap/ --where 'arousal>=3' -o active.parquet
   sertool index clips.parquet --correct fixes.csv -o clips.parquet
+  sertool index cremad/ --correct speakers.csv -o clips.parquet
   sertool index --audit clips.parquet
 
 Folders are searched for audio at any depth, but not hidden ones in them (.git); corpora that sertool knows are
 recognised by their layout, with the tables of labels that lie among their files, and a folder for each emotion
 (angry/, 05_sad/) labels its clips. Other audio needs --pattern, whose words in braces are columns of the manifest or
-your own, or --table, with a column of paths (path, file, filename, wav ...) beside them; a split may also be called
-partition, subset, set or split_set, and ratings arousal, valence and dominance also EmoAct, EmoVal and EmoDom,
-activation, val or dom. Columns that are not ours are kept, and what describes files (sample_rate, size, notes ...) is
-measured anew. --table indexes only the files in it; --correct keeps all clips, and takes over what its tables say of
-some, known by their columns clip or path, such as another emotion. Manifests (Parquet, CSV, TSV, JSON Lines) are
-merged. Input from a pipe is read to its end first.
+your own, or --table, with a column of paths (path, file, filename, wav ...), or of names (key, id, utterance), beside
+them; a split may also be called partition, subset, set or split_set, and ratings arousal, valence and dominance also
+EmoAct, EmoVal and EmoDom, activation, val or dom. Columns that are not ours are kept, and what describes files
+(sample_rate, size, notes ...) is measured anew. --table indexes only the files in it; --correct keeps all clips, and
+takes over what its tables say of some, known by their columns clip or path, such as another emotion; a table with a
+column speaker instead, such as speaker and split, says it of all clips of these speakers. Manifests (Parquet, CSV, TSV,
+JSON Lines) are merged. Input from a pipe is read to its end first.
 """
 
 
@@ -73,7 +75,8 @@ def _input_options() -> Any:
                help="What a split's names mean: Test1=test,Test2=dev; PART is train, dev or test. Clips of other names "
                     "are in no part."),
         option("--correct", "corrections", multiple=True, type=click.Path(), metavar="FILE", group=group,
-               help="A table of what to correct of some clips, such as emotions, by clip or path; others stay."),
+               help="A table of what to correct of some clips, such as emotions, by clip or path, or of all clips of "
+                    "some speakers, such as their split; others stay."),
         option("--labels", type=click.Choice(["intended", "perceived", "soft"]), default="intended", show_default=True,
                group=group, help="Emotions as acted, as most listeners heard them, or their votes' shares as well."),
         option("--votes", type=click.Choice(["voice", "face", "both"]), group=group,

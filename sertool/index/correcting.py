@@ -23,6 +23,7 @@ from sertool.manifests import (
 )
 from sertool.manifests.columns import Row
 from sertool.manifests.manifest import Table
+from sertool.numeric.codes import look_up
 from sertool.system import talk
 from sertool.system.files import listed
 
@@ -33,7 +34,8 @@ def corrected(table: Table, fixes: Iterable[tuple[str, Table]], mapping: dict[st
     Clips and columns that a file does not name stay as they are, and so does a value where its cell is empty.
     """
     applied: set[str] = set()
-    for file, told in fixes:
+    for file, said in fixes:
+        told = said if "clip" in said.column_names else _of_their_clips(said, table, file)
         places = _places(told, table)
         if strange := int((places < 0).sum()):
             example = manifest.cell(told, "clip", int(np.argmin(places)))
@@ -46,8 +48,45 @@ def corrected(table: Table, fixes: Iterable[tuple[str, Table]], mapping: dict[st
 
 def read(file: str, parts: Collection[str]) -> Table:
     """Read a table of corrections, whose columns may have the names that those of `--table` may have."""
-    told = intake.check(tables.with_our_names(manifest_io.read_table(file), parts), file)
+    told = tables.with_our_names(manifest_io.read_table(file), parts)
+    if "speaker" in told.column_names and not {"clip", "path"} & {*told.column_names}:
+        intake.refuse_repeated(told.column_names, file)
+        return intake.typed(told, file)
+    told = intake.check(told, file)
     return manifest_paths.rebased(told, manifest_io.folder_of(file) or os.getcwd())
+
+
+def _of_their_clips(told: Table, table: Table, file: str) -> Table:
+    """Return what is told of speakers as told of each of their clips."""
+    speakers = manifest.codes(table, "speaker")
+    names = _speakers_meant(told, sorted(speakers.values), file)
+    rows = look_up([names.get(name, -1) for name in speakers.values], speakers)
+    is_told = rows >= 0
+    known = [name for name in told.column_names if name != "speaker"]
+    clips = manifest.keep(table, is_told).select(["clip"])
+    return manifest.with_columns(clips, {name: manifest.taken(told, name, rows[is_told]) for name in known})
+
+
+def _speakers_meant(told: Table, speakers: Sequence[str], file: str) -> dict[str, int]:
+    """Return the row that tells of each speaker; names may lack the corpus where that is clear."""
+    row_of: dict[str, int] = {}
+    unknown = []
+    for row, name in enumerate(manifest.column(told, "speaker")):
+        if not name:
+            raise UsageError(f"--correct {file}: row {row + 1:,} names no speaker")
+        meant = [name] if name in speakers else [who for who in speakers if who.partition(":")[2] == name]
+        if len(meant) > 1:
+            raise UsageError(
+                f"--correct {file}: speaker {name} may be {listed(meant, 4)}: write the name with the corpus"
+            )
+        unknown += [] if meant else [name]
+        for who in meant:
+            if row_of.setdefault(who, row) != row:
+                raise UsageError(f"--correct {file}: speaker {who} stands twice")
+    if unknown:
+        there = listed(speakers, 4) or "none"
+        raise UsageError(f"--correct {file}: no clip is of the speakers {listed(unknown, 4)}; there are {there}")
+    return row_of
 
 
 def _fixes(told: Table, places: np.ndarray, table: Table, mapping: dict[str, str], file: str) -> tuple[Table, set[str]]:

@@ -94,6 +94,48 @@ def test_only_the_named_values_of_the_named_clips_and_their_copies_change(make):
     assert [row["size"] for row in after.values()] == [row["size"] for row in before.values()]
 
 
+def test_predictions_of_others_are_added_beside_the_truth(make):
+    folder = make("x/sad/1.wav", "x/angry/2.wav")
+    sertool("index", folder / "x", "-o", folder / "a.parquet")
+    fixes = table(folder, "fixes.csv", "clip,predicted,confidence,p_sad,p_angry\nx/sad/1,angry,.6,.4,.6\n")
+    held = by_clip(folder / "a.parquet", "--correct", fixes)
+    assert {clip: (row["emotion"], row.get("predicted"), row.get("p_angry")) for clip, row in held.items()} == {
+        "x/sad/1": ("sad", "angry", pytest.approx(0.6)), "x/angry/2": ("angry", None, None),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("names", [("mine:a", "mine:b"), ("a", "b"), ("a", "mine:b")])
+@pytest.mark.parametrize(("column", "values"), [("split", ("Training", "test")), ("fold", (0, 1)), ("age", (31, 40))])
+def test_table_of_speakers_says_something_of_all_their_clips(make, names, column, values):
+    folder = make(*(f"x/{who}_{k}.wav" for who in "abc" for k in range(2)))
+    words = ("--pattern", "{speaker}_{sentence}.wav", "--corpus", "mine", "-q")
+    lines = "".join(f"{who},{value}\n" for who, value in zip(names, values, strict=True))
+    fixes = table(folder, "speakers.csv", f"spk,{column}\n{lines}")
+    ours = {"Training": "train"}
+    held = index(folder / "x", *words, "--correct", fixes)
+    assert [row.get(column) for row in held] == [ours.get(value, value) for value in values for _ in range(2)] + 2 * [
+        None
+    ]
+    assert [row["speaker"] for row in held] == [f"mine:{who}" for who in "abc" for _ in range(2)]
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    ("speaker,split\nd,test\nmine:e,test\n", "no clip is of the speakers d, mine:e; there are mine:a, other:a"),
+    ("speaker,split\na,test\n", "speaker a may be mine:a, other:a: write the name with the corpus"),
+    ("speaker,split\nmine:a,test\nmine:a,train\n", "speaker mine:a stands twice"),
+    ("speaker,split\nmine:a,test\n,train\n", "row 2 names no speaker"),
+    ("speaker\nmine:a\n", "no column to correct, such as emotion"),
+])  # fmt: skip
+def test_table_of_speakers_that_says_nothing_sure_is_refused(make, text, says):
+    folder = make("x/a_1.wav", "y/a_2.wav")
+    for name, corpus in (("x", "mine"), ("y", "other")):
+        sertool(
+            "index", folder / name, "--pattern", "{speaker}_{}", "--corpus", corpus, "-o", folder / f"{name}.parquet"
+        )
+    done = sertool("index", folder / "x.parquet", folder / "y.parquet", "--correct", table(folder, "fixes.csv", text))
+    assert (done.code, says in done.line) == (2, True), done.err
+
+
 def test_segments_are_corrected_by_path_and_start(make):
     folder = make("a.wav")
     listing = "path,start,end,emotion\na.wav,0,.1,sad\na.wav,.1,.2,sad\n"
