@@ -113,7 +113,7 @@ def _table(source: str, reading: Reading) -> tuple[Table, tuple[str, ...]]:
     header = delimited.header_of(data)
     if data.size and manifest_io.kind_of(data) == "paths":
         _require_known_columns(header, where, reading)
-    table = manifest_io.parse(data, where, header.likely_kind(), loose=BESIDE)
+    table = as_read = manifest_io.parse(data, where, header.likely_kind(), loose=BESIDE)
     names_read = table.column_names
     intake.refuse_repeated(names_read, where)
     dimensions = reading.dimensions or _predicted_ratings(table, reading)
@@ -128,7 +128,15 @@ def _table(source: str, reading: Reading) -> tuple[Table, tuple[str, ...]]:
     table = _typed(table, [name for name, *_ in _needed(dimensions)] if dimensions else [], where)
     if not len(table):
         raise SertoolError(f"{where}: no rows")
-    return row_filter.choose(table, reading.where, f"{where}: "), dimensions
+    return _chosen(table, as_read, reading, dimensions, where), dimensions
+
+
+def _chosen(table: Table, as_read: Table, reading: Reading, dimensions: Sequence[str], where: str) -> Table:
+    """Return the rows that --where asks for, which may call columns as the table itself did."""
+    renamed = renaming.translation(as_read.column_names, reading.asked, dimensions)
+    others = {name: as_read.column(name) for name in renamed if name not in table.column_names}
+    chosen = row_filter.choose(manifest.with_columns(table, others), reading.where, f"{where}: ")
+    return chosen.drop_columns([*others])
 
 
 def _predicted_ratings(table: Table, reading: Reading) -> tuple[str, ...]:

@@ -115,6 +115,14 @@ def test_truth_and_prediction_columns_can_have_any_name(tmp_path: Path) -> None:
     assert "said" in refused(path, truth="nowhere", predicted="heard")
 
 
+def test_rows_are_chosen_by_the_tables_own_names_of_columns_or_by_ours(tmp_path: Path) -> None:
+    path = two(tmp_path / "two.csv", ["a", "b", "b", "c"], ["a", "b", "a", "c"], "text,yhat")
+    for name in ("text", "emotion"):
+        found = report(path, truth="text", predicted="yhat", where=(f"{name}!=c",)).runs[0]
+        assert (found.clips, found.figures["wa"].value) == (3, pytest.approx(2 / 3))
+    assert "no column tone; there are" in refused(path, truth="text", predicted="yhat", where=("tone=c",))
+
+
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 def test_speaker_column_can_have_any_name(tmp_path: Path, say: Callable[..., Any], kind: str) -> None:
     columns = made() | {"who": [k % 9 for k in range(240)]}
