@@ -161,7 +161,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     sources = options.inputs(manifests, "a manifest", nul=values["null"])
     jobs = values["jobs"] or workers.cores()
     index_options = indexing.IndexOptions(jobs=jobs)
-    read, unseen = indexing.read(indexing.sort_sources(sources, values["root"], nul=values["null"]), index_options)
+    read, unseen, _ = indexing.read(indexing.sort_sources(sources, values["root"], nul=values["null"]), index_options)
     table = row_filter.choose(read, values["where"])
     if values["dry_run"]:
         count = int(augmenting.rows_to_copy(table).sum())

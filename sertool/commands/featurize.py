@@ -168,7 +168,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     featurizing.warn_of_empty_bands(extraction)
     jobs = values["jobs"] or workers.cores()
     index_options = indexing.IndexOptions(jobs=jobs)
-    read, unseen = indexing.read(indexing.sort_sources(sources, values["root"], nul=values["null"]), index_options)
+    read, unseen, _ = indexing.read(indexing.sort_sources(sources, values["root"], nul=values["null"]), index_options)
     chosen = {"--where": [*values["where"]]} if values["where"] else None
     table = choose(read, values["where"])
     extraction = given_rows.with_given(extraction, values["want_given"], table)

@@ -148,7 +148,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     index_options = _index_options(values, old)
     if values["dry_run"]:
         return _say_plan(sources, values["tables"])
-    read, unseen = indexing.read(sources, index_options)
+    read, unseen, is_redivided = indexing.read(sources, index_options)
     if values["audit"]:
         return auditing.report(_choose_rows(read, values), strict_sentences=values["strict_sentences"])
     table = duplicates.released(_choose_rows(duplicates.marked(read), values))
@@ -157,6 +157,8 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     table = _divided(table, request, seed, old)
     reads_audio = sources.has_audio() or bool(values["tables"])
     protocol = own_division.protocol(old) if old is not None and request is None else None  # whose parts are kept
+    if is_redivided and request is None:
+        protocol = own_division.UNNAMED
     facts = {"reading" if reads_audio else "selection": _non_default_reading_options(values), "protocol": protocol}
     table = provenance.made_by(table, talk.command_line(), seed, read, **facts)
     _write(table, kind, values, paths)

@@ -17,7 +17,7 @@ from sertool.numeric.codes import Codes, families, look_up
 from sertool.system import talk
 from sertool.system.files import listed
 
-DISJOINT, RANDOM, OWN = "speaker:70/15/15", "random", "its own split"
+DISJOINT, RANDOM = "speaker:70/15/15", "random"
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def ways(table: Table, options: HeldOutOptions, usual: str | None) -> list[Way]:
         request = usual or DISJOINT
     if request is None and own_division.has_both(table):
         talk.warn("the manifest has a split and folds: the split decides, and the folds are passed over")
-    own = own_division.protocol(table) or OWN
+    own = own_division.protocol(table) or own_division.UNNAMED
     beside = f", {','.join(options.always_train)} in train" if options.always_train else ""
     found = _sides_of_gap(request, own, usual) if options.gap else [Way("", request, _title(request, own))]
     return [way._replace(protocol=way.protocol + beside) for way in found]

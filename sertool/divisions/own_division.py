@@ -16,6 +16,7 @@ from sertool.system import talk
 from sertool.system.files import listed
 
 COLUMNS = ("split", "fold")  # where a manifest has both, the split decides
+UNNAMED = "its own split"  # whose making nobody named
 OPTIONS = ("--protocol", "--split", "--folds")
 
 

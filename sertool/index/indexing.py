@@ -41,10 +41,11 @@ class IndexOptions:
 
 
 class Indexed(NamedTuple):
-    """The manifest, and the folders that could not be read or hold no audio."""
+    """The manifest, the folders that could not be read or hold no audio, and whether corrections divide clips."""
 
     table: Table
     unseen: Sequence[Path]
+    is_redivided: bool = False
 
 
 @dataclass
@@ -80,7 +81,7 @@ def read(sources: Sources, options: IndexOptions) -> Indexed:
         table = votes.labelled(table, options.source, options.modality, mapping)
     table, labels_corrected = correcting.corrected(table, fixes, mapping)
     labels.warn_of_unmet(mapping, applied.union(labels_corrected, *labels_met))
-    return Indexed(table, unseen)
+    return Indexed(table, unseen, any({*own_division.COLUMNS} & {*fix.column_names} for fix in told))
 
 
 def _with_parts_named(tables: Sequence[Table], parts: Mapping[str, str]) -> list[Table]:

@@ -6,6 +6,9 @@ import pytest
 from indexing import by_clip, emotions, index, refused, rows, table
 from running import changed, sertool
 
+from sertool.divisions import own_division
+from sertool.manifests import manifest_io
+
 
 @pytest.fixture
 def conflict(make):
@@ -134,6 +137,16 @@ def test_table_of_speakers_that_says_nothing_sure_is_refused(make, text, says):
         )
     done = sertool("index", folder / "x.parquet", folder / "y.parquet", "--correct", table(folder, "fixes.csv", text))
     assert (done.code, says in done.line) == (2, True), done.err
+
+
+def test_split_that_was_corrected_is_no_longer_called_by_its_protocol(make):
+    folder = make(*(f"x/{who}_{k}.wav" for who in "abcd" for k in range(2)))
+    words = ("--pattern", "{speaker}_{sentence}.wav", "--split", "speaker:50/25/25")
+    sertool("index", folder / "x", *words, "-o", folder / "a.parquet")
+    for text, named in (("speaker,split\na,test\n", "its own split"), ("speaker,age\na,31\n", "speaker:50/25/25")):
+        fixes = table(folder, "speakers.csv", text)
+        sertool("index", folder / "a.parquet", "--correct", fixes, "-o", folder / "b.parquet")
+        assert own_division.protocol(manifest_io.read(str(folder / "b.parquet"))) == named
 
 
 def test_segments_are_corrected_by_path_and_start(make):

@@ -8,7 +8,7 @@ import pytest
 from running import changed, column, rows, sertool
 from training_run import NET, TINY, said_of, table, train
 
-from sertool.divisions import heldout, splits
+from sertool.divisions import heldout, own_division, splits
 from sertool.manifests import manifest, manifest_io, merging, provenance
 from sertool.modelfiles import modelfile
 from sertool.models import lda
@@ -487,5 +487,5 @@ def test_copies_train_only_where_their_parent_trains(mel: Path) -> None:
         if parent is not None:
             assert of_clip[clip] == (splits.TRAIN if of_clip[parent] == splits.TRAIN else -1)
     own = manifest.with_column(both, "split", ["test"] * 12 + ["train"] * 36 + ["test"] * 12 + ["train"] * 36)
-    ((_, split),) = heldout.fold_splits(own, heldout.Way("", None, heldout.OWN), heldout.HeldOutOptions())
+    ((_, split),) = heldout.fold_splits(own, heldout.Way("", None, own_division.UNNAMED), heldout.HeldOutOptions())
     assert (split[48:60] == -1).all()
