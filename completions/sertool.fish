@@ -296,6 +296,7 @@ function __sertool_at
                 "eval --seed" \
                 "predict --window" \
                 "predict --hop" \
+                "predict --pauses" \
                 "predict --channel" \
                 "predict --silence" \
                 "predict --trim" \
@@ -725,6 +726,7 @@ complete -c sertool -n '__sertool_at eval' -s h -l help -d 'Show this message an
 complete -c sertool -n '__sertool_at eval -ge 1' -F
 complete -c sertool -n '__sertool_at predict' -l window -r -f -d 'Judge windows of this length rather than whole clips. [0.05 or more]'
 complete -c sertool -n '__sertool_at predict' -l hop -r -f -d 'From the start of one window to the next. [default: the window] [0.01 or more]'
+complete -c sertool -n '__sertool_at predict' -l pauses -r -f -d 'Judge turns rather than windows: what is said between pauses of at least this length, such as 0.4. Turns that are longer than --window are cut into equal parts [default: 5], and pauses are rows with the issue silent. What counts as a pause follows from a file\'s loudest sound and its noise, so each file is read before it is answered. [0.1 to 10]'
 complete -c sertool -n '__sertool_at predict' -l merge -d 'Join neighbouring windows of one emotion into one row, as RTTM, SRT, TextGrid and Audacity\'s labels always do.'
 complete -c sertool -n '__sertool_at predict' -l summary -d 'One row for each clip (and channel): how long was judged, the share of each emotion in that, and mean probabilities.'
 complete -c sertool -n '__sertool_at predict' -l channel -r -f -a 'mix left right each' -d 'Which channels of stereo audio are judged; each: every channel by itself, as in calls with one speaker a side. Manifests may name a channel for each row, in the column channel, from 1. [default: mix]'

@@ -24,7 +24,7 @@ HOUSE = {
     "catalogue": "",
     "system": "talk files paths locks parts cgroups workers device team",
     "numeric": "codes scales dsp pitch_classes pyin reference metrics",
-    "sound": """containers levels digests audio encoding shaping long_audio filters stretching ratios synth
+    "sound": """containers levels digests audio encoding shaping long_audio filters stretching ratios synth pauses
         folders sounds""",
     "manifests": """columns labels answer_kinds casting manifest manifest_paths row_filter provenance intake delimited
         streams formats run_folder manifest_io votes speakers duplicates merging""",

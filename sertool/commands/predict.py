@@ -27,11 +27,12 @@ Examples:
   sertool predict clip.wav calls/
   sertool predict -m run/ calls/ > emotions.csv
   sertool predict -m run/ clip.wav
+  sertool predict -m run/ --pauses 0.4 call.wav
   sertool predict -m run/ --window 3 --hop 1 call.wav
   sertool predict -m run/ --window 3 --hop 1 --merge -f srt call.wav -o call.srt
   sertool predict -m run/ --window 3 -f audacity call.wav -o labels.txt
   sertool predict -m run/ --channel each --window 3 --merge calls/
-  sertool predict -m run/ --channel each --window 3 --summary calls/ > calls.csv
+  sertool predict -m run/ --channel each --pauses 0.4 --summary calls/ > calls.csv
   sertool predict -m run/ --window 3 -f srt calls/ -o subtitles/
   find . -name '*.wav' -print0 | sertool predict -m run/ -0 -f jsonl -
   sertool predict -m run/ features/manifest.parquet | sertool eval
@@ -78,10 +79,11 @@ speakers') and leaves the rest. Answers by other models or options, and files th
 replaced.
 
 If a manifest points to shards with the features that the model takes, these are read in place of the audio, unless
---window, --channel, --speeds or --trim needs sound; shards may be named themselves, too. --silence applies to audio
-only. --strict ignores silent windows, and fails for a recording that is answered in part.
+--window, --pauses, --channel, --speeds or --trim needs sound; shards may be named themselves, too. --silence applies to
+audio only. --strict ignores silent windows, and fails for a recording that is answered in part.
 """
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "audacity", "textgrid")
+LONGEST_TURN = 5.0  # seconds
 ANSWERS_FOR_ADAPT_HINT = 10  # answers from which on to mention that the model can adapt
 STDIN = 0  # file descriptor
 EXTENSIONS = {
@@ -97,6 +99,11 @@ def _listening_options() -> Any:
                help="Judge windows of this length rather than whole clips."),
         option("--hop", type=options.Number(float, 0.01), metavar="SECONDS", group=group,
                help="From the start of one window to the next. [default: the window]"),
+        option("--pauses", type=options.Number(float, 0.1, 10), metavar="SECONDS", group=group,
+               help="Judge turns rather than windows: what is said between pauses of at least this length, such as "
+                    "0.4. Turns that are longer than --window are cut into equal parts [default: 5], and pauses are "
+                    "rows with the issue silent. What counts as a pause follows from a file's loudest sound and its "
+                    "noise, so each file is read before it is answered."),
         option("--merge", is_flag=True, group=group,
                help="Join neighbouring windows of one emotion into one row, as RTTM, SRT, TextGrid and Audacity's "
                     "labels always do."),
@@ -178,6 +185,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         return _say_cards(places, values["fold"])
     sources = options.inputs(paths, "files, folders or a manifest", nul=values["null"])
     values["kind"] = _kind(values["out"], values["kind"])
+    values["window"] = values["window"] or (LONGEST_TURN if values["pauses"] else None)
     _refuse_idle(values)
     from sertool.modelfiles import named_models
     from sertool.system import device
@@ -202,7 +210,9 @@ def _refuse_idle(values: dict[str, Any]) -> None:
     kind = values["kind"]
     for name in ("hop", "merge", "summary"):
         if values[name] and not values["window"]:
-            raise UsageError(f"--{name} goes with --window")
+            raise UsageError(f"--{name} goes with --window" + " or --pauses" * (name != "hop"))
+    if values["hop"] and values["pauses"]:
+        raise UsageError("--hop is the step of windows, and --pauses cuts at pauses: leave out one of them")
     if values["summary"] and (values["merge"] or kind in OF_TIME):
         other = "--merge makes rows of segments" if values["merge"] else f"{kind} holds segments"
         raise UsageError(f"--summary makes one row of a clip, and {other}: leave out one of them")

@@ -25,7 +25,7 @@ ENDINGS = {
     "audacity": ".txt", "textgrid": ".TextGrid",
 }  # fmt: skip
 MAKERS = (
-    "window", "hop", "channel", "silence", "trim", "merge", "summary", "threshold", "top", "speeds", "adapt",
+    "window", "hop", "pauses", "channel", "silence", "trim", "merge", "summary", "threshold", "top", "speeds", "adapt",
     "speakers",
 )  # fmt: skip
 SHOWN = 3  # recordings without answers

@@ -27,7 +27,6 @@ from sertool.sound.shaping import Wave
 from sertool.system import talk, workers
 from sertool.system.paths import path_of
 
-SIDES: dict[str | int, int] = {"left": 1, "right": 2}  # channels by their words
 LOUD = 0.1  # seconds of speech that are enough to hear something
 BATCH = 32  # clips or windows in memory at a time
 HANDOVER = 0.001  # seconds that a thread waits for Python's lock: the usual 5 ms cost a tenth of all time
@@ -65,6 +64,7 @@ class Session:
         """Return the shelf that finds rows in shards, unless an option or the models need the audio itself."""
         records, members = self.ensemble.members[0].held.features, self.ensemble.members
         needs = {
+            "--pauses": self.options.pauses is not None,
             "--window": self.options.window is not None,
             "--channel": self.options.channel != "mix",
             "--speeds": [*self.ensemble.speeds] != [AS_IT_IS],
@@ -103,7 +103,8 @@ class Session:
         """
         handover = sys.getswitchinterval()
         sys.setswitchinterval(HANDOVER)
-        wave, most = self.ensemble.extractions[0].wave, STRETCHES if self.options.window else BATCH
+        wave = self.ensemble.extractions[0].wave
+        most = STRETCHES if self.options.window and not self.options.pauses else BATCH
         may_fork = self.jobs > 1 and not self.ensemble.batches_on_device
         stretches = (each for one in requests for each in windows.stretches(one, self.options, wave))
         fetch_lock = threading.Lock()
@@ -152,7 +153,7 @@ class Session:
             minutes = int(LONG_CLIP_SECONDS / 60)
             talk.say_once(
                 f"clips of over {minutes} minutes get one answer each, which takes memory: "
-                "--window 3 answers part by part"
+                "--pauses 0.4 answers turn by turn"
             )
             return self._with_features([*self._pieces(stretch)])
 
@@ -287,13 +288,8 @@ def _sides(samples: np.ndarray, channel: str | int, stereo: bool) -> Iterator[tu
 
     Models of stereo sound get each channel twice.
     """
-    if channel == "mix":
-        yield None, samples
-        return
-    places = range(len(samples)) if channel == "each" else (int(SIDES.get(channel, channel)) - 1,)
-    for place in places:
-        side = min(place, len(samples) - 1)
-        yield place + 1, samples[[side, side] if stereo else [side]]
+    for number, place in windows.sides(channel, len(samples)):
+        yield number, samples if number is None else samples[[place, place] if stereo else [place]]
 
 
 def _finite(piece: Piece) -> Piece:

@@ -143,7 +143,7 @@ class Count:
         talk.say(f"{self.what or talk.counted(self.rows, 'row')}{''.join(faults)}{pauses}")
         if self.long:
             answers = "1 answer is" if self.long == 1 else f"{self.long:,} answers are"
-            talk.say(f"{answers} for more than {LONG_CLIP_SECONDS:g} s of sound: --window 3 answers part by part")
+            talk.say(f"{answers} for more than {LONG_CLIP_SECONDS:g} s of sound: --pauses 0.4 answers turn by turn")
         return doctor.strict_status("row", {fate: +issues for fate, issues in self.faults.items()}) if strict else None
 
 

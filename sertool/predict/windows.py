@@ -1,4 +1,4 @@
-"""Cut audio before it is predicted: into windows, and stretches of windows that are decoded at once.
+"""Cut audio before it is predicted: at pauses or into windows, and stretches of windows that are decoded at once.
 
 Stretches of most files are decoded by several workers, by seeking. Files that can only be read from the beginning, such
 as some telephone codecs, and files that are cut off are read once, and their stretches come with their samples.
@@ -6,15 +6,17 @@ as some telephone codecs, and files that are cut off are read once, and their st
 
 import math
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from sertool.errors import UsageError
 from sertool.manifests.columns import Row
 from sertool.predict.request import Request
-from sertool.sound import audio, levels
+from sertool.sound import audio, levels, pauses
 from sertool.sound.shaping import Wave
 from sertool.system import talk
 from sertool.system.paths import path_of
@@ -23,6 +25,7 @@ STRETCH = 120.0  # seconds of a long file that are decoded at once
 FIRST_STRETCH_SECONDS = 5.0  # seconds of the first stretch, doubled for each next one, so that answers come soon
 FORWARD_STRETCH = 30.0  # seconds of a stretch that holds its samples, many of which wait in memory
 LATE_SECONDS = 0.1  # seconds that a row may end after its file, as encoders add some
+SIDES: dict[str | int, int] = {"left": 1, "right": 2}  # channels by their words
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class PredictOptions:
 
     window: float | None = None
     hop: float | None = None
+    pauses: float | None = None  # seconds; what is said between them is judged, and a window is its greatest length
     channel: str = "mix"  # or left, right, each
     silence: float = -60.0  # dBFS
     threshold: float = 0.0
@@ -93,14 +97,108 @@ def stretches(request: Request, options: PredictOptions, wave: Wave) -> Iterator
         talk.detail(f"{row['path']}: {look.issue}: {look.detail}")
     if lacking or not (start >= 0 and length > 0):  # NaN fails, too
         yield Stretch(request.with_columns(issue=lacking or look.issue or "empty"))
-    elif look.issue or not audio.has_places(path_of(row["path"])):
-        yield from _read_forward(request, options, wave, length, look.issue)
+    elif options.pauses is not None:
+        yield from _at_pauses(request, options, wave, length, look)
     else:
-        first, hop = 0, options.step
-        count, each = max(1, _count(length, options.window, hop)), max(1, int(FIRST_STRETCH_SECONDS / hop))
-        while first < count:
-            yield Stretch(request, length, first, min(each, count - first))
-            first, each = first + each, min(2 * each, max(1, int(STRETCH / hop)))
+        yield from _in_windows(request, options, wave, length, look)
+
+
+def _in_windows(
+    request: Request, options: PredictOptions, wave: Wave, length: float, look: audio.AudioInfo
+) -> Iterator[Stretch]:
+    """Yield windows in stretches that are decoded at once."""
+    if look.issue or not audio.has_places(path_of(request.row["path"])):
+        yield from _read_forward(request, options, wave, length, look.issue)
+        return
+    first, hop, window = 0, options.step, options.window or 0.0
+    count, each = max(1, _count(length, window, hop)), max(1, int(FIRST_STRETCH_SECONDS / hop))
+    while first < count:
+        yield Stretch(request, length, first, min(each, count - first))
+        first, each = first + each, min(2 * each, max(1, int(STRETCH / hop)))
+
+
+def sides(channel: str | int, there: int) -> list[tuple[int | None, int]]:
+    """Return the channels to predict of those that are there: their numbers from 1, and their places."""
+    if channel == "mix":
+        return [(None, 0)]
+    places = range(there) if channel == "each" else (int(SIDES.get(channel, channel)) - 1,)
+    return [(place + 1, min(place, there - 1)) for place in places]
+
+
+def _at_pauses(
+    request: Request, options: PredictOptions, wave: Wave, length: float, look: audio.AudioInfo
+) -> Iterator[Stretch]:
+    """Yield what is said between pauses, of each channel, and the pauses as silent rows, in the order of their starts.
+
+    The file is read once before, as only its loudest sound and its noise tell what a pause is.
+    """
+    row, start = request.row, request.row.get("start") or 0.0
+    path, cut, most = path_of(row["path"]), cut_of(row, options, wave), None if length == math.inf else length
+    scan = _ForwardReader(path, replace(cut, rate=look.sample_rate or wave.rate), start, most)
+    powers = _powers(scan)
+    ended = min(scan.at / scan.rate, length)
+    fault = look.issue if look.issue and ended < length - levels.TOO_SHORT else scan.issue
+    if lacks_channel(request, options, len(powers)):
+        yield Stretch(request.with_columns(issue="no-channel"))
+        return
+    parts = _parts(powers, ended, row.get("channel") or options.channel, options)
+    if not any(part.is_turn for part in parts):  # windows tell why, such as channels that cancel
+        yield from _in_windows(request, options, wave, length, look)
+        return
+    reader = None if not fault and audio.has_places(path) else _ForwardReader(path, cut, start, most)
+    for part in parts:
+        told = {"start": round(start + part.begin, 3)} | ({"channel": part.channel} if part.channel else {})
+        if part.is_turn:
+            low, high = round(part.begin * wave.rate), round(part.end * wave.rate)
+            sound = None if reader is None else reader.read(low, high)
+            yield Stretch(request.with_columns(**told), part.end - part.begin, sound=sound)
+        else:
+            yield Stretch(request.with_columns(**told, end=round(start + part.end, 3), issue="silent"))
+    if fault:
+        yield Stretch(request.with_columns(start=round(start + ended, 3), issue=fault))
+
+
+class _Part(NamedTuple):
+    """A turn, or a pause, of a channel, in seconds from the start of what is judged."""
+
+    begin: float
+    end: float
+    channel: int | None
+    is_turn: bool
+
+
+def _powers(scan: "_ForwardReader") -> np.ndarray:
+    """Return the power of each frame of a file that is read to its end, `[channels, frames]`."""
+    meter, at, block = pauses.Meter(scan.rate), 0, round(FORWARD_STRETCH * scan.rate)
+    while not scan.over:
+        if (samples := scan.read(at, at + block)).size:
+            meter.add(samples)
+        at += block
+    return meter.powers
+
+
+def _parts(powers: np.ndarray, ended: float, channel: str | int, options: PredictOptions) -> list[_Part]:
+    """Return the turns and pauses of the channels to predict, by their starts, from `[channels, frames]`."""
+    heard = powers.mean(axis=0, keepdims=True) if channel == "mix" else powers
+    found: list[_Part] = []
+    for number, place in sides(channel, len(powers)):
+        spans = pauses.turns(heard[place], options.pauses or 0.0, options.silence)
+        found += _turns_and_pauses(spans, ended, options.window or math.inf, number)
+    return sorted(found, key=lambda part: part.begin)
+
+
+def _turns_and_pauses(
+    spans: Sequence[tuple[float, float]], ended: float, longest: float, channel: int | None
+) -> Iterator[_Part]:
+    """Yield a channel's turns, in equal parts where they are too long, and the pauses around them."""
+    at = 0.0
+    for begin, end in [*((begin, min(end, ended)) for begin, end in spans), (ended, ended)]:
+        if begin - at > levels.TOO_SHORT:
+            yield _Part(at, begin, channel, is_turn=False)
+        if end - begin > levels.TOO_SHORT:
+            edges = np.linspace(begin, end, math.ceil((end - begin) / longest - 1e-9) + 1).round(3).tolist()
+            yield from (_Part(low, high, channel, is_turn=True) for low, high in pairwise(edges))
+        at = end
 
 
 def warn_of_late_end(row: Row, look: audio.AudioInfo) -> None:
@@ -161,7 +259,8 @@ class _ForwardReader:
     """Reads audio forward only, from one position on."""
 
     def __init__(self, path: str, cut: audio.Cut, start: float, duration: float | None) -> None:
-        self.path, self._pieces = path, audio.pieces(path, cut, start, duration, whole=False)
+        self.path, self.rate = path, cut.rate
+        self._pieces = audio.pieces(path, cut, start, duration, whole=False)
         self._held: list[tuple[int, np.ndarray]] = []  # pieces, and where each begins
         self.at, self.over = 0, False
         self.issue: str | None = None

@@ -195,8 +195,8 @@ def test_clips_too_short_for_index_get_no_answer(run: Path, tmp_path: Path) -> N
 def test_single_answer_for_a_long_clip_suggests_windows(run: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "x.wav", np.random.default_rng(0).normal(0, 0.1, (31 * 8_000, 2)), 8_000)
     words = ("predict", "-m", run / "model", tmp_path / "x.wav")
-    assert "1 answer is for more than 30 s of sound: --window 3" in sertool(*words).err
-    assert "2 answers are for more than 30 s of sound: --window 3" in sertool(*words, "--channel", "each").err
+    assert "1 answer is for more than 30 s of sound: --pauses 0.4" in sertool(*words).err
+    assert "2 answers are for more than 30 s of sound: --pauses 0.4" in sertool(*words, "--channel", "each").err
     segments = tmp_path / "segments.csv"
     segments.write_text("path,start,duration\nx.wav,0,3\nx.wav,28,3\n")
     for more in (("--window", 10), ("-q",)):
@@ -239,7 +239,7 @@ def test_long_clips_are_processed_one_at_a_time_with_one_window_hint(
     done = sertool("predict", "-m", run / "model", tmp_path, "-j", 4)
     assert len(rows_of(done.out)) == 40
     assert log.read_text() == "+-" * 40
-    assert done.err.count("--window 3 answers part by part") == 1
+    assert done.err.count("--pauses 0.4 answers turn by turn") == 1
 
 
 def test_merge_bridges_no_gaps_between_windows_and_no_repeated_files(run: Path, tmp_path: Path) -> None:
