@@ -157,6 +157,8 @@ function __sertool_at
                 "featurize --tonnetz-edges" \
                 "featurize --whisper-layers" \
                 "featurize --whisper-precision" \
+                "featurize --whisper-whole" \
+                "featurize --whisper-piece" \
                 "featurize --zcr-n-fft" \
                 "featurize --zcr-hop" \
                 "featurize -o" "featurize --out" \
@@ -547,6 +549,8 @@ complete -c sertool -n '__sertool_at featurize' -l tonnetz-center -l no-tonnetz-
 complete -c sertool -n '__sertool_at featurize' -l tonnetz-edges -r -f -a 'zeros reflect' -d 'What lies beyond the ends. [default: zeros]'
 complete -c sertool -n '__sertool_at featurize' -l whisper-layers -r -f -d 'Layers, such as 3, 1-5 or 0,2-4, or all; nothing is computed beyond the last. [default: all]'
 complete -c sertool -n '__sertool_at featurize' -l whisper-precision -r -f -a 'auto bf16 int8 float32' -d 'Of matrix products; auto is bf16 where the processor has it, int8 is faster and less exact. [default: auto]'
+complete -c sertool -n '__sertool_at featurize' -l whisper-whole -r -f -d 'Clips of up to this many seconds are encoded at once. [default: 30; 1 to 30]'
+complete -c sertool -n '__sertool_at featurize' -l whisper-piece -r -f -d 'Longer clips are encoded in overlapping pieces of this many seconds. [default: 30; 1 to 30]'
 complete -c sertool -n '__sertool_at featurize' -l zcr-n-fft -r -f -d 'Samples in a frame. [default: 2048; 16 to 65536]'
 complete -c sertool -n '__sertool_at featurize' -l zcr-hop -r -f -d 'Samples from one frame to the next. [default: 512; 1 or more]'
 complete -c sertool -n '__sertool_at featurize' -l zcr-center -l no-zcr-center -d 'Centre frames on their time, with the ends held. [default: true]'

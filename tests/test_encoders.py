@@ -59,16 +59,16 @@ def speech(samples: int, seed: int = 0) -> torch.Tensor:
     return said.repeat(1 + samples // len(said))[:samples].clone()
 
 
-def made(waves: list[torch.Tensor], layers: str = "all", precision: str = "float32") -> list[np.ndarray]:
+def made(waves: list[torch.Tensor], layers: str = "all", precision: str = "float32", **more: float) -> list[np.ndarray]:
     feature = features.load("whisper").Feature(
-        features.settings("whisper", {"layers": layers, "precision": precision}), 16_000
+        features.settings("whisper", {"layers": layers, "precision": precision, **more}), 16_000
     )
     with torch.inference_mode():
         return [one.numpy() for one in feature.clips(waves)]
 
 
-def defined(wave: torch.Tensor, layers: str = "all") -> np.ndarray:
-    settings = features.settings("whisper", {"layers": layers})
+def defined(wave: torch.Tensor, layers: str = "all", **more: float) -> np.ndarray:
+    settings = features.settings("whisper", {"layers": layers, **more})
     return features.load("whisper").definition(wave.numpy(), 16_000, settings)
 
 
@@ -129,6 +129,42 @@ def test_windowed_long_clip_agrees_with_the_definition(small: Path) -> None:
     assert found.shape == known.shape == (3250, 32)
     assert np.abs(found - known).max() < 1e-3 * np.abs(known).max()
     assert len(encoders.windows(3250, whisper.FRAMES, whisper.MARGIN)) == 3
+
+
+def test_clip_of_up_to_whole_seconds_has_the_same_rows_whatever_the_piece(small: Path) -> None:
+    for samples in (16_000 * 4, 16_000 * 5):
+        wave = speech(samples)
+        assert np.array_equal(made([wave])[0], made([wave], whole=5, piece=3)[0])
+
+
+@torch.inference_mode()
+def test_longer_clip_is_encoded_piece_by_piece_with_new_positions(small: Path) -> None:
+    wave = speech(16_000 * 8)
+    (found,) = made([wave], "3", whole=5, piece=3)
+    network, mel = network_and_mels([])[0], whisper.LogMel(80)(wave)
+    cuts = encoders.windows(400, 150, 25)
+    assert len(cuts) == 4
+    for first, last, begin, end in cuts:
+        alone = network(mel[None, 2 * first : 2 * last])[3][0]
+        assert np.allclose(found[begin:end], alone[begin - first : end - first], atol=1e-5)
+    known = defined(wave, "3", whole=5, piece=3)
+    assert np.abs(found - known).max() < 1e-3 * np.abs(known).max()
+    assert np.abs(found - made([wave], "3")[0]).max() > 0.1
+
+
+def test_piece_longer_than_whole_is_refused_in_one_line(voices: Path, tmp_path: Path) -> None:
+    done = sertool("featurize", voices, "--whisper", "base", "--whisper-whole", "5", "-o", tmp_path / "f")
+    assert (done.code, "whisper: piece is 30 s, and" in done.line) == (2, True)
+    assert not (tmp_path / "f").exists()
+
+
+def test_settings_that_came_later_are_recorded_only_if_set() -> None:
+    """So that earlier shards and models, which lack them, mean the defaults."""
+    usual = features.settings("whisper", {"layers": "1"})
+    assert features.recorded("whisper", usual).keys() == {"size", "layers", "precision", "weights"}
+    cut = features.recorded("whisper", features.settings("whisper", {"layers": "1", "whole": 5.0, "piece": 3.0}))
+    assert (cut["whole"], cut["piece"]) == (5.0, 3.0)
+    assert features.settings("whisper", features.recorded("whisper", usual)) == usual
 
 
 def network_and_mels(lengths: list[int]) -> tuple[whisper.Network, list[torch.Tensor]]:

@@ -53,13 +53,13 @@ def spelled(layers: tuple[int, ...]) -> str:
     return ",".join(words)
 
 
-def windows(frames: int, most: int, margin: int) -> list[tuple[int, int, int, int]]:
+def windows(frames: int, most: int, margin: int, whole: int = 0) -> list[tuple[int, int, int, int]]:
     """Return the windows of a long clip: first and last + 1 frame of each, and of its middle that is kept.
 
     Windows of `most` frames are evenly spread, overlap by at least twice `margin`, and are joined in the middle of an
-    overlap.
+    overlap. A clip of up to `whole` frames is one window, even if it has more than `most`.
     """
-    if frames <= most:
+    if frames <= max(most, whole):
         return [(0, frames, 0, frames)]
     count = 1 + -(-(frames - most) // (most - 2 * margin))
     starts = [(frames - most) * index // (count - 1) for index in range(count)]

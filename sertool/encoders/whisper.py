@@ -11,6 +11,7 @@ either convolution and masked in attention, so a clip's frames do not depend on 
 
 import itertools
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TypedDict
 
 import numpy as np
@@ -65,8 +66,10 @@ SIZES: dict[str, Size] = {
 RATE = 16_000
 FLOOR = 1e-10  # the least power in a band
 DEPTH = 8.0  # greatest depth below the clip's loudest band, in powers of ten
-FRAMES = 1500  # frames of 20 ms that have positions: 30 s
-MARGIN = 100  # frames at a window's ends that overlap its neighbours, and are dropped
+PER_SECOND = 50  # frames
+FRAMES = 1500  # frames that have positions
+SECONDS = FRAMES / PER_SECOND
+MARGIN = 100  # frames at a window's ends that overlap its neighbours, and are dropped, or a sixth of short ones
 PARTS = {"attn_ln": "attention_norm", "attn.out": "attention_out", "mlp_ln": "norm", "mlp.0": "inner",
          "mlp.2": "outer"}  # of a block, by their published names  # fmt: skip
 THREE = ("query", "key", "value")  # published as separate tensors
@@ -273,13 +276,28 @@ def _blocks(tensors: dict[str, Tensor], name: str) -> int:
 # Waveforms to frames.
 
 
+def windows(frames: int, whole: float, piece: float) -> list[tuple[int, int, int, int]]:
+    """Return the windows of `piece` seconds of a clip of over `whole` seconds, else the clip as one window."""
+    most = round(PER_SECOND * piece)
+    return encoders.windows(frames, most, min(MARGIN, most // 6), round(PER_SECOND * whole))
+
+
 class Encoder(nn.Module):
     """Some layers of the encoder, for waveforms of 16 kHz."""
 
-    def __init__(self, size: str, layers: Sequence[int], precision: str = "float32", known: str | None = None) -> None:
-        """`known` is the digest that the weights must have."""
+    def __init__(
+        self,
+        size: str,
+        layers: Sequence[int],
+        precision: str = "float32",
+        known: str | None = None,
+        whole: float = SECONDS,
+        piece: float = SECONDS,
+    ) -> None:
+        """`known` is the digest that the weights must have; `whole` and `piece` are those of `windows`."""
         super().__init__()
         self.layers, self.width = tuple(layers), SIZES[size]["width"]
+        self.windows = partial(windows, whole=whole, piece=piece)
         top = max(self.layers)
         self.weights, state = tensors(size, top, known)
         self.mel = LogMel(SIZES[size]["bands"])
@@ -289,7 +307,7 @@ class Encoder(nn.Module):
         """Return the layers side by side, float32 `[frames, layers x width]` of each `[samples]`."""
         mels = [self.mel(wave) for wave in waves]
         cuts = [(clip, *window) for clip, mel in enumerate(mels)
-                for window in encoders.windows((len(mel) + 1) // 2, FRAMES, MARGIN)]  # fmt: skip
+                for window in self.windows((len(mel) + 1) // 2)]  # fmt: skip
         pieces = [mels[clip][2 * first : 2 * last] for clip, first, last, *_ in cuts]
         columns = len(self.layers) * self.width
         made = [mel.new_empty((len(mel) + 1) // 2, columns) for mel in mels]

@@ -20,6 +20,7 @@ A `Feature` has the names of its `columns`, and a `framing`:
 A file may also have
 
 - `REVISION`, how often its numbers have changed: increasing it makes its shards again;
+- `LATER`, settings that came after shards were made: with their default, they are not recorded;
 - `stored(settings)`: the type in shards, if it is not `DTYPE` for all settings;
 - `COUNTED_WHERE`, {column: other}: statistics of a column use only rows in which the other is above 0;
 - for `--verify` only: `tolerance(settings)`, the relative error allowed; `LEAST`, a difference that never matters;
@@ -37,6 +38,7 @@ There may be several of them in a manifest, such as `given_egemaps` of `given`.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from types import ModuleType
 from typing import Any
 
@@ -69,6 +71,13 @@ def stored(name: str, settings: Any) -> str:
     """Return the type that a feature's rows are stored as by default."""
     module = load(name)
     return module.stored(settings) if hasattr(module, "stored") else module.DTYPE
+
+
+def recorded(name: str, settings: Any) -> dict[str, Any]:
+    """Return the settings as a shard records them."""
+    later, usual = getattr(load(name), "LATER", ()), {each.name: each.default for each in entry(name).settings}
+    held = asdict(settings)
+    return {word: value for word, value in held.items() if word not in later or value != usual[word]}
 
 
 def values_per_second(name: str, settings: Any, rate: int) -> float:

@@ -11,14 +11,15 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 
-from sertool import encoders
 from sertool.encoders import whisper
+from sertool.errors import UsageError
 from sertool.numeric import dsp
 from sertool.pretraining import pretrained
 
 DTYPE = "float16"
 AGREES = 0.98  # the share of values that must be within the tolerance
 CHOICE = "size"  # the setting given by the feature's own option: `--whisper base`
+LATER = ("whole", "piece")
 
 tolerance, settings_for_device = pretrained.tolerance, pretrained.settings_for_device
 
@@ -31,7 +32,16 @@ class Settings:
         Literal["auto", "bf16", "int8", "float32"],
         "of matrix products; auto is bf16 where the processor has it, int8 is faster and less exact",
     ] = "auto"
+    whole: Annotated[float, "clips of up to this many seconds are encoded at once", 1, 30] = 30.0
+    piece: Annotated[float, "longer clips are encoded in overlapping pieces of this many seconds", 1, 30] = 30.0
     weights: str | None = None  # the digest of the weights
+
+    def __post_init__(self) -> None:
+        if self.piece > self.whole:
+            raise UsageError(
+                f"whisper: piece is {self.piece:g} s, and longer clips than whole, {self.whole:g} s, are cut into "
+                "pieces: make piece no longer than whole"
+            )
 
 
 def resolve_settings(settings: Settings, where: str, rate: int) -> Settings:
@@ -48,7 +58,7 @@ class Feature(pretrained.Layers):
     """Rows of `layers x width` values."""
 
     def __init__(self, settings: Settings, rate: int) -> None:
-        super().__init__(whisper, settings.size, settings, rate)
+        super().__init__(whisper, settings.size, settings, rate, whole=settings.whole, piece=settings.piece)
 
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
@@ -59,7 +69,7 @@ def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
     held = {name.removeprefix("encoder."): tensor.double().numpy() for name, tensor in state.items()}
     mel = _log_mel(wave, whisper.SIZES[settings.size]["bands"])
     parts = []
-    for first, last, begin, end in encoders.windows((len(mel) + 1) // 2, whisper.FRAMES, whisper.MARGIN):
+    for first, last, begin, end in whisper.windows((len(mel) + 1) // 2, settings.whole, settings.piece):
         stream = _stem(mel[2 * first : 2 * last], held)
         made = [stream]
         for layer in range(layers[-1]):

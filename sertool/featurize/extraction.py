@@ -79,7 +79,8 @@ class Extraction:
         revision = getattr(features.load(name), "REVISION", 0) + bool(REVISED_STATS.intersection(stats))
         return {
             "version": VERSION + revision, "feature": name,
-            "settings": asdict(self.features[name]), "wave": {} if features.from_file(name) else asdict(self.wave),
+            "settings": features.recorded(name, self.features[name]),
+            "wave": {} if features.from_file(name) else asdict(self.wave),
             "normalize": list(normalize), "stats": list(stats), "dtype": self.stored(name),
         }  # fmt: skip
 

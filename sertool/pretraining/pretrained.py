@@ -48,12 +48,13 @@ class Layers(nn.Module):
 
     framing = None
 
-    def __init__(self, family: ModuleType, size: str, settings: Any, rate: int) -> None:
+    def __init__(self, family: ModuleType, size: str, settings: Any, rate: int, **more: float) -> None:
+        """`more` are arguments of the family's encoder alone."""
         super().__init__()
         family.require_rate(rate)
         wanted = layers(family, size, settings)
         precision = device.precision(settings.precision, "cpu")
-        self.encoder = family.Encoder(size, wanted, precision, settings.weights)
+        self.encoder = family.Encoder(size, wanted, precision, settings.weights, **more)
         self.columns = [f"layer{layer}_{place}" for layer in wanted for place in range(self.encoder.width)]
 
     def clips(self, waves: list[Tensor]) -> list[Tensor]:

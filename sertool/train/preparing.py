@@ -1,7 +1,7 @@
 """Prepare the inputs of a training: the rows of manifests, and their features, which a recipe may make."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -158,7 +158,8 @@ def compare_features(options: DesignOptions, design: Design, records: Mapping[st
 
 def _unlike(feature: str, record: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[str]:
     """Yield the settings of a feature that differ from the usual options."""
-    recorded = record["settings"] | record["wave"] | {word: record[word] for word in ("stats", "normalize")}
+    own = asdict(features.settings(feature, record["settings"]))  # with those that are not recorded
+    recorded = own | record["wave"] | {word: record[word] for word in ("stats", "normalize")}
     for word, value in usual.items():
         setting = (
             features.entry(feature).facts["CHOICE"] if word == f"want_{feature}" else word.removeprefix(f"{feature}_")
