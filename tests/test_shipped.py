@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from running import sertool
@@ -13,6 +14,7 @@ from running import sertool
 from sertool import models, shipped
 from sertool.encoders import whisper
 from sertool.errors import SertoolError
+from sertool.featurize import presets
 from sertool.modelfiles import cards, modelfile
 from sertool.networks import weights
 from sertool.sound import encoding, synth
@@ -123,6 +125,22 @@ def test_base_preset_featurizes_without_any_downloaded_files(clip: Path, tmp_pat
     of_sound = sertool("predict", clip, "-f", "csv")
     assert probabilities(of_shards)[0] == pytest.approx(probabilities(of_sound)[0], abs=1e-3)
     assert not (tmp_path / "empty").exists()
+
+
+def test_long_clip_is_answered_alike_from_sound_and_from_shards(tmp_path: Path):
+    said = np.concatenate([synth.voice(0, "angry", take) for take in range(20)])[: 16_000 * 7]
+    encoding.write(tmp_path / "long.wav", said, 16_000)
+    made = sertool("featurize", tmp_path / "long.wav", "--preset", "base", "-o", tmp_path / "f")
+    assert made.code == 0, made.err
+    of_shards = sertool("predict", *sorted((tmp_path / "f").rglob("*.safetensors")), "-f", "csv")
+    of_sound = sertool("predict", tmp_path / "long.wav", "-f", "csv")
+    assert probabilities(of_shards)[0] == pytest.approx(probabilities(of_sound)[0], abs=1e-3)
+
+
+def test_base_hears_long_clips_in_pieces_as_its_preset_says():
+    options = presets.PRESETS["base"]["options"]
+    settings = modelfile.read(shipped.own("base")).features["whisper"]["settings"]
+    assert (settings["whole"], settings["piece"]) == (options["whisper_whole"], options["whisper_piece"]) == (5, 3)
 
 
 @pytest.mark.slow

@@ -73,7 +73,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "about": "features of the package's model `base`: Whisper base, layers 0 to 4, trained to be robust to noise",
         "features": ["whisper"],
         "options": {"want_whisper": "base", "layers": "0-4", "stats": ("mean", "std"), "trim": 40.0,
-                    "weights": "base", "precision": "int8"},
+                    "weights": "base", "precision": "int8", "whisper_whole": 5.0, "whisper_piece": 3.0},
     },
     "whisper-0": {
         "about": "pretrained Whisper base: frames of layer 0, for all blocks to train on",

@@ -25,6 +25,7 @@ from sertool.modelfiles import inference, modelfile, packing
 from sertool.networks import quantization, weights
 
 TRIM = 40.0  # dB below the loudest frame: softer ends are cut off the clips that the models answer for
+HEARD = {"whisper": {"whole": 5.0, "piece": 3.0}}  # longer clips than those learnt from are encoded in pieces
 MODELS = {"base": ("cremad-base", "runs/cremad-base"), "tiny": ("cremad-tiny", "runs/tiny")}
 CALIBRATED = {  # by speakers of train, of whom the models themselves know all
     "base": ("base-folds", "runs/base-folds/final", "five like it, each trained without a fifth of train's speakers"),
@@ -105,14 +106,20 @@ def ship(name: str, work: Path) -> Path:
     """Pack a run's model, and write it into the package."""
     record, folder = MODELS[name]
     held = modelfile.read(next((work / folder).rglob("model.safetensors")))
-    trimmed = {name: record | {"wave": record["wave"] | {"trim": TRIM}} for name, record in held.features.items()}
-    said = _said(name, record) | {"encoders": packing.origins(trimmed)}
-    held = replace(held, trained=held.trained | said, features=trimmed)
+    heard = {name: _heard(name, record) for name, record in held.features.items()}
+    said = _said(name, record) | {"encoders": packing.origins(heard)}
+    held = replace(held, trained=held.trained | said, features=heard)
     if not any(name.endswith(quantization.SCALE) for name in held.tensors):  # else trained with --pack 8-bit
         held = packing.packed(held, inference.extraction_of(held.features), in_8_bits=True)
     place = shipped.FOLDER / f"{name}.safetensors"
     modelfile.write(place, held)
     return place
+
+
+def _heard(name: str, record: dict[str, Any]) -> dict[str, Any]:
+    """Return how a feature is made of what the model is asked, from the record of what it learnt from."""
+    settings = record["settings"] | HEARD.get(name, {})
+    return record | {"settings": settings, "wave": record["wave"] | {"trim": TRIM}}
 
 
 def calibrate(name: str, work: Path) -> Path:
