@@ -247,3 +247,12 @@ def test_layer_groups_of_a_model_are_derived_from_the_features(
     (path,) = (tmp_path / "run").rglob("model.safetensors")
     assert groups.items() <= modelfile.read(path).settings.items()
     assert "is finished" in sertool("train", *words, "--dry-run").err
+
+
+def test_settings_left_out_of_a_record_count_as_their_defaults():
+    record = {"settings": {"size": "base", "layers": "0-4"}, "wave": {}, "stats": ["mean", "std"], "normalize": []}
+    options = PRESETS["base"]["options"]
+    odd = {*preparing._unlike("whisper", record, options)}
+    assert {"whole 30.0, not 5.0", "piece 30.0, not 3.0"} <= odd
+    record["settings"] |= {"whole": 5.0, "piece": 3.0}
+    assert not any(word.startswith(("whole", "piece")) for word in preparing._unlike("whisper", record, options))

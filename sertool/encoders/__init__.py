@@ -6,7 +6,7 @@ family's `LICENCE`, and `CITATION` if sizes have none. It also has
 
 - `Encoder(size, layers, precision, known)`, a module: of waves, each `[samples]`, it returns the layers side
   by side, float32 `[frames, layers x width]`. Layer 0 is the input of the first block, layer k the output of the k-th.
-  If a digest `known` is given, its weights must have it;
+  If a digest `known` is given, its weights must have it. It may take more, which the family's feature gives it;
 - `require_rate(rate)`: refuse other sample rates than its own;
 - `tensors(size, layers, known)`, the digest and the tensors of the first `layers` blocks, and their `shapes(size,
   layers)`, by published names; `arranged(tensors)` renames tensors of other files to these names.
