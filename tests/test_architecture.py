@@ -24,8 +24,8 @@ HOUSE = {
     "catalogue": "",
     "system": "talk files paths locks parts cgroups workers device team",
     "numeric": "codes scales dsp pitch_classes pyin reference metrics",
-    "sound": """containers levels digests audio encoding shaping long_audio filters stretching ratios synth pauses
-        folders sounds""",
+    "sound": """containers levels digests ffmpeg decoders audio encoding shaping long_audio filters stretching ratios
+        synth pauses folders sounds""",
     "manifests": """columns labels answer_kinds casting manifest manifest_paths row_filter provenance intake delimited
         streams formats run_folder manifest_io votes speakers duplicates merging""",
     "divisions": "protocols dealing splits leak_guard own_division splitting auditing heldout heldout_checks",
@@ -67,7 +67,8 @@ PACKAGES = {name for name, files in HOUSE.items() if files}
 PLACES = [place for name, files in HOUSE.items() for place in ([f"{name}/{file}" for file in files.split()] or [name])]
 
 DOORS = {
-    "click": {"cli", "options", "commands"}, "rich": {"talk"}, "tqdm": {"talk"}, "soundfile": {"audio", "encoding"},
+    "click": {"cli", "options", "commands"}, "rich": {"talk"}, "tqdm": {"talk"}, "soundfile": {"decoders", "encoding"},
+    "imageio_ffmpeg": {"ffmpeg"},
     "soxr": {"audio"}, "matplotlib": {"pictures"},
     "pyarrow": {"casting", "manifest", "merging", "row_filter", "intake", "delimited", "formats", "manifest_paths",
                 "manifest_io"},

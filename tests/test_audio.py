@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sertool.sound import audio, containers, encoding, synth
+from sertool.sound import audio, containers, decoders, encoding, synth
 from sertool.sound.audio import Cut, Unusable
 from sertool.sound.digests import Digest
 
@@ -274,7 +274,7 @@ def test_io_error_during_reading_is_reported_as_unreadable(tmp_path, voice, monk
 
     for name, kind in (("clip.wav", "WAV"), ("clip.flac", "FLAC")):
         written(tmp_path / name, voice, kind, "PCM_16")
-        monkeypatch.setattr(audio._Plain if kind == "WAV" else soundfile.SoundFile, "read", fail)
+        monkeypatch.setattr(decoders.Plain if kind == "WAV" else soundfile.SoundFile, "read", fail)
         found = audio.probe(str(tmp_path / name))
         assert (found.issue, found.detail) == ("unreadable", "input/output error")
 

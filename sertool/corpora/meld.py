@@ -1,10 +1,10 @@
 """MELD: English of a television series, 304 speakers, seven emotions, with published parts.
 
 `train/train_splits/dia0_utt0.wav`: number of the dialogue, and of the utterance in it. Each part numbers its own, so a
-folder must name it: train, dev or test, as in `dev_splits_complete`. The publisher has videos: extract their sound,
-with `ffmpeg -i dia0_utt0.mp4 dia0_utt0.wav`. All else is in `train_sent_emo.csv`, `dev_sent_emo.csv` and
-`test_sent_emo.csv`. The parts stand in the column `published`; the six main characters are in all of them. Utterances
-of several people at once name no speaker.
+folder must name it: train, dev or test, as in `dev_splits_complete`. The publisher has videos, which are read where
+ffmpeg is installed; or extract their sound, with `ffmpeg -i dia0_utt0.mp4 dia0_utt0.wav`. All else is in
+`train_sent_emo.csv`, `dev_sent_emo.csv` and `test_sent_emo.csv`. The parts stand in the column `published`; the six
+main characters are in all of them. Utterances of several people at once name no speaker.
 """
 
 import csv
@@ -28,8 +28,8 @@ CITATION = """@inproceedings{poria2019meld,
 SOURCES = (
     {
         "kind": "ask", "home": "https://affective-meld.github.io/",
-        "who": "get the videos from https://affective-meld.github.io/, extract their sound with ffmpeg into folders of "
-               "the same names, and pack these with the tables, *_sent_emo.csv",
+        "who": "get the videos from https://affective-meld.github.io/ (if ffmpeg is not installed, extract their sound "
+               "into folders of the same names), and pack these with the tables, *_sent_emo.csv",
     },
 )  # fmt: skip
 LANGUAGE = "en"

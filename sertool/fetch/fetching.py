@@ -203,7 +203,8 @@ def _install(
 def _clips(offer: Offer, sizes: Mapping[str, int]) -> int:
     """Return how many files are audio with a name of the corpus' pattern; refuse if there is none."""
     corpus = corpora.load(offer.corpus)
-    audio = catalogue.read(catalogue.PACKAGE / "sound/audio.py").facts["EXTENSIONS"]
+    facts = catalogue.read(catalogue.PACKAGE / "sound/audio.py").facts
+    audio = (*facts["EXTENSIONS"], *facts["BY_FFMPEG"])
     paths = [PurePath("/", offer.name, name) for name in sizes]
     clips = sum(path.suffix.lower() in audio and corpus.parse(path) is not None for path in paths)
     if not clips:

@@ -19,7 +19,7 @@ from sertool.manifests import columns, duplicates, labels, manifest, manifest_io
 from sertool.manifests.columns import Row
 from sertool.manifests.manifest import Table
 from sertool.numeric.codes import look_up
-from sertool.sound.audio import EXTENSIONS, UNREAD, passed_over
+from sertool.sound.audio import EXTENSIONS, KINDS, passed_over
 from sertool.system import talk
 from sertool.system.files import listed
 from sertool.system.paths import path_of
@@ -104,7 +104,7 @@ def sort_sources(sources: Sequence[str], root: str | None, *, nul: bool = False)
     """Sort sources into folders and audio, manifests, and lists of paths."""
     sorted_sources = Sources()
     for source in sources:
-        if source != "-" and (os.path.isdir(source) or Path(source).suffix.lower() in (*EXTENSIONS, *UNREAD)):
+        if source != "-" and (os.path.isdir(source) or Path(source).suffix.lower() in KINDS):
             sorted_sources.roots.append(source)
             continue
         data, zeros = manifest_io.read_bytes(source), nul and source == "-"

@@ -11,7 +11,7 @@ from sertool.index.labelling import Candidate, Row
 from sertool.manifests import casting, columns, intake, labels, manifest_io
 from sertool.manifests.labels import composed
 from sertool.manifests.manifest import Table
-from sertool.sound.audio import EXTENSIONS
+from sertool.sound.audio import KINDS
 from sertool.system import talk
 from sertool.system.files import listed
 from sertool.system.paths import absolute, path_of, path_text
@@ -172,7 +172,7 @@ class Files:
         """Return root and path of the file that a table's path means, or None."""
         path = os.path.normpath(composed(path).replace("\\", "/"))
         other_path = Path(path)
-        stem = other_path.stem if other_path.suffix.lower() in EXTENSIONS else other_path.name
+        stem = other_path.stem if other_path.suffix.lower() in KINDS else other_path.name
         folders = self.folders & {name.casefold() for name in other_path.parts[:-1]}
         paths = {index: Path(composed(str(self.clips[index].path))) for index in self._meant(stem, folders)}
         likeness = {index: _likeness(path, other_path) for index, path in paths.items() if _lies_in(path, folders)}

@@ -181,9 +181,9 @@ def named_format(out: str | None, requested: str | None, extensions: Mapping[str
 
 
 def _is_audio(suffix: str) -> bool:
-    from sertool.sound.audio import EXTENSIONS as SOUNDS  # not at the top: eval and others read no audio
+    from sertool.sound.audio import KINDS  # not at the top: eval and others read no audio
 
-    return suffix in SOUNDS
+    return suffix in KINDS
 
 
 def write(table: Table, out: str | None, kind: str) -> None:

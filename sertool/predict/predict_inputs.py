@@ -117,7 +117,7 @@ def _open_source(source: str, root: str | None, shelf: Shelf, *, nul: bool, alon
 def _is_manifest_or_list(source: str) -> bool:
     """Whether a source is a manifest or a list of paths, by its name or content, rather than audio; a pipe is."""
     ending = Path(source).suffix.lower()
-    if not os.path.exists(source) or ending in audio.EXTENSIONS:
+    if not os.path.exists(source) or ending in audio.KINDS:
         return False
     if not os.path.isfile(source) or ending in (*manifest_io.EXTENSIONS, *WORKBOOKS):
         return True

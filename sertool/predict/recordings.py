@@ -112,7 +112,7 @@ def _place(path: Path, source: str, stems: Callable[[Path], Counter[str]]) -> Pa
     named = Path(absolute(source))
     bases = (path.parent if path == named else named, Path.cwd(), path.anchor)
     place = path.relative_to(next(base for base in bases if path.is_relative_to(base)))
-    is_plain = path.suffix.lower() in audio.EXTENSIONS and stems(path.parent)[path.stem] < 2
+    is_plain = path.suffix.lower() in audio.KINDS and stems(path.parent)[path.stem] < 2
     return place.with_suffix("") if is_plain else place
 
 
@@ -121,4 +121,4 @@ def _stems(folder: Path, asked: set[str]) -> Counter[str]:
     names = {*asked}
     with suppress(OSError):  # a shard's clip has no folder
         names.update(os.listdir(folder))
-    return Counter(path.stem for path in map(Path, names) if path.suffix.lower() in audio.EXTENSIONS)
+    return Counter(path.stem for path in map(Path, names) if path.suffix.lower() in audio.KINDS)

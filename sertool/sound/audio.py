@@ -1,7 +1,4 @@
-"""Read audio files: their properties, faults and samples.
-
-soxr is imported only here, and soundfile only here and in `encoding`, which writes files.
-"""
+"""Read audio files: their properties, faults and samples; soxr is imported only here."""
 
 import math
 import os
@@ -13,21 +10,23 @@ from dataclasses import dataclass, field
 from io import FileIO
 
 import numpy as np
-import soundfile
 
-from sertool.errors import SertoolError, reason
-from sertool.sound import containers
+from sertool.errors import reason
+from sertool.sound import containers, decoders, ffmpeg
+from sertool.sound.decoders import Stream, Unusable
 from sertool.sound.digests import Digest
 from sertool.sound.levels import FULL_SCALE, FULL_SCALES, Levels
 from sertool.system import talk
 
 EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".opus", ".aiff", ".aif", ".rf64")
-UNREAD = (  # these hold audio too, some beside video, but are not read
+BY_FFMPEG = (  # these hold audio too, some beside video, and are read where ffmpeg is installed
     ".m4a", ".m4b", ".m4r", ".aac", ".ac3", ".wma", ".amr", ".awb", ".au", ".snd", ".caf", ".w64", ".bwf",
     ".wave", ".aifc", ".ape", ".wv", ".tta", ".mpc", ".mp2", ".mpga", ".spx", ".sph", ".voc", ".gsm", ".ra", ".dsf",
     ".dff", ".dss", ".ds2", ".weba", ".webm", ".mka", ".mkv", ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2",
     ".3gpp", ".avi", ".wmv", ".asf", ".flv", ".f4v", ".mpg", ".mpeg", ".mts", ".m2ts", ".ogv", ".ogx", ".rm",
 )  # fmt: skip
+KINDS = (*EXTENSIONS, *BY_FFMPEG)
+REMEDY = "install ffmpeg, or convert to WAV or FLAC"
 LEFT_BY_MACOS = "._"  # the prefix of the files that macOS adds to archives beside each file
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 BLOCK_VALUES = 1 << 20  # values read at once: 65 s of one channel at 16 kHz
@@ -60,14 +59,6 @@ class AudioInfo:
     def seconds(self) -> float:
         """The length; 0 if it is unknown."""
         return (self.samples or 0) / (self.sample_rate or 1)
-
-
-class Unusable(SertoolError):
-    """A clip that cannot be used; `issue` is the manifest's word for the reason."""
-
-    def __init__(self, issue: str, detail: str) -> None:
-        super().__init__(detail)
-        self.issue = issue
 
 
 def probe(path: str, *, full: bool = True) -> AudioInfo:
@@ -104,9 +95,9 @@ def _file(path: str) -> FileIO:
 
 
 @contextmanager
-def _decoder(path: str, file: FileIO, account: containers.LengthCheck) -> Iterator[tuple["_Coded | _Plain", int]]:
+def _decoder(path: str, file: FileIO, account: containers.LengthCheck) -> Iterator[tuple[Stream, int]]:
     """Open a file for decoding, and yield the stream and its number of samples."""
-    with _Plain(file, account.plain) if account.plain else _sound_file(path) as stream:
+    with decoders.opened(path, file, account) as stream:
         if not RATES[0] <= stream.samplerate <= RATES[1]:
             raise Unusable("unreadable", f"a sample rate of {stream.samplerate:,} Hz, not {RATES[0]:,} to {RATES[1]:,}")
         yield stream, _length(stream, account.samples)
@@ -129,8 +120,8 @@ def _account(file: FileIO, *, whole: bool) -> containers.LengthCheck:
         raise Unusable("empty", "no bytes")
     if head.startswith(LFS_POINTER):
         raise Unusable("lfs-pointer", "a Git LFS pointer, not audio")
-    if account is None:
-        raise Unusable("unreadable", "no WAV, FLAC, Ogg, MP3 or AIFF file: convert it to WAV or FLAC")
+    if account.is_foreign and not ffmpeg.program():
+        raise Unusable("unreadable", f"no WAV, FLAC, Ogg, MP3 or AIFF file: {REMEDY}")
     if account.is_joined:
         raise Unusable("unreadable", "several recordings in one file, of which one would be read: write the file again")
     if account.missing and whole:
@@ -142,77 +133,21 @@ def has_places(path: str) -> bool:
     """Whether a file that seems complete can be read from any position.
 
     Some telephone codecs can only be read from the beginning. MP3 decoders read everything before a position, and
-    complain on stderr of bits that the first frame lacks. For FLAC no header tells that the end is missing, so the last
-    sample is read.
+    complain on stderr of bits that the first frame lacks. What ffmpeg decodes is decoded whole, once for each process.
+    For FLAC no header tells that the end is missing, so the last sample is read.
     """
     try:
         with _file(path) as file, _decoder(path, file, _account(file, whole=True)) as (stream, length):
             if not stream.has_places or stream.format != "FLAC":
-                return stream.has_places and stream.format != "MP3"
-            with _decoding():
+                return stream.has_places and stream.format not in ("MP3", "FFMPEG")
+            with decoders.decoding():
                 stream.seek(length - 1)
                 return len(stream.read(1, "float32")) == 1
     except Unusable:
         return False
 
 
-def _sound_file(path: str) -> "_Coded":
-    try:
-        return _Coded(path if os.name == "nt" else os.fsencode(path))
-    except (soundfile.SoundFileError, TypeError, OSError, ValueError) as error:
-        raise Unusable("unreadable", _message_of(error)) from None
-
-
-class _Coded(soundfile.SoundFile):
-    """A file decoded by libsndfile, block by block.
-
-    If soundfile takes a file for seekable, it seeks after each read: an MP3 decoder then loses the bits that the next
-    frames borrow, and other formats take longer.
-    """
-
-    @property
-    def has_places(self) -> bool:
-        return super().seekable()
-
-    def seekable(self) -> bool:
-        return False
-
-
-class _Plain:
-    """A 16-bit WAV file, which needs no decoder, with the part of soundfile's interface that is used here.
-
-    Half of soundfile's time for a clip is spent on opening it once more, and on seeking before and after each read.
-    """
-
-    format, subtype = "WAV", "PCM_16"
-    has_places = True
-
-    def __init__(self, stream: FileIO, plain: containers.Pcm16Layout) -> None:
-        self.stream = stream
-        self.samplerate, self.channels, self.offset, self.frames = plain
-        self.seek(0)
-
-    def __enter__(self) -> "_Plain":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leave the file open: its opener closes it."""
-
-    def seek(self, frame: int) -> None:
-        self.stream.seek(self.offset + 2 * self.channels * frame)
-
-    def read(self, frames: int, dtype: str) -> np.ndarray:
-        block = np.empty(frames * self.channels, "<i2")
-        read = self.stream.readinto(block.data) // 2
-        block = block[: read - read % self.channels].astype(dtype, copy=False)
-        return block if self.channels == 1 else block.reshape(-1, self.channels)
-
-
-def _message_of(error: Exception) -> str:
-    return str(getattr(error, "error_string", error)).strip().rstrip(".")
-
-
-def _length(stream: _Coded | _Plain, counted: int | None) -> int:
+def _length(stream: Stream, counted: int | None) -> int:
     """Return the number of samples: by the header or, for an MP3 file without a count, by its frames.
 
     For such an MP3 file libsndfile estimates the length from the first frame's bit rate.
@@ -226,7 +161,7 @@ def _length(stream: _Coded | _Plain, counted: int | None) -> int:
     return stream.frames if counted is None else min(stream.frames, counted)
 
 
-def _examine(stream: _Coded | _Plain, length: int, facts: AudioInfo) -> None:
+def _examine(stream: Stream, length: int, facts: AudioInfo) -> None:
     """Decode a whole file, and add its digest and the notes on its levels to `facts`."""
     levels = Levels(FULL_SCALES.get(stream.subtype, FULL_SCALE))
     digest = Digest(stream.samplerate)
@@ -241,29 +176,19 @@ def _examine(stream: _Coded | _Plain, length: int, facts: AudioInfo) -> None:
     facts.notes.extend(levels.notes(stream.channels))
 
 
-def _blocks(stream: _Coded | _Plain, length: int, most: int = BLOCK_VALUES) -> Iterator[np.ndarray]:
+def _blocks(stream: Stream, length: int, most: int = BLOCK_VALUES) -> Iterator[np.ndarray]:
     """Yield samples as stored, `[frames]` or `[frames, channels]`: int16 if the file has 16 bits, else float32.
 
     Never reads more than a block at once, whatever a header claims.
     """
     kind, most = "int16" if stream.subtype == "PCM_16" else "float32", max(1, most // stream.channels)
     while length > 0:
-        with _decoding():
+        with decoders.decoding():
             block = stream.read(min(length, most), dtype=kind)
         if not len(block):
             return
         length -= len(block)
         yield block
-
-
-@contextmanager
-def _decoding() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise Unusable("unreadable", reason(error)) from None
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        raise Unusable("truncated", f"decoding stops: {_message_of(error)}") from None
 
 
 def _as_float(block: np.ndarray) -> np.ndarray:
@@ -277,7 +202,8 @@ def _as_float(block: np.ndarray) -> np.ndarray:
 def passed_over(kinds: Counter[str]) -> str:
     """Return a message counting the audio files of unread kinds, by extension."""
     counts = ", ".join(f"{count:,} {kind}" for kind, count in (+kinds).most_common())
-    return f"{talk.counted(kinds.total(), 'file')} passed over: {counts}; convert them to WAV or FLAC"
+    why = "sounds of the same names are read instead" if ffmpeg.program() else REMEDY
+    return f"{talk.counted(kinds.total(), 'file')} passed over: {counts}; {why}"
 
 
 @dataclass(frozen=True)
@@ -319,9 +245,7 @@ def pieces(
 
 
 @contextmanager
-def _placed(
-    path: str, start: float, duration: float | None, *, whole: bool = True
-) -> Iterator[tuple[_Coded | _Plain, int]]:
+def _placed(path: str, start: float, duration: float | None, *, whole: bool = True) -> Iterator[tuple[Stream, int]]:
     """Open a file at the start of a waveform, and return the number of samples that it takes."""
     with _file(path) as file, _decoder(path, file, _account(file, whole=whole)) as (stream, length):
         rate = stream.samplerate
@@ -336,13 +260,13 @@ def _placed(
         lead = LEAD if stream.format in LED else 0
         begin = max(0, first - lead) if stream.has_places else 0  # some telephone codecs cannot seek
         if begin:
-            with _decoding():
+            with decoders.decoding():
                 stream.seek(begin)
         deque(_blocks(stream, first - begin), maxlen=0)
         yield stream, last - first
 
 
-def _pieces(stream: _Coded | _Plain, length: int, cut: Cut, most: int = BLOCK_VALUES) -> Iterator[np.ndarray]:
+def _pieces(stream: Stream, length: int, cut: Cut, most: int = BLOCK_VALUES) -> Iterator[np.ndarray]:
     """Yield `length` frames block by block, resampled as they are read."""
     rows = cut.rows(stream.channels)
     resample = None if stream.samplerate == cut.rate else resampler(stream.samplerate, cut.rate, rows)
@@ -384,7 +308,7 @@ def resampler(source: int, target: int, channels: int) -> Callable[[np.ndarray, 
 def remark(path: str) -> str:
     """Return the comment in a file's metadata, empty if it cannot be read."""
     try:
-        with _sound_file(path) as file:
+        with decoders.coded(path) as file:
             return str(file.comment)
     except Unusable:
         return ""

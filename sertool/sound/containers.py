@@ -20,6 +20,8 @@ MOST_CHUNKS = 1000
 WINDOW = 1 << 18
 TAIL = 131_072  # two Ogg pages of the greatest size
 LONGEST_HEADER = 27 + 255  # length of an Ogg page's header
+OGG_CODEC = 28  # where a first page of an Ogg file names its codec
+OGG_CODECS = (b"OpusHead", b"\x01vorbis", b"\x7fFLAC")  # those that libsndfile decodes
 SERIAL = slice(14, 18)  # of the stream's serial number in it
 BEGINS, ENDS = 2, 4  # flags of its first and last page
 UNCOUNTED_SECONDS = 0.1  # seconds of data after the counted samples that are worth a note
@@ -46,7 +48,8 @@ class LengthCheck(NamedTuple):
 
     `missing` says in words what is cut off; `samples` is the length if only counting frames can tell it; `plain` is the
     position of samples that need no decoder; `is_joined` says that other recordings follow which no decoder would read;
-    `goes_on` says that what follows the samples that the file counts may be samples, too.
+    `goes_on` says that what follows the samples that the file counts may be samples, too; `is_foreign` says that
+    libsndfile does not read such a file.
     """
 
     missing: str = ""
@@ -54,17 +57,18 @@ class LengthCheck(NamedTuple):
     plain: Pcm16Layout | None = None
     is_joined: bool = False
     goes_on: bool = False
+    is_foreign: bool = False
 
 
-def check_length(stream: BinaryIO, head: bytes, byte_count: int) -> LengthCheck | None:
-    """Check a file, which begins with `head`, against its size; return None if it is not audio."""
+def check_length(stream: BinaryIO, head: bytes, byte_count: int) -> LengthCheck:
+    """Check a file, which begins with `head`, against its size, if libsndfile reads its kind."""
     if head[:4] in CHUNKED and head[8:12] in FORMS:
         return _chunks(stream, head, byte_count)
-    if head[:4] == b"OggS":
+    if head[:4] == b"OggS" and head[OGG_CODEC:].startswith(OGG_CODECS):
         return _ogg(stream, byte_count)
     if head[:3] == b"ID3" or _frame_header(head[:3]):
         return _mp3(stream, byte_count)
-    return LengthCheck() if head[:4] == b"fLaC" else None
+    return LengthCheck(is_foreign=head[:4] != b"fLaC")
 
 
 def _chunks(stream: BinaryIO, head: bytes, byte_count: int) -> LengthCheck:
@@ -149,7 +153,7 @@ def _first_streams(peek: Callable[[int, int], bytes]) -> set[bytes]:
     return serials
 
 
-def _mp3(stream: BinaryIO, byte_count: int) -> LengthCheck | None:
+def _mp3(stream: BinaryIO, byte_count: int) -> LengthCheck:
     """Count the frames of an MP3 file, and compare them with the count in its Xing or VBRI header, if any."""
     peek = _peeker(stream)
     first = position = _after_tags(peek)
@@ -162,7 +166,7 @@ def _mp3(stream: BinaryIO, byte_count: int) -> LengthCheck | None:
             break
         frames, samples, position = frames + 1, header.samples, start + header.byte_count
     if not frames:
-        return None
+        return LengthCheck(is_foreign=True)
     cut, claimed = position > byte_count, _claimed_frames(peek(first, 64))
     if claimed is None:
         return LengthCheck("the last frame is cut" if cut else "", frames * samples)

@@ -6,6 +6,8 @@ import pytest
 from indexing import by_clip, emotions, index, refused, rows
 from running import sertool
 
+from sertool.sound import ffmpeg
+
 
 def test_rerun_with_nothing_to_do_does_not_rewrite_the_manifest(make):
     folder = make("x/angry/1.wav", "x/sad/2.wav")
@@ -70,18 +72,25 @@ def test_macos_metadata_files_are_not_indexed_as_clips(make):
     assert list(by_clip(folder / "x")) == ["x/angry/1", "x/angry/2"]
 
 
-def test_unsupported_audio_files_are_counted_with_conversion_advice(make):
+@pytest.fixture
+def _without_ffmpeg(monkeypatch):
+    monkeypatch.setattr(ffmpeg, "program", lambda: None)
+
+
+@pytest.mark.usefixtures("_without_ffmpeg")
+def test_files_that_only_ffmpeg_reads_are_counted_with_advice_where_it_is_not_installed(make):
     folder = make("x/angry/1.wav", "x/angry/2.wav")
     for name in ("angry/3.m4a", "angry/4.M4A", "sad/4.m4a", "sad/5.caf", "sad/._6.caf", "readme.txt"):
         (folder / "x" / name).parent.mkdir(exist_ok=True)
         (folder / "x" / name).write_bytes(b"x")
     done = sertool("index", folder / "x", "-f", "jsonl")
     assert [row["clip"] for row in rows(done)] == ["x/angry/1", "x/angry/2"]
-    assert "4 files passed over: 3 .m4a, 1 .caf; convert them to WAV or FLAC" in done.err
+    assert "4 files passed over: 3 .m4a, 1 .caf; install ffmpeg, or convert to WAV or FLAC" in done.err
     assert "passed over" not in sertool("index", folder / "x" / "angry" / "1.wav", "-f", "jsonl").err
 
 
-def test_every_unsupported_media_format_is_counted(make):
+@pytest.mark.usefixtures("_without_ffmpeg")
+def test_every_media_format_that_only_ffmpeg_reads_is_counted(make):
     folder = make("x/angry/1.wav")
     kinds = ["webm", "mp4", "3gp", "mka", "mov", "m4b", "amr", "avi", "mkv", "wmv", "mpeg", "mp2"]
     for kind in kinds:
@@ -91,6 +100,7 @@ def test_every_unsupported_media_format_is_counted(make):
     assert all(f"1 .{kind}" in done.err for kind in kinds)
 
 
+@pytest.mark.usefixtures("_without_ffmpeg")
 def test_explicitly_named_file_is_read_by_content_or_set_aside_with_advice(make):
     folder = make("1.wav")
     (folder / "1.wav").rename(folder / "1.webm")
@@ -98,7 +108,7 @@ def test_explicitly_named_file_is_read_by_content_or_set_aside_with_advice(make)
     (folder / "2.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(100))
     done = sertool("index", folder / "2.mp4", "-f", "jsonl")
     assert rows(done)[0]["issue"] == "unreadable"
-    assert "no WAV, FLAC, Ogg, MP3 or AIFF file: convert it to WAV or FLAC" in done.err
+    assert "no WAV, FLAC, Ogg, MP3 or AIFF file: install ffmpeg, or convert to WAV or FLAC" in done.err
 
 
 @pytest.mark.parametrize("extension", [".wav", ".FLAC", ".Ogg"])

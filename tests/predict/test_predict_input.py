@@ -19,6 +19,7 @@ from running import piped, sertool
 from sertool.manifests import manifest, manifest_io
 from sertool.predict import predict_inputs, predicting
 from sertool.predict.stored_rows import Shelf
+from sertool.sound import ffmpeg
 
 
 def test_answers_keep_the_input_order_and_include_bad_files(run: Path, tmp_path: Path) -> None:
@@ -57,13 +58,16 @@ def test_rf64_files_in_a_folder_are_predicted(run: Path, tmp_path: Path) -> None
     assert [row["issue"] for row in rows_of(sertool("predict", "-m", run / "model", tmp_path).out)] == [""]
 
 
-def test_unsupported_files_are_counted_and_macos_metadata_files_are_ignored(run: Path, tmp_path: Path) -> None:
+def test_files_that_only_ffmpeg_reads_are_counted_where_it_is_not_installed_and_macos_metadata_files_are_ignored(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ffmpeg, "program", lambda: None)
     shutil.copy(next((run / "voices").rglob("*.wav")), tmp_path / "x.wav")
     for name in ("._x.wav", "._y.m4a", "y.m4a"):
         (tmp_path / name).write_bytes(b"\0\5\x16\7")
     done = sertool("predict", "-m", run / "model", tmp_path)
     assert [row["path"] for row in rows_of(done.out)] == [str(tmp_path / "x.wav")]
-    assert "warning: 1 file passed over: 1 .m4a; convert them to WAV or FLAC" in done.err
+    assert "warning: 1 file passed over: 1 .m4a; install ffmpeg, or convert to WAV or FLAC" in done.err
 
 
 def test_paths_arriving_slowly_on_stdin_are_answered_as_they_come(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,192 @@
+"""Files that libsndfile does not read are decoded by ffmpeg, exactly, or refused in a line."""
+
+import json
+import resource
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from running import ON_LINUX, Outcome, sertool
+
+from sertool.errors import SertoolError
+from sertool.sound import audio, ffmpeg, synth
+from sertool.sound.audio import Cut, Unusable
+
+pytestmark = pytest.mark.skipif(ffmpeg.program() is None, reason="needs ffmpeg")
+RATE = 16_000
+Convert = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept() -> None:
+    ffmpeg._converted.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def voice() -> np.ndarray:
+    """Three sentences in 16 bits, `[samples]`."""
+    said = np.concatenate([synth.voice(0, "happy", sentence) for sentence in range(3)])
+    return (said / abs(said).max() * 20_000).astype(np.int16)
+
+
+@pytest.fixture
+def convert(tmp_path: Path, voice: np.ndarray) -> Convert:
+    """Write the voice, or other samples, to a file of another kind."""
+
+    def converted(name: str, *words: str, samples: np.ndarray = voice) -> Path:
+        soundfile.write(tmp_path / "original.wav", samples, RATE)
+        command = [ffmpeg.program(), "-nostdin", "-v", "error", "-y", "-i", tmp_path / "original.wav", *words]
+        subprocess.run([*command, tmp_path / name], check=True)
+        (tmp_path / "original.wav").unlink()
+        return tmp_path / name
+
+    return converted
+
+
+def rows(done: Outcome) -> list[dict[str, object]]:
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+def halved(path: Path) -> Path:
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.m4a", "alac"), ("a.mkv", "flac"), ("a.mov", "pcm_s24le"), ("a.caf", "pcm_s16be"), ("a.au", "pcm_s16be")],
+)
+def test_lossless_sound_in_any_container_is_that_of_a_wav_file(
+    convert: Convert, voice: np.ndarray, name: str, codec: str
+) -> None:
+    soundfile.write(wav := convert(name, "-c:a", codec).with_suffix(".wav"), voice, RATE)
+    found, wanted = audio.probe(str(wav.with_name(name))), audio.probe(str(wav))
+    assert (found.digest, found.samples, found.sample_rate, found.channels, found.issue) == (
+        *(wanted.digest, len(voice), RATE, 1, None),
+    )
+    assert np.array_equal(audio.decode(str(wav.with_name(name)), Cut()), audio.decode(str(wav), Cut()))
+
+
+@pytest.mark.parametrize("words", [("a.m4a", "-c:a", "aac"), ("a.webm", "-c:a", "libopus"), ("a.wma",), ("a.au",)])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_parts_of_a_file_are_those_of_the_whole(
+    convert: Convert, voice: np.ndarray, words: tuple[str, ...], channels: int
+) -> None:
+    samples = voice if channels == 1 else np.stack([voice, voice[::-1]], axis=1)
+    path = str(convert(*words, samples=samples))
+    rate = audio.probe(path, full=False).sample_rate
+    whole = audio.decode(path, Cut(rate, "all"))
+    assert whole.shape[0] == channels
+    assert abs(whole.shape[1] / rate - len(voice) / RATE) < 0.1
+    for start, duration in ((0.0, 0.5), (1.25, 0.4), (2.0, None)):
+        first = round(start * rate)
+        last = None if duration is None else round(first + duration * rate)
+        assert np.array_equal(audio.decode(path, Cut(rate, "all"), start, duration), whole[:, first:last])
+    assert np.array_equal(np.concatenate(list(audio.pieces(path, Cut(rate, "all"), whole=False)), axis=1), whole)
+
+
+def test_segments_of_one_file_decode_it_once(convert: Convert, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, runs, decode = str(convert("a.m4a")), [], ffmpeg._decode
+    monkeypatch.setattr(ffmpeg, "_decode", lambda *asked: runs.append(asked) or decode(*asked))
+    assert len({audio.decode(path, Cut(), start, 0.5).tobytes() for start in (0.0, 1.0, 2.0)}) == 3
+    assert len(runs) == 1
+
+
+def test_changed_file_is_decoded_again(convert: Convert, voice: np.ndarray) -> None:
+    before = audio.decode(str(convert("a.m4a", "-c:a", "alac")), Cut())
+    after = audio.decode(str(convert("a.m4a", "-c:a", "alac", samples=voice[:RATE])), Cut())
+    assert np.array_equal(after, before[:, :RATE])
+
+
+@pytest.mark.parametrize("words", [("a.aac",), ("a.webm",), ("a.m4a", "-movflags", "+faststart"), ("a.wma",)])
+def test_files_that_are_cut_off_are_truncated_and_keep_what_there_is(convert: Convert, words: tuple[str, ...]) -> None:
+    whole = audio.decode(str(convert(*words)), Cut())[0]
+    path = str(halved(convert(*words)))
+    assert audio.probe(path).issue == "truncated"
+    with pytest.raises(Unusable, match="decoding stops") as caught:
+        audio.decode(path, Cut())
+    assert caught.value.issue == "truncated"
+    kept: list[np.ndarray] = []
+    with pytest.raises(Unusable):
+        kept.extend(audio.pieces(path, Cut(), whole=False))
+    there = np.concatenate(kept, axis=1)[0]
+    assert 0.2 * len(whole) < len(there) < 0.8 * len(whole)
+    assert np.allclose(there[: len(there) // 2], whole[: len(there) // 2], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.m4a", b"\0\0\0\x18ftypmp42" + bytes(100), "moov atom not found"),
+        ("a.mp4", b"x" * 5000, "ffmpeg reads it neither"),
+        ("a.wav", b"notes of a meeting\n" * 99, "ffmpeg reads it neither"),
+        ("list.mp4", b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n%s\n#EXT-X-ENDLIST\n", "ffmpeg reads it neither"),
+        ("list.m4a", b"ffconcat version 1.0\nfile other.m4a\n", "whitelist"),
+    ],
+)
+def test_what_is_no_sound_or_names_other_files_is_unreadable(
+    convert: Convert, name: str, content: bytes, said: str
+) -> None:
+    other = convert("other.m4a")
+    path = other.with_name(name)
+    path.write_bytes(content.replace(b"%s", str(other).encode()))
+    facts = audio.probe(str(path))
+    assert facts.issue == "unreadable"
+    assert said in facts.detail
+
+
+def test_video_without_sound_is_said_to_have_none(tmp_path: Path) -> None:
+    made = ["-f", "lavfi", "-i", "color=d=0.2:s=16x16", tmp_path / "a.mp4"]
+    subprocess.run([ffmpeg.program(), "-nostdin", "-v", "error", *made], check=True)
+    facts = audio.probe(str(tmp_path / "a.mp4"))
+    assert (facts.issue, facts.detail.rpartition(": ")[2]) == ("unreadable", "no sound in it")
+
+
+@pytest.mark.parametrize("name", ["-i.m4a", "a:b.m4a", "%d ä\n.m4a", "http:x.m4a"])
+def test_odd_names_are_read_as_names(convert: Convert, tmp_path: Path, name: str, monkeypatch) -> None:
+    convert("a.m4a").rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert audio.probe(name).issue is None
+
+
+def test_videos_are_indexed_unless_a_sound_has_their_name(convert: Convert, tmp_path: Path, voice: np.ndarray) -> None:
+    clip = convert("a.mp4")
+    for folder, name in (("sad", "1.mp4"), ("sad", "2.M4A"), ("video", "3.mp4")):
+        (tmp_path / "x" / folder).mkdir(parents=True, exist_ok=True)
+        shutil.copy(clip, tmp_path / "x" / folder / name)
+    soundfile.write(tmp_path / "x/sad/3.wav", voice, RATE)
+    done = sertool("index", tmp_path / "x", "-f", "jsonl")
+    assert [(row["clip"], row["emotion"]) for row in rows(done)] == [(f"x/sad/{name}", "sad") for name in "312"]
+    assert "1 file passed over: 1 .mp4; sounds of the same names are read instead" in done.err
+
+
+def test_clips_are_featurized_and_predicted_like_their_wav(convert: Convert, tmp_path: Path, voice: np.ndarray) -> None:
+    (tmp_path / "x").mkdir()
+    soundfile.write(tmp_path / "x/a.wav", voice, RATE)
+    convert("x/b.m4a", "-c:a", "alac")
+    done = sertool("predict", "-m", "tiny", tmp_path / "x", "-f", "jsonl")
+    one, other = rows(done)
+    assert {name: one[name] for name in one if name not in ("clip", "path")} == {
+        name: other[name] for name in other if name not in ("clip", "path")
+    }
+    assert sertool("predict", "-m", "tiny", tmp_path / "x", "-o", f"{tmp_path}/answers/").code == 0
+    assert sorted(path.name for path in (tmp_path / "answers").glob("*.csv")) == ["a.csv", "b.csv"]
+
+
+@ON_LINUX
+def test_full_disk_ends_the_command_rather_than_the_clip(convert: Convert, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = str(convert("a.m4a"))
+    run = subprocess.run
+
+    def limited(*words: object, **how: object) -> object:
+        return run(*words, **how, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)))
+
+    monkeypatch.setattr(subprocess, "run", limited)
+    with pytest.raises(SertoolError, match="ffmpeg was ended by signal") as caught:
+        audio.probe(path)
+    assert not isinstance(caught.value, Unusable)
