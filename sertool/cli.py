@@ -18,7 +18,7 @@ import click
 
 from sertool import __version__, catalogue
 from sertool.errors import Interrupted, SertoolError, UsageError, reason
-from sertool.system import talk
+from sertool.system import cgroups, talk
 
 OfTheSystem = MemoryError | OSError | ImportError
 SHORT_OF = {  # torch and Python raise RuntimeError, and no other type, when these are short
@@ -120,6 +120,7 @@ def run(arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code; any error that a user can cause becomes one line on stderr."""
     talk.begin()
     _allow_files()
+    cgroups.limit_threads()
     try:
         with _interruptible():
             result: Any = cli.main(arguments, prog_name="sertool", standalone_mode=False)

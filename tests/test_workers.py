@@ -123,6 +123,18 @@ def test_quota_of_an_older_container_limits_the_cores(tmp_path, quota, cores, pa
     assert processor_time(tmp_path, V1.format(path), mounts, limits) == cores
 
 
+@pytest.mark.parametrize(
+    ("quota", "own", "threads"), [("100000", None, "1"), ("100000", "7", "7"), ("max", None, None)]
+)
+def test_threads_of_libraries_follow_the_quota_unless_told_otherwise(tmp_path, monkeypatch, quota, own, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", str(own))
+    if own is None:
+        monkeypatch.delenv("OMP_NUM_THREADS")
+    processor_time(tmp_path, "0::/", V2_MOUNT.format("/", "/sys/fs/cgroup"), {"cpu.max": f"{quota} 100000"})
+    cgroups.limit_threads(tmp_path)
+    assert os.environ.get("OMP_NUM_THREADS") == threads
+
+
 def test_system_without_groups_of_processes_has_no_quota(tmp_path):
     assert cgroups.cores(tmp_path) is None
 

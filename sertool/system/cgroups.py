@@ -3,6 +3,7 @@
 Its cores are all in the process's affinity, also where a group may use the time of two of them alone.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,12 @@ def cores(root: Path = Path("/")) -> int | None:
         for folder in _groups(root):
             quotas += _quotas(folder)
     return min(quotas, default=None)
+
+
+def limit_threads(root: Path = Path("/")) -> None:
+    """Let libraries that are imported later compute in as many threads as the quota has cores: they count all cores."""
+    if quota := cores(root):
+        os.environ.setdefault("OMP_NUM_THREADS", str(min(quota, len(os.sched_getaffinity(0)))))
 
 
 def _groups(root: Path) -> Iterator[Path]:
