@@ -2,8 +2,9 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from sertool.system import talk
 from sertool.system.files import listed
 
 MOST_WORDS = 10  # unknown words shown
+MISSPELT = 0.8  # likeness of a name to ours from which on it may be an error: {speeker}, but not {take}
 NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 
 
@@ -191,6 +193,7 @@ def _by_patterns(clips: Sequence[Candidate], patterns: Sequence[str]) -> None:
     """Label each clip by the first pattern that its path matches."""
     unmet = {pattern: compile_pattern(pattern) for pattern in patterns}
     expressions = tuple(unmet.items())
+    _warn_of_misspelt({name: None for expression in unmet.values() for name in expression.groupindex})
     for clip in clips:
         clip.row = {"notes": ["odd-name"]}
         for pattern, expression in expressions:
@@ -204,6 +207,15 @@ def _by_patterns(clips: Sequence[Candidate], patterns: Sequence[str]) -> None:
         raise UsageError(f"no file matches --pattern {idle}; an example of what is there: {shown}")
     if clips and unmet:
         talk.warn(f"no file is read by --pattern {idle}: none matches, or an earlier one reads those that do")
+
+
+def _warn_of_misspelt(fields: Collection[str]) -> None:
+    """Warn of columns of one's own whose names are nearly ours, unless ours are there, too."""
+    ours = [name for name in columns.FROM_NAMES if name not in fields]
+    for name in fields:
+        alike = get_close_matches(name.lower(), ours, 1, cutoff=MISSPELT)
+        if alike and name not in columns.FROM_NAMES:
+            talk.warn(f"--pattern: {{{name}}} is a column of your own; was {{{alike[0]}}} meant?")
 
 
 def _typed(row: Row, path: Path) -> Row:

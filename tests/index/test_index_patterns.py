@@ -25,6 +25,21 @@ def test_pattern_spans_folders_converts_numbers_and_keeps_custom_fields(make):
     refused(folder, "--pattern", "{age}/{speaker}/{emotion}_{}", says="the age of happy_1.flac would be 'anna'")
 
 
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("{speeker}_{sentence}_{emotion}", ["{speeker} is a column of your own; was {speaker} meant?"]),
+        ("{Speakers}_{sentense}_{emotion}", ["{Speakers} is a column of", "{sentense} is a column of"]),
+        ("{speaker}_{speakers}_{emotion}", []),
+        ("{speaker}_{take}_{emotion}", []),
+    ],
+)
+def test_columns_of_ones_own_that_are_nearly_known_ones_are_warned_about(make, pattern, said):
+    done = sertool("index", make("x/s01_door_happy.wav") / "x", "--pattern", pattern, "-f", "jsonl")
+    assert [line in done.err for line in said] == [True] * len(said)
+    assert done.err.count("meant?") == len(said)
+
+
 def test_pattern_without_an_emotion_field_leaves_labels_to_the_folders(make):
     held = by_clip(make("x/angry/anna_1.wav", "x/sad/ben_2.wav") / "x", "--pattern", "{speaker}_{}.wav")
     assert {row["speaker"]: row["emotion"] for row in held.values()} == {"x:anna": "angry", "x:ben": "sad"}
