@@ -42,6 +42,18 @@ def test_noise_as_loud_as_speech_is_one_turn() -> None:
     assert turns(call(0.03)) == [(0.0, pytest.approx(9, abs=0.2))]
 
 
+@pytest.mark.parametrize(("noise", "times", "are_hidden"), [(0.03, 4, True), (0.03, 1, False), (3e-3, 4, False)])
+def test_pauses_are_hidden_by_noise_near_long_speech(noise: float, times: int, are_hidden: bool) -> None:
+    meter = pauses.Meter(RATE)
+    for _ in range(times):
+        meter.add(call(noise))
+    assert pauses.are_hidden(meter.powers[0]) == are_hidden
+
+
+def test_silence_hides_no_pauses() -> None:
+    assert not pauses.are_hidden(np.zeros(10_000))
+
+
 def test_clicks_and_what_is_silent_are_no_turns() -> None:
     samples = call()
     samples[0, RATE // 2 : RATE // 2 + RATE // 10] = 0.1 * np.random.default_rng(1).standard_normal(RATE // 10)

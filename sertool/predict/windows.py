@@ -6,7 +6,7 @@ as some telephone codecs, and files that are cut off are read once, and their st
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
@@ -141,7 +141,11 @@ def _at_pauses(
     if lacks_channel(request, options, len(powers)):
         yield Stretch(request.with_columns(issue="no-channel"))
         return
-    parts = _parts(powers, ended, row.get("channel") or options.channel, options)
+    heard = _heard(powers, row.get("channel") or options.channel)
+    if any(pauses.are_hidden(each) for each in heard.values()):
+        talk.say_once("pauses cannot be told in noise as loud as here and there (-v says where): --window 3 is better")
+        talk.detail(f"{row['path']}: noise hides its pauses")
+    parts = _parts(heard, ended, options)
     if not any(part.is_turn for part in parts):  # windows tell why, such as channels that cancel
         yield from _in_windows(request, options, wave, length, look)
         return
@@ -177,12 +181,17 @@ def _powers(scan: "_ForwardReader") -> np.ndarray:
     return meter.powers
 
 
-def _parts(powers: np.ndarray, ended: float, channel: str | int, options: PredictOptions) -> list[_Part]:
-    """Return the turns and pauses of the channels to predict, by their starts, from `[channels, frames]`."""
-    heard = powers.mean(axis=0, keepdims=True) if channel == "mix" else powers
+def _heard(powers: np.ndarray, channel: str | int) -> dict[int | None, np.ndarray]:
+    """Return the power of each frame of the channels to predict, `[frames]`, from `[channels, frames]`."""
+    rows = powers.mean(axis=0, keepdims=True) if channel == "mix" else powers
+    return {number: rows[place] for number, place in sides(channel, len(powers))}
+
+
+def _parts(heard: Mapping[int | None, np.ndarray], ended: float, options: PredictOptions) -> list[_Part]:
+    """Return the turns and pauses of the channels to predict, by their starts, from the power of each frame."""
     found: list[_Part] = []
-    for number, place in sides(channel, len(powers)):
-        spans = pauses.turns(heard[place], options.pauses or 0.0, options.silence)
+    for number, powers in heard.items():
+        spans = pauses.turns(powers, options.pauses or 0.0, options.silence)
         found += _turns_and_pauses(spans, ended, options.window or math.inf, number)
     return sorted(found, key=lambda part: part.begin)
 

@@ -9,6 +9,7 @@ BELOW_LOUDEST = 40.0  # dB: what is softer is a pause, as the package's models c
 ABOVE_NOISE = 3.0  # dB: noise may be louder than that
 BELOW_SPEECH = 25.0  # dB below the loudest sound: where noise is louder still, it cannot be told from speech
 NOISE_SHARE = 0.1  # of all frames are no louder than the noise
+LONG_SECONDS = 30.0  # nobody speaks as long without a pause
 LOUD_SECONDS = 1.0  # the loudest sound is as loud as that much of the audio
 MARGIN = 0.1  # seconds before and after a turn that belong to it, for soft beginnings and ends
 SHORTEST = 0.2  # seconds of sound: less is a click or a breath
@@ -58,7 +59,21 @@ def _limit(powers: np.ndarray, silence: float) -> float:
     least, there = 10 ** (silence / 10), powers[powers > DIGITAL_SILENCE]
     if not there.size:
         return least
-    loud = min(math.ceil(LOUD_SECONDS / FRAME), math.ceil(there.size / 10))
-    loudest = float(np.partition(there, there.size - loud)[there.size - loud])
-    noise = float(np.quantile(there, NOISE_SHARE)) * 10 ** (ABOVE_NOISE / 10)
+    loudest, noise = _loudest_and_noise(there)
     return max(least, loudest * 10 ** (-BELOW_LOUDEST / 10), min(noise, loudest * 10 ** (-BELOW_SPEECH / 10)))
+
+
+def are_hidden(powers: np.ndarray) -> bool:
+    """Whether the noise of long audio is too near its speech for pauses to be told, from `[frames]`."""
+    there = powers[powers > DIGITAL_SILENCE]
+    if there.size * FRAME < LONG_SECONDS:
+        return False
+    loudest, noise = _loudest_and_noise(there)
+    return noise > loudest * 10 ** (-BELOW_SPEECH / 10)
+
+
+def _loudest_and_noise(powers: np.ndarray) -> tuple[float, float]:
+    """Return the power of the loudest sound, and the power that noise does not exceed."""
+    loud = min(math.ceil(LOUD_SECONDS / FRAME), math.ceil(powers.size / 10))
+    loudest = float(np.partition(powers, powers.size - loud)[powers.size - loud])
+    return loudest, float(np.quantile(powers, NOISE_SHARE)) * 10 ** (ABOVE_NOISE / 10)

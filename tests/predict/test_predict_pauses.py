@@ -54,6 +54,18 @@ def test_each_channel_has_turns_of_its_own_in_the_order_of_their_starts(run: Pat
         assert own == predicted(run, *PAUSES, "--channel", side, call)
 
 
+def test_noise_that_hides_pauses_is_mentioned_once_if_its_channel_is_judged(
+    run: Path, call: Path, tmp_path: Path
+) -> None:
+    samples = np.tile(soundfile.read(call)[0], (4, 1))
+    samples[:, 0] += 0.03 * np.random.default_rng(0).standard_normal(len(samples))
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(tmp_path / name, samples, 16_000)
+    for channel, times in (("left", 1), ("each", 1), ("right", 0)):
+        said = sertool("predict", "-m", run / "model", *PAUSES, "--channel", channel, tmp_path).err
+        assert said.count("pauses cannot be told in noise") == times
+
+
 def test_a_turn_has_the_answer_of_its_part_of_the_recording(run: Path, call: Path) -> None:
     turns = [row for row in predicted(run, *PAUSES, call) if row["predicted"]]
     parts = call.with_name("parts.csv")
