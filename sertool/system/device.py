@@ -4,6 +4,7 @@ import ctypes
 import importlib.metadata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from sertool.errors import SertoolError, UsageError, first_line
@@ -96,6 +97,7 @@ def _check_pair(torch_version: str, audio_version: str | None) -> None:
         raise SertoolError(f"torch {torch_version} with {has} does not work: {PAIRS}")
 
 
+@cache
 def version_of(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
