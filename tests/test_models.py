@@ -1,7 +1,9 @@
 """Every file of `models/` keeps the same contract; each published architecture has the layers that were published."""
 
+import copy
 import warnings
 from dataclasses import replace
+from functools import cache
 from types import ModuleType
 
 import numpy as np
@@ -35,6 +37,11 @@ def one_thread():
 
 
 def made(name: str, classes: int = 6, columns: int | None = None, **settings: object) -> nn.Module:
+    return copy.deepcopy(_made(name, classes, columns, **settings))  # faster than drawing its weights again
+
+
+@cache
+def _made(name: str, classes: int, columns: int | None, **settings: object) -> nn.Module:
     module = models.load(name)
     torch.manual_seed(0)
     model = module.Model(replace(module.Settings(), **settings), columns or width(module), classes)
@@ -99,15 +106,14 @@ def test_unknown_model_name_is_refused_with_the_choices():
 def test_clip_gets_the_same_answer_alone_and_in_a_batch(name):
     model = made(name)
     columns = width(models.load(name))
-    rows, lengths = batch(columns, 61, 7, 1, 200, 2, 161)
+    rows, lengths = batch(columns, 61, 7, 1, 101, 2)
     together = model(rows, lengths)
-    assert together.shape == (6, 6)
+    assert together.shape == (5, 6)
     assert together.isfinite().all()
     limit = 1e-5 * max(1.0, float(together.abs().max()))
     assert (together - one_by_one(model, rows, lengths)).abs().max() < limit
-    assert (together - model(torch.flip(rows, [0]), lengths.flip(0)).flip(0)).abs().max() < limit
-    noisy, _ = batch(columns, 61, 7, 1, 200, 2, 161, behind=torch.nan)
-    assert (together - model(noisy, lengths)).abs().max() < limit
+    noisy, _ = batch(columns, 61, 7, 1, 101, 2, behind=torch.nan)
+    assert (together - model(noisy.flip(0), lengths.flip(0)).flip(0)).abs().max() < limit
     assert (together[1] - together[0]).abs().max() > 1e-6
 
 
@@ -155,7 +161,7 @@ def test_folding_norms_for_inference_preserves_the_answers(name, precision):
     for norm in (each for each in model.modules() if isinstance(each, norm_folding.NORMS)):
         for part, low in ((norm.weight, 0.5), (norm.bias, -0.5), (norm.running_mean, -0.5), (norm.running_var, 0.5)):
             part.uniform_(low, low + 1, generator=draw)
-    rows, lengths = batch(width(models.load(name)), 61, 7, 40)
+    rows, lengths = batch(width(models.load(name)), 31, 7)
     exact = model(rows, lengths)
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
         before, after = (answers(rows, lengths).float() for answers in (model, norm_folding.folded(model, precision)))
@@ -175,11 +181,11 @@ def test_a_network_learns_and_its_gradients_are_finite(name):
     fields = models.load(name).Settings.__dataclass_fields__
     model = made(name, classes=2, **({"frames": 32} if "frames" in fields else {})).train()
     columns = width(models.load(name))
-    lengths = torch.tensor([30, 12, 1, 25, 16, 30, 9, 21])
-    labels = torch.arange(8) % 2
-    rows = torch.randn(8, 30, columns) * 0.1 + torch.where(labels == 1, 1.0, -1.0)[:, None, None]
+    lengths = torch.tensor([18, 12, 1, 15, 16, 18])
+    labels = torch.arange(6) % 2
+    rows = torch.randn(6, 18, columns) * 0.1 + torch.where(labels == 1, 1.0, -1.0)[:, None, None]
     rows = layers.cleared(rows, lengths)
-    optimiser = torch.optim.Adam(model.parameters(), 1e-3)
+    optimiser = torch.optim.Adam(model.parameters(), 3e-3)
     losses = []
     while len(losses) < 40 and min(losses, default=1.0) >= 0.7 * max(losses[:1], default=0.0):
         loss = F.cross_entropy(model(rows, lengths), labels)
@@ -193,10 +199,11 @@ def test_a_network_learns_and_its_gradients_are_finite(name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_seed_determines_the_initial_weights(name):
-    first, again = (made(name).state_dict() for _ in range(2))
+    module, first = models.load(name), made(name).state_dict()
+    torch.manual_seed(0)
+    again = module.Model(module.Settings(), width(module), 6).state_dict()
     assert all(torch.equal(first[key], again[key]) for key in first)
     torch.manual_seed(1)
-    module = models.load(name)
     other = module.Model(module.Settings(), width(module), 6).state_dict()
     assert any(not torch.equal(first[key], other[key]) for key in first)
 
@@ -260,14 +267,16 @@ ODD = [
 
 
 @pytest.mark.parametrize(("name", "setting", "value"), ODD)
-def test_every_allowed_setting_works_or_is_refused_at_construction(name, setting, value):
+def test_every_allowed_setting_works_or_is_refused_at_construction(name, setting, value, monkeypatch):
+    for draw in ("kaiming_uniform_", "kaiming_normal_", "uniform_"):  # which takes most of the time
+        monkeypatch.setattr(nn.init, draw, lambda tensor, *_, **__: nn.init.constant_(tensor, 0.01))
     module = models.load(name)
     scratch = {"pretrained": False} if hasattr(module.Settings, "pretrained") else {}
     try:
         model = module.Model(models.settings(name, {setting: value} | scratch), width(module), 6)
     except SertoolError:
         return
-    for frames in (1, 50):
+    for frames in (1, 25):
         rows, lengths = batch(width(module), frames)
         assert model.train()(rows, lengths).isfinite().all()
         assert model.eval()(rows, lengths).isfinite().all()
