@@ -28,11 +28,11 @@ def tone(tmp_path) -> Path:
 
 @pytest.fixture
 def figures(monkeypatch) -> list:
-    """The figures that are drawn, kept open."""
-    import matplotlib.pyplot as plt
+    """The figures that are drawn, neither rendered nor closed."""
+    from sertool.drawings import pictures
 
     drawn: list = []
-    monkeypatch.setattr(plt, "close", drawn.append)
+    monkeypatch.setattr(pictures, "save", lambda figure, _path: drawn.append(figure))
     return drawn
 
 

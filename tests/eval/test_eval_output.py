@@ -238,6 +238,7 @@ def test_figures_use_the_full_precision_of_the_input(tmp_path: Path, kind: str) 
     assert abs(found["ece"].value - sum(abs(gap[bins == k].sum()) for k in range(15)) / 20) < 1e-9
 
 
+@pytest.mark.draws
 def test_plots_are_drawn_for_one_run_and_for_several(tmp_path: Path, predicted: str, say: Any) -> None:
     pytest.importorskip("matplotlib")
     other = table(tmp_path / "other run.csv", made(seed=1))
@@ -250,6 +251,7 @@ def test_plots_are_drawn_for_one_run_and_for_several(tmp_path: Path, predicted: 
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in (tmp_path / "two").iterdir())
 
 
+@pytest.mark.draws
 @pytest.mark.parametrize(("kind", "start"), [("pdf", b"%PDF"), ("svg", b"<?xml")])
 def test_plots_are_drawn_in_the_format_that_is_asked_for(
     tmp_path: Path, predicted: str, say: Any, kind: str, start: bytes
@@ -268,9 +270,11 @@ def test_plot_format_without_plot_is_refused(predicted: str, say: Any) -> None:
     assert say(predicted, "--plot-format", "pdf") == (2, "", refused)
 
 
+@pytest.mark.draws
 def test_runs_with_similar_names_get_separate_plots(tmp_path: Path, say: Any) -> None:
     pytest.importorskip("matplotlib")
-    paths = [table(tmp_path / f"a{mark}b.csv", made(seed=seed)) for seed, mark in enumerate(" -")]
+    runs = [{name: made(seed=seed)[name] for name in ("clip", "emotion", "predicted")} for seed in range(2)]
+    paths = [table(tmp_path / f"a{mark}b.csv", run) for run, mark in zip(runs, " -", strict=True)]
     say(*paths, "--plot", str(tmp_path / "drawn"), "--resamples", "100")
     drawn = {path.name: path.read_bytes() for path in (tmp_path / "drawn").glob("confusion*")}
     assert sorted(drawn) == ["confusion-a-b-2.png", "confusion-a-b.png"]
@@ -363,6 +367,7 @@ def test_plot_titles_are_not_cut_off_and_name_leaks(tmp_path: Path, monkeypatch:
             assert "LEAKY: 3 of the speakers are in train too" in title, name
 
 
+@pytest.mark.draws
 def test_drawing_plots_reports_only_the_written_files(tmp_path: Path, predicted: str, say: Any) -> None:
     pytest.importorskip("matplotlib")
     columns = made()

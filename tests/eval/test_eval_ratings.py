@@ -277,6 +277,7 @@ def test_page_shows_ratings_and_nothing_of_emotions(tmp_path: Path, count: int) 
     )
 
 
+@pytest.mark.draws
 @pytest.mark.parametrize("odd", ["one clip", "constant", "worse than chance"])
 def test_page_and_pictures_of_odd_ratings_are_drawn(tmp_path: Path, odd: str) -> None:
     columns = rated(1, 1) if odd == "one clip" else rated()
