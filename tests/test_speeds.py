@@ -31,7 +31,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = sertool("index", folder / "1", "--pattern", PATTERN, "--split",
                    "speaker:50/25/25")  # fmt: skip
     made = sertool("featurize", "--mel", "--mel-bands", "24", "-o", folder / "features", stdin=done.out)
-    words = ("-m", "lstm", "--epochs", "4", "--lr", ".02", "--adapt", "speaker", "--prior-clips", "2")
+    small = "-m lstm --set width=32 --set layers=1 --set dense=16 --set dropout=0 --epochs 6 --lr .03"
+    words = (*small.split(), "--adapt", "speaker", "--prior-clips", "2")
     trained = sertool("train", *words, "-o", folder / "model", stdin=made.out)
     assert trained.code == 0, trained.err
     return folder

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from predicted_rows import LEARNING, assert_told_apart
+from predicted_rows import LEARNING, SMALL, assert_told_apart
 from running import PATTERN, sertool
 
 from sertool.sound import encoding, synth
@@ -33,7 +33,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def other(run: Path) -> Path:
     """A run of one seed, of another network that hears in another way."""
     made = sertool("featurize", run / "features" / "manifest.parquet", "--mfcc", "-o", run / "other-features")
-    words = ("-m", "gru", "--epochs", 4, "--lr", ".02", "--features", "mfcc", "-o", run / "other")
+    words = ("-m", "gru", *SMALL, "--epochs", 4, "--lr", ".02", "--features", "mfcc", "-o", run / "other")
     trained = sertool("train", "-", *words, stdin=made.out)
     assert trained.code == 0, trained.err
     return run / "other"
@@ -60,7 +60,7 @@ def sides(run: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def adaptable(run: Path) -> Path:
     """A model that was trained to adapt."""
-    words = (*LEARNING, "--adapt", "speaker", "--prior-clips", "2")
+    words = ("-m", "lstm", "--epochs", "4", "--lr", ".02", "--adapt", "speaker", "--prior-clips", "2")
     done = sertool("train", run / "features" / "manifest.parquet", *words, "-o", run / "adaptable")
     assert done.code == 0, done.err
     held = ("predict", "-m", run / "adaptable", run / "voices", "--adapt", "speaker", "--speakers", "parent-folder")

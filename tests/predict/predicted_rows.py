@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-LEARNING = ("-m", "lstm", "--epochs", "4", "--lr", ".02")
+SMALL = ("--set", "width=32", "--set", "layers=1", "--set", "dense=16", "--set", "dropout=0")
+LEARNING = ("-m", "lstm", *SMALL, "--epochs", "6", "--lr", ".03")
 
 
 def rows_of(out: bytes) -> list[dict[str, str]]:
