@@ -87,7 +87,8 @@ def test_mel_to_hz_inverts_hz_to_mel() -> None:
         assert np.allclose(dsp.mel_to_hz(dsp.hz_to_mel(hz, htk), htk), hz)
 
 
-@pytest.mark.parametrize(("htk", "norm"), [(False, "slaney"), pytest.param(True, "none", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("htk", "norm"), [(False, "slaney"), (True, "none")])
 def test_mel_weights_agree_with_librosa(htk: bool, norm: str) -> None:
     filters = pytest.importorskip("librosa").filters
     known = filters.mel(
@@ -96,6 +97,7 @@ def test_mel_weights_agree_with_librosa(htk: bool, norm: str) -> None:
     assert np.allclose(dsp.MelScale(64, 50, 7000, htk, norm).weights(RATE, 1024), known, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rate", "n_fft", "bins", "tuning"), [(16000, 2048, 12, 0.0), (44100, 512, 24, -0.37)])
 def test_chroma_weights_agree_with_librosa(rate: int, n_fft: int, bins: int, tuning: float) -> None:
     filters = pytest.importorskip("librosa").filters
@@ -114,6 +116,7 @@ def test_tuning_of_a_chord_is_estimated(tuning: float) -> None:
     assert abs(reference.common_tuning(frames.power.numpy().astype(np.float64), RATE, 2048, 12) - tuning) < 0.04
 
 
+@pytest.mark.slow
 def test_peaks_and_tuning_agree_with_librosa() -> None:
     librosa = pytest.importorskip("librosa")
     for seed in range(5):

@@ -98,6 +98,7 @@ def test_windows_keep_every_frame_once_with_context_on_both_sides(frames: int) -
         assert last - end >= 100 or last == end == frames
 
 
+@pytest.mark.slow
 def test_log_mel_agrees_with_librosa() -> None:
     librosa = pytest.importorskip("librosa")
     wave = speech(20_011)

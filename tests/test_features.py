@@ -311,6 +311,7 @@ def with_deltas(feature: Any, rows: np.ndarray) -> np.ndarray:
     return np.concatenate([rows, feature.delta(rows), feature.delta(rows, order=2)])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("signal", ["a low voice", "a high voice", "hiss"])
 def test_features_agree_with_librosa(signal: str) -> None:
@@ -319,6 +320,7 @@ def test_features_agree_with_librosa(signal: str) -> None:
         assert share_that_agrees(rows, answer().T) >= needed(name), (name, settings)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_silence_and_a_single_sample_agree_with_librosa() -> None:
     for wave in EDGES.values():
