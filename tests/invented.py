@@ -1,6 +1,7 @@
 """Invented clips like those of real corpora, as rows and as columns, to test what divides and compares them."""
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -101,6 +102,12 @@ def needing(name: str) -> list[Row]:
         "msppodcast": published("msppodcast", 1, 2, 3, 3), "meld": published("meld", 1, 1, 2, 1),
     }  # fmt: skip
     return with_copies(rows.get(PROTOCOLS[name].corpus or "", crema()))
+
+
+@cache
+def divisible(name: str) -> Columns:
+    """Return the columns of rows that the protocol can divide, including copies; read only."""
+    return table(needing(name))
 
 
 def emobox_like(shared: int) -> list[Row]:

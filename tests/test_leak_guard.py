@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
-from invented import coded, crema, emobox_like, fold_column, needing, table, tess, words
+from invented import coded, crema, divisible, emobox_like, fold_column, table, tess, words
 
 from sertool.divisions import auditing, leak_guard, splits
 from sertool.divisions.protocols import PROTOCOLS
@@ -118,7 +118,7 @@ def test_rows_without_a_part_produce_no_findings():
 
 @pytest.mark.parametrize("name", [name for name, entry in PROTOCOLS.items() if not entry.is_leaky])
 def test_protocols_not_marked_leaky_pass_the_audit(name):
-    columns = table(needing(name))
+    columns = divisible(name)
     held = PROTOCOLS[name].by
     found = leak_guard.audit(
         splits.divide(name, columns).parts, {each: columns[each] for each in [*held, "clip", "parent"]}, True

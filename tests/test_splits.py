@@ -16,6 +16,7 @@ from invented import (
     Row,
     coded,
     crema,
+    divisible,
     emobox_like,
     fold_column,
     needing,
@@ -218,7 +219,7 @@ def test_speakers_stay_whole_when_assigned_in_bundles(monkeypatch):
 @pytest.mark.parametrize("name", PROTOCOLS)
 @pytest.mark.parametrize("seed", [0, 7])
 def test_a_split_does_not_depend_on_row_order(name, seed):
-    columns = table(needing(name))
+    columns = divisible(name)
     other, rows = shuffled(columns, seed)
     one, two = splits.divide(name, columns, seed), splits.divide(name, other, seed)
     np.testing.assert_array_equal(one.parts.index[rows], two.parts.index)
@@ -238,7 +239,7 @@ def test_folds_do_not_depend_on_row_order(seed):
 
 @pytest.mark.parametrize("name", SEEDED)
 def test_seed_determines_the_split(name):
-    columns = table(needing(name))
+    columns = divisible(name)
     one, again, other = (splits.divide(name, columns, seed).places for seed in (5, 5, 6))
     np.testing.assert_array_equal(one, again)
     assert (one != other).any()
@@ -350,7 +351,7 @@ WHO = {
 
 @pytest.mark.parametrize("name", WHO)
 def test_published_protocols_hold_out_the_published_speakers(name):
-    columns = table(needing(name))
+    columns = divisible(name)
     division = splits.divide(name, columns)
     held = parts_by(columns, "speaker", division.parts.index)
     for part, numbers in WHO[name].items():
@@ -387,7 +388,7 @@ def test_tess_cross_tests_on_each_speaker_in_turn():
 
 @pytest.mark.parametrize(("name", "first"), [("iemocap-sessions", "Ses01{}"), ("mspimprov-sessions", "{}01")])
 def test_both_speakers_of_a_session_are_held_out_together(name, first):
-    columns = table(needing(name))
+    columns = divisible(name)
     division = splits.divide(name, columns)
     assert (division.absent, division.outside) == ((), 0)
     held = parts_by(columns, "speaker", division.places)
@@ -510,7 +511,7 @@ def test_copies_train_only_if_their_parents_train(name):
 
 
 def test_only_the_leaky_copies_protocol_puts_copies_in_test():
-    columns = table(needing("random-92-8-leaky-copies"))
+    columns = divisible("random-92-8-leaky-copies")
     place = splits.divide("random-92-8-leaky-copies", columns).places
     assert (place[columns["parent"].index >= 0] == TEST).any()
     kinds = {finding.kind for finding in leak_guard.audit(Codes(place, PARTS), columns)}
@@ -519,7 +520,7 @@ def test_only_the_leaky_copies_protocol_puts_copies_in_test():
 
 @pytest.mark.parametrize("name", [name for name, entry in PROTOCOLS.items() if entry.folds])
 def test_copies_share_the_fold_of_their_parents_but_only_train(name):
-    columns = table(needing(name))
+    columns = divisible(name)
     fold = splits.divide(name, columns).places
     half, last = len(fold) // 2, int(fold.max())
     np.testing.assert_array_equal(fold[:half], fold[half:])
