@@ -19,7 +19,7 @@ from sertool.train import choosing, emotion_aim, final_model, training
 from sertool.train.design import Member
 from sertool.train.training_settings import Settings
 
-EPOCHS, RATE = 8, 1e-2
+EPOCHS, RATE = 5, 1e-2
 LONGER = (*NET, "--lr", RATE, "--epochs", EPOCHS)
 FOLDS = ("--folds", 3)
 
@@ -157,7 +157,7 @@ def test_final_model_repeats_the_plateau_learning_rates_of_the_run(mel: Path, tm
     "words", [("-m", "svm"), ("-m", "lda", "--adapt", "speaker"), ("-m", "logistic", "--select", 5, "--reduce", "lda")]
 )
 def test_classical_final_model_is_fitted_to_all_clips(statistics: Path, tmp_path: Path, words: tuple) -> None:
-    train(statistics, *words, "--loso", "--final", "-o", tmp_path)
+    train(statistics, *words, *FOLDS, "--final", "-o", tmp_path)
     assert model(tmp_path / "final").trained["clips"] == 48
     assert not epochs(tmp_path / "final")
 
@@ -237,7 +237,7 @@ def test_final_model_of_a_gap_belongs_to_the_disjoint_side(statistics: Path, tmp
 
 
 def test_different_seed_count_replaces_only_the_final_model_with_overwrite(statistics: Path, tmp_path: Path) -> None:
-    words = (statistics, "-m", "forest", "--final", "-o", tmp_path)
+    words = (statistics, "-m", "forest", "--set", "trees=5", "--final", "-o", tmp_path)
     train(*words)
     refused = train(*words, "--seeds", 2, code=2)
     assert refused.line.endswith("final was trained with seeds 1, not 2: choose another -o, or replace it with "
@@ -249,7 +249,7 @@ def test_different_seed_count_replaces_only_the_final_model_with_overwrite(stati
 
 
 def test_predictions_of_other_seeds_are_reported_beside_a_final_model(statistics: Path, tmp_path: Path) -> None:
-    words = (statistics, "-m", "forest", "-o", tmp_path)
+    words = (statistics, "-m", "forest", "--set", "trees=5", "-o", tmp_path)
     train(*words, "--seeds", 2, "--final", *FOLDS)
     assert "holds those of other seeds as well" in train(*words, *FOLDS).err
 
