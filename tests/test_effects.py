@@ -18,7 +18,7 @@ from sertool.sound import encoding, filters, ratios, sounds, stretching
 RATE = 16_000
 ENTRIES = catalogue.entries("effects")
 CHANGES_LENGTH = ("tempo", "speed")
-LENGTHS = (RATE, 1, 9_999, 30_001, 300, 25_000, 513)
+LENGTHS = (RATE, 1, 9_999, 20_001, 300, 12_000, 513)
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,7 @@ class TestContract:
         chains = [[{"effect": name, **drawn(name, noises, seed)}] for seed in range(len(waves))]
         alone = [effects.applied(wave, RATE, effects.text(chain)) for wave, chain in zip(waves, chains, strict=True)]
         kept = [wave.clone() for wave in waves]
-        for order in (range(len(waves)), range(len(waves))[::-1], (0,), (3, 5), (6, 4, 1)):
+        for order in (range(len(waves))[::-1], (0,), (3, 5)):
             for at, made in zip(
                 order, together([waves[at] for at in order], [chains[at] for at in order]), strict=True
             ):

@@ -42,7 +42,9 @@ def tone(modulation: float, carrier: float, seconds: float = 2.0, rate: int = RA
     return 0.2 * (1 + np.cos(2 * np.pi * modulation * times)) * np.sin(2 * np.pi * carrier * times)
 
 
-@pytest.mark.parametrize("rate", [8000, 16000, 22050, 24414, 44100, 48000])
+@pytest.mark.parametrize(
+    "rate", [8000, 24414, 44100, *(pytest.param(rate, marks=pytest.mark.slow) for rate in (16000, 22050, 48000))]
+)
 def test_fast_computation_matches_the_definition_at_any_sample_rate(rate):
     wave = synth.voice(1, "angry", 1, rate=rate)
     assert_close(computed([wave], rate)[0], msf.definition(wave, rate, msf.Settings()), 1e-3)
@@ -68,8 +70,10 @@ def test_fast_computation_matches_the_definition_with_any_settings(settings):
         assert_close(computed([wave], **settings)[0], msf.definition(wave, RATE, msf.Settings(**settings)), 1e-3)
 
 
-@pytest.mark.parametrize("scale", ["energy", "unit", "db"])
-@pytest.mark.parametrize("samples", [0, 1, 800, 4095, 4096, 5119, 5120])
+@pytest.mark.parametrize(
+    ("samples", "scale"),
+    [*((samples, "energy") for samples in (0, 1, 800, 4095, 4096, 5119, 5120)), (0, "unit"), (1, "db"), (4095, "db")],
+)
 def test_a_clip_shorter_than_a_frame_gives_one_row(samples, scale):
     wave = synth.voice(0, "fear", 0)[4000 : 4000 + samples]
     rows = computed([wave], scale=scale)[0]

@@ -168,8 +168,7 @@ OTHER = {
 }
 
 
-@pytest.mark.parametrize("rate", [RATE, 22050])
-@pytest.mark.parametrize("name", OTHER)
+@pytest.mark.parametrize(("name", "rate"), [*((name, RATE) for name in OTHER), ("defaults", 22050)])
 def test_fast_computation_matches_the_definition(name, rate):
     voice = synth.voice(3, "angry", 5, rate=rate)[: rate // 2]
     wave = np.concatenate([voice, np.zeros(4000), noise(4000), voice[::2] * 0.01]).astype(np.float32)

@@ -214,7 +214,7 @@ def test_groups_are_scored_separately_and_ages_are_banded(predicted: str) -> Non
 
 def test_groups_are_held_one_at_a_time(tmp_path: Path) -> None:
     """A mask over all clips for each of thousands of speakers would take gigabytes."""
-    clips, speakers = 20_000, 500
+    clips, speakers = 10_000, 300
     (run,) = runs(table(tmp_path / "many.parquet", made(clips=clips, speakers=speakers), "parquet"))
     tracemalloc.start()
     try:
