@@ -59,6 +59,9 @@ def speech(samples: int, seed: int = 0) -> torch.Tensor:
     return said.repeat(1 + samples // len(said))[:samples].clone()
 
 
+AT_ONCE = {"whole": 30.0, "piece": 30.0}
+
+
 def made(waves: list[torch.Tensor], layers: str = "all", precision: str = "float32", **more: float) -> list[np.ndarray]:
     feature = features.load("whisper").Feature(
         features.settings("whisper", {"layers": layers, "precision": precision, **more}), 16_000
@@ -126,7 +129,7 @@ def test_single_layers_equal_columns_of_all_layers(small: Path) -> None:
 def test_windowed_long_clip_agrees_with_the_definition(small: Path) -> None:
     """Windows see other positions, but the definition is cut alike; what lies before the first border is as alone."""
     wave = speech(16_000 * 65)
-    found, known = made([wave], "3")[0], defined(wave, "3")
+    found, known = made([wave], "3", **AT_ONCE)[0], defined(wave, "3", **AT_ONCE)
     assert found.shape == known.shape == (3250, 32)
     assert np.abs(found - known).max() < 1e-3 * np.abs(known).max()
     assert len(encoders.windows(3250, whisper.FRAMES, whisper.MARGIN)) == 3
@@ -135,7 +138,7 @@ def test_windowed_long_clip_agrees_with_the_definition(small: Path) -> None:
 def test_clip_of_up_to_whole_seconds_has_the_same_rows_whatever_the_piece(small: Path) -> None:
     for samples in (16_000 * 4, 16_000 * 5):
         wave = speech(samples)
-        assert np.array_equal(made([wave])[0], made([wave], whole=5, piece=3)[0])
+        assert np.array_equal(made([wave], **AT_ONCE)[0], made([wave], whole=5, piece=3)[0])
 
 
 @torch.inference_mode()
@@ -150,22 +153,22 @@ def test_longer_clip_is_encoded_piece_by_piece_with_new_positions(small: Path) -
         assert np.allclose(found[begin:end], alone[begin - first : end - first], atol=1e-5)
     known = defined(wave, "3", whole=5, piece=3)
     assert np.abs(found - known).max() < 1e-3 * np.abs(known).max()
-    assert np.abs(found - made([wave], "3")[0]).max() > 0.1
+    assert np.abs(found - made([wave], "3", **AT_ONCE)[0]).max() > 0.1
 
 
 def test_piece_longer_than_whole_is_refused_in_one_line(voices: Path, tmp_path: Path) -> None:
-    done = sertool("featurize", voices, "--whisper", "base", "--whisper-whole", "5", "-o", tmp_path / "f")
-    assert (done.code, "whisper: piece is 30 s, and" in done.line) == (2, True)
+    done = sertool("featurize", voices, "--whisper", "base", "--whisper-whole", "2", "-o", tmp_path / "f")
+    assert (done.code, "whisper: piece is 3 s, and" in done.line) == (2, True)
     assert not (tmp_path / "f").exists()
 
 
-def test_settings_that_came_later_are_recorded_only_if_set() -> None:
-    """So that earlier shards and models, which lack them, mean the defaults."""
-    usual = features.settings("whisper", {"layers": "1"})
-    assert features.recorded("whisper", usual).keys() == {"size", "layers", "precision", "weights"}
-    cut = features.recorded("whisper", features.settings("whisper", {"layers": "1", "whole": 5.0, "piece": 3.0}))
-    assert (cut["whole"], cut["piece"]) == (5.0, 3.0)
-    assert features.settings("whisper", features.recorded("whisper", usual)) == usual
+def test_settings_that_came_later_are_not_recorded_where_they_mean_what_earlier_shards_have() -> None:
+    earlier = features.settings("whisper", {"layers": "1", **AT_ONCE})
+    assert features.recorded("whisper", earlier).keys() == {"size", "layers", "precision", "weights"}
+    usual = features.recorded("whisper", features.settings("whisper", {"layers": "1"}))
+    assert (usual["whole"], usual["piece"]) == (5.0, 3.0)
+    for settings in (earlier, features.settings("whisper", usual)):
+        assert features.of_record("whisper", features.recorded("whisper", settings)) == settings
 
 
 def network_and_mels(lengths: list[int]) -> tuple[whisper.Network, list[torch.Tensor]]:
@@ -229,7 +232,9 @@ def test_featurize_stores_layers_and_records_their_settings(small: Path, voices:
     assert "verified whisper: agrees on 4 clips: 100.000 %" in done.err
     record = provenance.of(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["whisper"]
     known, _ = whisper.tensors("base", 3)
-    expected = {"size": "base", "layers": "1-3", "precision": "float32", "weights": known}
+    expected = {
+        "size": "base", "layers": "1-3", "precision": "float32", "whole": 5.0, "piece": 3.0, "weights": known,
+    }  # fmt: skip
     assert (record["settings"], record["dtype"]) == (expected, "float16")
     head = tensorfile.header(tmp_path / "f" / "whisper" / "00000.safetensors")
     assert head["columns"][:2] + head["columns"][-1:] == ["layer1_0", "layer1_1", "layer3_31"]

@@ -249,7 +249,7 @@ def test_layer_groups_of_a_model_are_derived_from_the_features(
     assert "is finished" in sertool("train", *words, "--dry-run").err
 
 
-def test_settings_left_out_of_a_record_count_as_their_defaults():
+def test_settings_left_out_of_a_record_count_as_what_earlier_shards_have():
     record = {"settings": {"size": "base", "layers": "0-4"}, "wave": {}, "stats": ["mean", "std"], "normalize": []}
     options = PRESETS["base"]["options"]
     odd = {*preparing._unlike("whisper", record, options)}

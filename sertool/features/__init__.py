@@ -20,7 +20,7 @@ A `Feature` has the names of its `columns`, and a `framing`:
 A file may also have
 
 - `REVISION`, how often its numbers have changed: increasing it makes its shards again;
-- `LATER`, settings that came after shards were made: with their default, they are not recorded;
+- `LATER`, settings that came after shards were made, and what those mean that lack them, which is not recorded;
 - `stored(settings)`: the type in shards, if it is not `DTYPE` for all settings;
 - `COUNTED_WHERE`, {column: other}: statistics of a column use only rows in which the other is above 0;
 - for `--verify` only: `tolerance(settings)`, the relative error allowed; `LEAST`, a difference that never matters;
@@ -75,9 +75,13 @@ def stored(name: str, settings: Any) -> str:
 
 def recorded(name: str, settings: Any) -> dict[str, Any]:
     """Return the settings as a shard records them."""
-    later, usual = getattr(load(name), "LATER", ()), {each.name: each.default for each in entry(name).settings}
-    held = asdict(settings)
-    return {word: value for word, value in held.items() if word not in later or value != usual[word]}
+    later = getattr(load(name), "LATER", {})
+    return {word: value for word, value in asdict(settings).items() if (word, value) not in later.items()}
+
+
+def of_record(name: str, record: dict[str, Any]) -> Any:
+    """Return the settings that a shard or a model records."""
+    return settings(name, getattr(load(name), "LATER", {}) | record)
 
 
 def values_per_second(name: str, settings: Any, rate: int) -> float:

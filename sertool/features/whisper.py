@@ -19,7 +19,7 @@ from sertool.pretraining import pretrained
 DTYPE = "float16"
 AGREES = 0.98  # the share of values that must be within the tolerance
 CHOICE = "size"  # the setting given by the feature's own option: `--whisper base`
-LATER = ("whole", "piece")
+LATER = {"whole": 30.0, "piece": 30.0}
 
 tolerance, settings_for_device = pretrained.tolerance, pretrained.settings_for_device
 
@@ -32,8 +32,8 @@ class Settings:
         Literal["auto", "bf16", "int8", "float32"],
         "of matrix products; auto is bf16 where the processor has it, int8 is faster and less exact",
     ] = "auto"
-    whole: Annotated[float, "clips of up to this many seconds are encoded at once", 1, 30] = 30.0
-    piece: Annotated[float, "longer clips are encoded in overlapping pieces of this many seconds", 1, 30] = 30.0
+    whole: Annotated[float, "clips of up to this many seconds are encoded at once", 1, 30] = 5.0
+    piece: Annotated[float, "longer clips are encoded in overlapping pieces of this many seconds", 1, 30] = 3.0
     weights: str | None = None  # the digest of the weights
 
     def __post_init__(self) -> None:

@@ -172,7 +172,7 @@ def _tuples(settings: dict[str, Any]) -> dict[str, Any]:
 def extraction_of(records: dict[str, Any]) -> Extraction:
     """Return the extraction of the features from the records in their shards."""
     try:
-        chosen = {name: features.settings(name, record["settings"]) for name, record in records.items()}
+        chosen = {name: features.of_record(name, record["settings"]) for name, record in records.items()}
         computed = {name: record for name, record in records.items() if not features.from_file(name)}
         first = next(iter((computed or records).values()))
         catalogue.check("the waveform", WAVE, first["wave"])

@@ -158,7 +158,7 @@ def compare_features(options: DesignOptions, design: Design, records: Mapping[st
 
 def _unlike(feature: str, record: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[str]:
     """Yield the settings of a feature that differ from the usual options."""
-    own = asdict(features.settings(feature, record["settings"]))  # with those that are not recorded
+    own = asdict(features.of_record(feature, record["settings"]))  # with those that are not recorded
     recorded = own | record["wave"] | {word: record[word] for word in ("stats", "normalize")}
     for word, value in usual.items():
         setting = (

@@ -193,11 +193,12 @@ HARD = (
     "sertool augment - --copies 2 --noise 5:15 --noise-colour any --seed 1"
     " | sertool augment - --copies 1 --telephone --seed 2"
 )
+AT_ONCE = "--whisper-whole 30 --whisper-piece 30"  # as `base` was made, before longer clips were cut into pieces
 STEADY = (
     "sertool index {corpora}/cremad --protocol cremad-nk"
     f" | {HARD} | sertool augment - --copies 1 --reverb 0.2:0.7 --codec 8:24 --clipping 3:15 --share reverb=0.5"
     " --share codec=0.5 --share clipping=0.3 --seed 3"
-    " | sertool featurize --whisper base --layers 0 {weights} -o cremad-heard > /dev/null",
+    f" | sertool featurize --whisper base --layers 0 {AT_ONCE} {{weights}} -o cremad-heard > /dev/null",
     "sertool train cremad-heard/manifest.parquet --recipe whisper-steady {weights} --pack 8-bit -o runs/steady"
     " > cremad-steady.parquet",
 )
@@ -214,8 +215,8 @@ EACH_KIND = " | ".join(
 FOUR_BLOCKS = (
     *STEADY,
     f"sertool index {{corpora}}/cremad --protocol cremad-nk | {EACH_KIND}"
-    " | sertool featurize --whisper base --layers 0-4 --stats mean,std --weights runs/steady/seed-0/model.safetensors"
-    " -o cremad-each-kind > /dev/null",
+    f" | sertool featurize --whisper base --layers 0-4 --stats mean,std {AT_ONCE}"
+    " --weights runs/steady/seed-0/model.safetensors -o cremad-each-kind > /dev/null",
     "sertool train cremad-each-kind/manifest.parquet --recipe whisper-mlp --set groups=5 --set networks=3 --epochs 5"
     " --adapt speaker --weights runs/steady/seed-0/model.safetensors --pack 8-bit -o runs/cremad-base"
     " > cremad-base-speaker.parquet",
