@@ -105,6 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line, and exit with its code."""
     sys.meta_path.insert(0, WithoutPandas())
     gc.set_threshold(NEW_OBJECTS)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's products are small: threads spin for longer
     code = run(arguments)
     sys.stderr.flush()
     os._exit(code)  # at once: taking down torch takes a third of a second, and waits for busy threads

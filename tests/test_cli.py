@@ -50,6 +50,15 @@ def test_package_in_a_zip_file_says_to_install_it(tmp_path):
         assert (done.returncode, done.stdout, done.stderr) == (1, "", says)
 
 
+@pytest.mark.parametrize(("told", "threads"), [({}, "1"), ({"OPENBLAS_NUM_THREADS": "3"}, "3")])
+def test_numpy_multiplies_in_one_thread_unless_told_otherwise(told, threads):
+    says = "os._exit = lambda _: print('numpy' in sys.modules, os.environ['OPENBLAS_NUM_THREADS'])"
+    code = f"import os, sys; from sertool import cli; {says}; cli.main(['--version'])"
+    found = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"} | told
+    done = subprocess.run([sys.executable, "-c", code], env=found, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == f"False {threads}"  # NumPy reads it when it is imported
+
+
 # What it says of itself.
 
 
