@@ -336,15 +336,13 @@ def _draw_counts(drawn: np.ndarray) -> np.ndarray:
 
 def interval(values: np.ndarray) -> np.ndarray:
     """Return the 2.5 and 97.5 % percentiles of the resamples, `[2, ...]` from `[resamples, ...]`; NaN is ignored."""
-    ordered = np.sort(values, axis=0)  # NaN comes last
     last = np.maximum((~np.isnan(values)).sum(0) - 1, 0)
-    bounds = []
-    for share in (0.025, 0.975):
-        below = np.floor(share * last).astype(int)
-        low = np.take_along_axis(ordered, below[None], 0)[0]
-        high = np.take_along_axis(ordered, np.minimum(below + 1, last)[None], 0)[0]
-        bounds.append(low + (share * last - below) * (high - low))
-    return np.stack(bounds)
+    place = np.multiply.outer((0.025, 0.975), last)
+    below = np.floor(place).astype(int)
+    above = np.minimum(below + 1, last)
+    ordered = np.partition(values, np.unique([below, above]), axis=0)  # NaN comes last; sorting takes 30 times as long
+    low, high = (np.take_along_axis(ordered, found, 0) for found in (below, above))
+    return low + (place - below) * (high - low)
 
 
 # Two runs compared on the same clips.
