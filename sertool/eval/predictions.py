@@ -142,9 +142,10 @@ def _chosen(table: Table, as_read: Table, reading: Reading, dimensions: Sequence
 def _predicted_ratings(table: Table, reading: Reading) -> tuple[str, ...]:
     """Return the columns of numbers that a table has predictions of; none if it has predicted emotions."""
     table = renaming.renamed(table, reading.asked, columns.DIMENSIONS)
+    if "predicted" in table.column_names:
+        return ()
     names = [name for name in table.column_names if casting.holds_numbers(table.column(name))]
-    has_emotions = "predicted" in table.column_names
-    return () if has_emotions else tuple(name for name in names if columns.predicted(name) in names)
+    return tuple(name for name in names if columns.predicted(name) in names)
 
 
 def _needed(dimensions: Sequence[str]) -> list[tuple[str, str, str]]:
