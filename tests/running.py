@@ -110,9 +110,13 @@ def piped(*arguments: object) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     fork = in_fork(*arguments, stdin=its_stdin, stdout=its_stdout)
     os.close(its_stdin)
     os.close(its_stdout)
-    with open(its, "rb") as answers, open(ours, "wb") as questions:
-        yield questions, answers
-    assert os.waitpid(fork, 0)[1] == 0
+    try:
+        with open(its, "rb") as answers, open(ours, "wb") as questions:
+            yield questions, answers
+    finally:
+        status = os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1])
+        print(f"sertool {' '.join(map(str, arguments))} ended with {status}")  # noqa: T201 (shown where a test fails)
+    assert status == 0
 
 
 def shell(line: str) -> Outcome:
