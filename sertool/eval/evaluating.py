@@ -72,14 +72,16 @@ def _each_seed(run: Answers, points: dict[str, np.ndarray]) -> dict[str, dict[st
     }
 
 
-def _each_fold(run: Answers, folds: Folds | None) -> dict[str, float]:
-    """Return the main figure of each fold, averaged over seeds."""
+def _each_fold(run: Answers, folds: Folds | None) -> dict[str, dict[str, float]]:
+    """Return the figures of each fold, averaged over seeds, in the order of their numbers."""
     if not folds:
         return {}
-    sums = ((fold.sums.sum(0) for fold in of_seed) for of_seed in folds.of_seeds)
-    values = metrics.mean(np.array([[folds.figure(whole, whole) for whole in of_seed] for of_seed in sums]), 0)
-    names = [int(run.fold.values[fold]) for fold in bootstrapping.fold_codes(run)]
-    return {str(name): value for name, value in sorted(zip(names, values.tolist(), strict=True))}
+    found = {}
+    for code, of_fold in zip(bootstrapping.fold_codes(run), zip(*folds.of_seeds, strict=True), strict=True):
+        sums = np.stack([fold.sums.sum(0) for fold in of_fold])
+        figures = bootstrapping.main_figures(run, sums, sums)
+        found[int(run.fold.values[code])] = {name: float(metrics.mean(each)) for name, each in figures.items()}
+    return {str(number): found[number] for number in sorted(found)}
 
 
 def _each_speaker(run: Answers) -> tuple[tuple[str, int, float], ...]:

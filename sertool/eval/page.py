@@ -83,11 +83,10 @@ def _single(run: Scores) -> list[str]:
         parts.append(_speakers(run))
     for name, groups in run.by.items():
         parts.append(_section(f"{figure} by {name}", _groups(run, groups), width=_width(groups)))
-    if run.folds:
-        parts.append(_section(f"{figure} by fold", _chips(run, run.folds)))
-    if run.seeds:
-        values = {seed: figures[run.main[0]] for seed, figures in run.seeds.items()}
-        parts.append(_section(f"{figure} by seed", _chips(run, values)))
+    for what, each in (("fold", run.folds), ("seed", run.seeds)):
+        if each:
+            values = {name: figures[run.main[0]] for name, figures in each.items()}
+            parts.append(_section(f"{figure} by {what}", _chips(run, values)))
     return parts
 
 

@@ -185,10 +185,9 @@ def _lines_of(run: Scores) -> Iterator[Line]:
         for group in groups:
             place = {"table": table, "row": group.name, "clips": group.clips, "speakers": group.speakers}
             yield from _with_bounds(place, group.figures)
-    for seed, values in run.seeds.items():
-        yield from ({"table": "seed", "row": seed, "figure": name, "value": value} for name, value in values.items())
-    of_fold = {"table": "fold", "figure": run.main[0]}
-    yield from (of_fold | {"row": fold, "value": value} for fold, value in run.folds.items())
+    for table, each in (("seed", run.seeds), ("fold", run.folds)):
+        for row, values in each.items():
+            yield from ({"table": table, "row": row, "figure": name, "value": value} for name, value in values.items())
 
 
 def _with_bounds(place: Line, figures: Mapping[str, Figure | Difference]) -> Iterator[Line]:

@@ -72,7 +72,7 @@ class Scores:
     main: tuple[str, ...]  # the figures that groups and pairs of runs are compared by; the first ranks them
     figures: dict[str, Figure]
     seeds: dict[str, dict[str, float]]
-    folds: dict[str, float]  # the first main figure of each
+    folds: dict[str, dict[str, float]]
     by: dict[str, tuple[Group, ...]]
     each_speaker: tuple[tuple[str, int, float], ...]  # name, clips, the first main figure; the worst first
     worst: tuple[Group, ...]

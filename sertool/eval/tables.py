@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from sertool.eval import wording
 from sertool.eval.scores import Comparison, Figure, Group, Report, Scores
 from sertool.eval.wording import (
@@ -52,10 +54,18 @@ def _of_one(run: Scores) -> Iterator[Section]:
         rows = [(seed, *(number(name, values[name]) for name in names)) for seed, values in run.seeds.items()]
         yield Section("By seed", ("seed", *(heading(name, run) for name in names)), rows)
     if run.folds:
-        name = run.main[0]
-        rows = [(fold, number(name, value)) for fold, value in run.folds.items()]
-        yield Section("By fold", ("fold", wording.name_of(name, run)), rows)
+        yield _folds(run)
     yield from _worst([run])
+
+
+def _folds(run: Scores) -> Section:
+    """The figures of each fold, and their mean and standard deviation, as publications give them."""
+    names = next(iter(run.folds.values()))
+    values = {name: np.array([figures[name] for figures in run.folds.values()]) for name in names}
+    rows = [(fold, *(number(name, value) for name, value in figures.items())) for fold, figures in run.folds.items()]
+    rows.append(("mean", *(number(name, each.mean()) for name, each in values.items())))
+    rows.append(("sd", *(number(name, each.std(ddof=1)) for name, each in values.items())))
+    return Section("By fold", ("fold", *(wording.name_of(name, run) for name in names)), rows)
 
 
 def _figures(run: Scores) -> Section:

@@ -87,11 +87,30 @@ def test_pooled_uar_and_mean_over_folds_are_reported_separately(tmp_path: Path, 
     columns["fold"] = [int(speaker[4:]) % 3 for speaker in columns["speaker"]]
     path = table(tmp_path / "folds.csv", columns)
     found = report(path).runs[0]
-    assert found.figures["uar_of_folds"].value == pytest.approx(np.mean(list(found.folds.values())))
+    assert found.figures["uar_of_folds"].value == pytest.approx(np.mean([fold["uar"] for fold in found.folds.values()]))
     assert found.figures["uar_of_folds"].value != found.figures["uar"].value
     _, out, _ = say(path, "--resamples", "100")
     assert "UAR, pooled" in out
     assert "UAR, mean over folds" in out
+
+
+def test_each_fold_has_the_figures_of_its_clips_and_their_mean_and_deviation_are_shown(
+    tmp_path: Path, say: Any
+) -> None:
+    columns = made(skill=0.5)
+    columns["fold"] = [int(speaker[4:]) % 3 for speaker in columns["speaker"]]
+    path = table(tmp_path / "folds.csv", columns)
+    found = report(path).runs[0].folds
+    for fold, figures in found.items():
+        rows = [k for k, number in enumerate(columns["fold"]) if str(number) == fold]
+        alone = table(tmp_path / "alone.csv", {name: [values[k] for k in rows] for name, values in columns.items()})
+        known = report(alone).runs[0].figures
+        assert figures == pytest.approx({name: known[name].value for name in figures})
+        assert {"uar", "wa", "macro_f1"} <= figures.keys()
+    lines = say(path, "--resamples", "100")[1].partition("By fold")[2].splitlines()
+    shown = {words[0]: words[1:] for line in lines if (words := line.split())}
+    accuracies = [100 * figures["wa"] for figures in found.values()]
+    assert [shown["mean"][1], shown["sd"][1]] == [f"{np.mean(accuracies):.1f}", f"{np.std(accuracies, ddof=1):.1f}"]
 
 
 def test_folds_are_listed_in_numeric_order(tmp_path: Path) -> None:

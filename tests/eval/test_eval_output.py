@@ -88,7 +88,7 @@ def test_csv_contains_every_table_of_the_text_report(tmp_path: Path, say: Any) -
 
     assert values("figures", "uar", "deviation") == [found.figures["uar"].deviation]
     assert values("seed", "wa") == [figures["wa"] for figures in found.seeds.values()]
-    assert values("fold", "uar") == [*found.folds.values()]
+    assert values("fold", "wa") == [figures["wa"] for figures in found.folds.values()]
     assert values("mcnemar", "only_first") == [pair.mcnemar["only_first"]]
     assert values("mcnemar", "only_second", "p") == [pair.mcnemar["p"]]
 

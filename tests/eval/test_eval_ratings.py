@@ -85,7 +85,7 @@ def test_groups_speakers_and_folds_have_the_ccc_of_their_clips(tmp_path: Path) -
     female = found.by["sex"][0]
     assert female.figures["ccc_arousal"].value == pytest.approx(ccc(columns, "arousal", slice(0, None, 2)), abs=1e-6)
     of_fold = [np.mean([ccc(columns, name, slice(fold, None, 3)) for name in RATED]) for fold in range(3)]
-    assert [*found.folds.values()] == pytest.approx(of_fold, abs=1e-6)
+    assert [fold["ccc"] for fold in found.folds.values()] == pytest.approx(of_fold, abs=1e-6)
     assert found.figures["ccc_of_folds"].value == pytest.approx(np.mean(of_fold), abs=1e-6)
     values = [figure for _, _, figure in found.each_speaker]
     assert values == sorted(values)
