@@ -35,6 +35,7 @@ Examples:
   sertool index iemocap/ --map exc=happy --emotions angry,happy,neutral,sad -o four.parquet
   sertool index mine/ --pattern '{speaker}/{emotion}_{}.wav' -o mine.parquet
   sertool index mine/ --table labels.csv --map ps=surprise -f csv > mine.csv
+  sertool index calls/ --table turns.rttm -o turns.parquet
   sertool index mine/ --table labels.csv --parts Test1=test,Test2=test -o mine.parquet
   sertool index corpora/ --update clips.parquet -o clips.parquet
   sertool index a.parquet b.parquet --where 'corpus=cremad|tess' -o both.parquet
@@ -70,7 +71,8 @@ def _input_options() -> Any:
                help="How paths end, such as '{speaker}_{sentence}_{emotion}.wav'; {} is anything. Of several, the "
                     "first that a file matches reads it."),
         option("--table", "tables", multiple=True, metavar="[PART=]FILE", group=group,
-               help="Labels by path: CSV, TSV, JSON Lines or Parquet; PART is train, dev or test."),
+               help="Labels by path: CSV, TSV, JSON Lines or Parquet, or RTTM, which tells who speaks when; PART is "
+                    "train, dev or test."),
         option("--group", type=click.Choice(["parent-folder"]), group=group,
                help="Speakers are the folders that the files lie in, or those above a folder for each emotion."),
         option("--map", "mapping", multiple=True, metavar="FROM=TO,..", group=group,

@@ -1,4 +1,4 @@
-"""Read and write tables: Parquet, JSON Lines and, through `delimited`, CSV and TSV."""
+"""Read and write tables: Parquet, JSON Lines and, through `delimited`, CSV and TSV; read RTTM, too."""
 
 import csv
 import io
@@ -23,13 +23,18 @@ from sertool.manifests.streams import json_line, plain, strict
 
 LINES = 65_536  # lines converted to a table at once
 WORKBOOK_BYTES = (b"PK\3\4", b"\xd0\xcf\x11\xe0")  # the first bytes of .xlsx, as of any ZIP archive, and of .xls
+TURN = re.compile(rb"^SPEAKER[ \t]+(\S+)[ \t]+(\S+)[ \t]+(\S+)[ \t]+(\S+)[ \t]+\S+[ \t]+\S+[ \t]+(\S+)", re.MULTILINE)
+BEFORE_TURNS = re.compile(rb"(?:\s*(?:;;|SPKR-INFO)[^\n]*\n)*\s*")
+NUMBERED = r"(?i)^(?:speaker|spk|spkr|s)?[_ -]?\d+$"  # a speaker so called is somebody else in the next file
 OBJECT = re.compile(rb"(?:" + BOM + rb")?\s*(?:\[\s*)?\{\s*[\"}]")  # the beginning of JSON, not of Markdown or a path
 
 
 def sniff(data: Any) -> str:
-    """Return the format of bytes: parquet, jsonl, csv, tsv, semicolons, or paths."""
+    """Return the format of bytes: parquet, rttm, jsonl, csv, tsv, semicolons, or paths."""
     if bytes(data[:4]) == b"PAR1":
         return "parquet"
+    if (before := BEFORE_TURNS.match(data)) and TURN.match(data, before.end()):
+        return "rttm"
     return "jsonl" if OBJECT.match(data) else delimited.header_of(data).kind() or "paths"
 
 
@@ -38,7 +43,7 @@ def parse(data: pa.Buffer, kind: str, where: str, loose: Collection[str] = ()) -
     try:
         if kind in SEPARATORS:
             return delimited.read(data, kind, where, loose)
-        return _parquet(data) if kind == "parquet" else _jsonl(data)
+        return {"parquet": _parquet, "rttm": _rttm, "jsonl": _jsonl}[kind](data)
     except (
         pa.ArrowException,
         csv.Error,
@@ -71,6 +76,17 @@ def _parquet(data: pa.Buffer) -> Table:
     table = pa.concat_tables(groups) if groups else file.read()
     table.validate(full=True)
     return table
+
+
+def _rttm(data: pa.Buffer) -> Table:
+    """Return the turns of RTTM, which tells who speaks when, a row each."""
+    held = [[cell.decode() for cell in turn] for turn in TURN.findall(data)]
+    names, channels, starts, durations, speakers = (pa.array(each, pa.string()) for each in zip(*held, strict=True))
+    is_numbered = pc.match_substring_regex(speakers, NUMBERED)
+    speakers = pc.if_else(is_numbered, pc.binary_join_element_wise(names, speakers, "/"), speakers)
+    told = {"id": names, "start": pc.cast(starts, "double"), "duration": pc.cast(durations, "double")}
+    sides = {"channel": pc.cast(channels, "int64")} if len(channels.unique()) > 1 else {}  # of a mixed file all are 1
+    return pa.table(told | sides | {"speaker": speakers})
 
 
 def _jsonl(data: pa.Buffer) -> Table:

@@ -38,8 +38,8 @@ def check(table: Table, where: str) -> Table:
     names = table.column_names
     refuse_repeated(names, where)
     if "path" not in names and "clip" not in names:
-        paths = {name.strip().lower() for name in names} & {*columns.PATH_NAMES}
-        hint = f": where {min(paths)} is the path of audio, give it to index as --table {where}" if paths else ""
+        paths = {name.strip().lower() for name in names} & {*columns.PATH_NAMES, *columns.ID_NAMES}
+        hint = f": where {min(paths)} names audio, give it to index as --table {where}" if paths else ""
         raise SertoolError(f"{where}: no column named path or clip; it has {listed(names)}{hint}")
     table = manifest.ordered(typed(table, where))
     if is_made := "clip" not in names:

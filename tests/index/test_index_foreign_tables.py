@@ -95,3 +95,38 @@ def test_column_called_id_beside_paths_stays_as_it_is(make):
     assert [(row["clip"], row["id"], row["emotion"]) for row in index(folder / "x", "--table", a)] == [
         ("x/a", "b", "sad"), ("x/b", "a", "angry"),
     ]  # fmt: skip
+
+
+TURNS = """;; who speaks when
+SPKR-INFO a 1 <NA> <NA> <NA> unknown SPEAKER_00 <NA> <NA>
+SPEAKER a 1 0.02 0.05 <NA> <NA> SPEAKER_00 <NA> <NA>
+SPEAKER a 1 0.10 0.07 <NA> <NA> anna <NA> <NA>
+SPEAKER b 1 0.00 0.05 <NA> <NA> SPEAKER_00 <NA> <NA>
+SPEAKER b 1 0.05 0.07 <NA> <NA> anna <NA> <NA>
+"""
+
+
+def test_turns_of_a_diarization_become_clips_of_their_speakers(make):
+    folder = make("x/a.wav", "x/b.wav")
+    held = index(folder / "x", "--table", table(folder, "turns.rttm", TURNS), "-q")
+    assert [(row["clip"], row["start"], row["duration"], row["speaker"]) for row in held] == [
+        ("x/a@0.02", 0.02, 0.05, "x:a/SPEAKER_00"), ("x/a@0.1", 0.1, 0.07, "x:anna"),
+        ("x/b@0", 0.0, 0.05, "x:b/SPEAKER_00"), ("x/b@0.05", 0.05, 0.07, "x:anna"),
+    ]  # fmt: skip
+    assert not any("channel" in row for row in held)
+
+
+def test_channels_of_turns_are_kept_where_there_are_several(make):
+    folder = make("x/a.wav")
+    turns = table(
+        folder, "turns.rttm", TURNS.replace("anna", "ben").replace("a 1 0.10", "a 2 0.10").partition("SPEAKER b")[0]
+    )
+    assert [row["channel"] for row in index(folder / "x", "--table", turns, "-q")] == [1, 2]
+
+
+def test_turns_that_are_no_numbers_are_refused_and_turns_alone_need_their_audio(make):
+    folder = make("x/a.wav")
+    turns = table(folder, "turns.rttm", TURNS.replace("0.02 0.05", "soon 0.05"))
+    refused(folder / "x", "--table", turns, code=1, says="not readable as rttm")
+    turns = table(folder, "turns.rttm", TURNS)
+    refused(turns, code=1, says=f"where id names audio, give it to index as --table {turns}")

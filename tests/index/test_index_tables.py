@@ -17,7 +17,7 @@ from sertool.sound import encoding
 @pytest.mark.parametrize("head", ["Path,Emotion", "file,emotion"])
 def test_label_table_given_as_a_manifest_is_refused_with_a_hint(tmp_path, head):
     a = table(tmp_path, "a.csv", f"{head}\n1.wav,sad\n")
-    refused(a, code=1, says=f"is the path of audio, give it to index as --table {a}")
+    refused(a, code=1, says=f"names audio, give it to index as --table {a}")
     refused(
         table(tmp_path, "b.csv", "x,emotion\n1,sad\n"), code=1, says="no column named path or clip; it has x, emotion"
     )
