@@ -1,5 +1,6 @@
 """Run sertool's command line inside the tests' process, where its imports are paid once."""
 
+import gc
 import io
 import os
 import re
@@ -96,6 +97,7 @@ def in_fork(*arguments: object, stdin: int, stdout: int, stderr: int = 2) -> int
         for place, descriptor in enumerate((stdin, stdout, stderr)):
             os.dup2(descriptor, place)
         os.closerange(3, 4096)  # such as our ends of its pipes, which it would wait for
+        gc.freeze()  # files of ours that are garbage would be closed later, and with them its own of the same numbers
         sys.stdin, sys.stdout, sys.stderr = map(os.fdopen, range(3), "rww")
         sys.argv = ["sertool", *map(str, arguments)]
         cli.main()

@@ -4,7 +4,7 @@ import json
 import resource
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,9 @@ Convert = Callable[..., Path]
 
 
 @pytest.fixture(autouse=True)
-def _nothing_kept() -> None:
+def _nothing_kept() -> Iterator[None]:
+    ffmpeg._converted.cache_clear()
+    yield
     ffmpeg._converted.cache_clear()
 
 
