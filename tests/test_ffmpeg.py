@@ -149,6 +149,18 @@ def test_video_without_sound_is_said_to_have_none(tmp_path: Path) -> None:
     assert (facts.issue, facts.detail.rpartition(": ")[2]) == ("unreadable", "no sound in it")
 
 
+def test_sound_that_starts_late_in_a_video_is_at_its_time(tmp_path: Path, voice: np.ndarray) -> None:
+    soundfile.write(tmp_path / "a.wav", voice, RATE)
+    sources = ["-f", "lavfi", "-i", "color=d=9:s=16x16", "-itsoffset", "1.5", "-i", tmp_path / "a.wav"]
+    command = [ffmpeg.program(), "-nostdin", "-v", "error", *sources, "-map", "0:v", "-map", "1:a", "-c:a", "pcm_s16le"]
+    subprocess.run([*command, tmp_path / "a.mov"], check=True)
+    heard = audio.decode(str(tmp_path / "a.mov"), Cut())[0]
+    late = 1.5 * RATE
+    assert not heard[: round(late) - 16].any()
+    assert abs(len(heard) - len(voice) - late) <= 16
+    assert np.array_equal(heard[-len(voice) :], voice / np.float32(32768))
+
+
 @pytest.mark.parametrize("name", ["-i.m4a", "a:b.m4a", "%d ä\n.m4a", "http:x.m4a"])
 def test_odd_names_are_read_as_names(convert: Convert, tmp_path: Path, name: str, monkeypatch) -> None:
     convert("a.m4a").rename(tmp_path / name)

@@ -28,6 +28,7 @@ CONTAINERS = (  # others are refused: playlists and the like would open other fi
     "dss",
 )  # fmt: skip
 QUIETLY = ("-nostdin", "-hide_banner", "-nostats", "-v", "error", "-xerror")
+IN_TIME = "aresample=async=1:first_pts=0"  # silence where a video's sound starts late, or a meeting's has gaps
 CONTEXT = re.compile(r"^(?:\[[^\]]*\] *)+|file:")  # what ffmpeg writes before a message
 CUT = ("ended prematurely", "partial file")  # said of files that are cut off, with success
 NO_SOUND = "matches no streams"
@@ -116,7 +117,7 @@ def _converted(path: str, _size: int, _modified: int) -> Converted:
 def _decode(path: str, out: IO[bytes]) -> str:
     """Decode a file's first sound, and return what is wrong with it; raise SertoolError for what is not its fault."""
     read = ["-format_whitelist", ",".join(CONTAINERS), "-i", f"file:{path}", "-map", "0:a:0"]
-    command = [str(program()), *QUIETLY, *read, "-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
+    command = [str(program()), *QUIETLY, *read, "-af", IN_TIME, "-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
     try:
         ran = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, check=False)
     except OSError as error:
