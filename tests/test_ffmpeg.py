@@ -179,6 +179,30 @@ def test_videos_are_indexed_unless_a_sound_has_their_name(convert: Convert, tmp_
     assert "1 file passed over: 1 .mp4; sounds of the same names are read instead" in done.err
 
 
+def test_recordings_of_one_name_in_several_folders_are_all_read_but_not_videos_of_a_sound(
+    convert: Convert, tmp_path: Path, voice: np.ndarray
+) -> None:
+    clip = convert("a.m4a")
+    for name in ("anna/1.m4a", "ben/1.m4a", "video/1.mp4"):
+        (tmp_path / "x" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(clip, tmp_path / "x" / name)
+    soundfile.write(tmp_path / "x/ben/1.wav", voice, RATE)
+    done = sertool("predict", "-m", "tiny", tmp_path / "x", "-f", "jsonl")
+    assert [Path(row["path"]).relative_to(tmp_path).as_posix() for row in rows(done)] == ["x/ben/1.wav", "x/anna/1.m4a"]
+    assert "2 files passed over: 1 .m4a, 1 .mp4" in done.err
+
+
+@ON_LINUX
+@pytest.mark.parametrize("broken", ["echo no library >&2; exit 127", "echo something else"])
+def test_program_that_does_not_work_is_not_taken_for_ffmpeg(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    (tmp_path / "ffmpeg").write_text(f"#!/bin/sh\n{broken}\n")
+    (tmp_path / "ffmpeg").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert ffmpeg.program.__wrapped__() != str(tmp_path / "ffmpeg")
+
+
 def test_clips_are_featurized_and_predicted_like_their_wav(convert: Convert, tmp_path: Path, voice: np.ndarray) -> None:
     (tmp_path / "x").mkdir()
     soundfile.write(tmp_path / "x/a.wav", voice, RATE)

@@ -21,10 +21,12 @@ from sertool.system import talk
 EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".opus", ".aiff", ".aif", ".rf64")
 BY_FFMPEG = (  # these hold audio too, some beside video, and are read where ffmpeg is installed
     ".m4a", ".m4b", ".m4r", ".aac", ".ac3", ".wma", ".amr", ".awb", ".au", ".snd", ".caf", ".w64", ".bwf",
-    ".wave", ".aifc", ".ape", ".wv", ".tta", ".mpc", ".mp2", ".mpga", ".spx", ".sph", ".voc", ".gsm", ".ra", ".dsf",
-    ".dff", ".dss", ".ds2", ".weba", ".webm", ".mka", ".mkv", ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2",
-    ".3gpp", ".avi", ".wmv", ".asf", ".flv", ".f4v", ".mpg", ".mpeg", ".mts", ".m2ts", ".ogv", ".ogx", ".rm",
+    ".wave", ".aifc", ".ape", ".wv", ".tta", ".mpc", ".mp2", ".mpga", ".spx", ".sph", ".voc", ".gsm", ".ra",
+    ".dsf", ".dff", ".dss", ".ds2", ".weba", ".mka",
+    ".webm", ".mkv", ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".3gpp", ".avi", ".wmv", ".asf", ".flv",
+    ".f4v", ".mpg", ".mpeg", ".mts", ".m2ts", ".ogv", ".ogx", ".rm",
 )  # fmt: skip
+VIDEOS = BY_FFMPEG[BY_FFMPEG.index(".webm") :]
 KINDS = (*EXTENSIONS, *BY_FFMPEG)
 REMEDY = "install ffmpeg, or convert to WAV or FLAC"
 LEFT_BY_MACOS = "._"  # the prefix of the files that macOS adds to archives beside each file

@@ -87,13 +87,23 @@ class ConvertedStream:
 @cache
 def program() -> str | None:
     """Return the program's path: the installed one, or that of the package imageio-ffmpeg; None if there is neither."""
-    if found := shutil.which("ffmpeg"):
+    if (found := shutil.which("ffmpeg")) and _works(found):
         return found
     with suppress(ImportError, RuntimeError):
         import imageio_ffmpeg
 
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     return None
+
+
+def _works(found: str) -> bool:
+    """Whether a program is ffmpeg and starts: one that lacks a library would be blamed on every file."""
+    with suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(
+            [found, "-version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=True
+        )
+        return done.stdout.startswith(b"ffmpeg")
+    return False
 
 
 def stream(path: str, status: os.stat_result) -> ConvertedStream:
