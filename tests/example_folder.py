@@ -38,6 +38,7 @@ def example_folder(tmp_path_factory) -> Path:
     ]
     (folder / "egemaps.csv").write_text("\n".join(["file,loudness,f0", *numbers]))
     encoding.write(folder / "calls" / "monday.wav", synth.voice(0, "angry", 3), 16_000)
+    (folder / "turns.rttm").write_text("SPEAKER monday 1 0.10 0.50 <NA> <NA> SPEAKER_00 <NA> <NA>\n")
     rows = [f"{path.relative_to(folder / 'mine')},{'ps' if 'happy' in path.name else path.stem[:-2]}"
             for path in sorted((folder / "mine").rglob("*.wav"))]  # fmt: skip
     (folder / "mine" / "labels.csv").write_text("\n".join(["path,emotion", *rows]))
