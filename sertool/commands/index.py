@@ -55,8 +55,8 @@ takes over what its tables say of some, known by their columns clip or path, suc
 column speaker instead, such as speaker and split, says it of all clips of these speakers. Manifests (Parquet, CSV, TSV,
 JSON Lines) are merged. Input from a pipe is read to its end first.
 
-Audio is WAV, FLAC, Ogg (Vorbis, Opus), MP3 and AIFF. Where the program ffmpeg is installed, it reads what else there
-is, such as .m4a, .amr, .wma, .sph, .webm and the first sound of videos, decoded whole into a temporary file (in
+Audio is WAV, FLAC, Ogg (Vorbis, Opus), MP3 and AIFF. Where the program ffmpeg is installed, it reads files of other
+kinds, such as .m4a, .amr, .wma, .sph, .webm and the first sound of videos, decoded whole into a temporary file (in
 TMPDIR, of some 12 MB a minute and channel at 48 kHz). In folders those are passed over that have a sound of the same
 name beside them, and videos that have one anywhere, as many corpora hold both.
 """

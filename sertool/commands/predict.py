@@ -60,12 +60,12 @@ Columns:
                         transductive (by the very clips that are predicted), or all as one voice
 
 Folders are searched at any depth, but not hidden ones in them, for WAV, FLAC, Ogg, MP3 and AIFF, and where ffmpeg is
-installed for .m4a, .amr, videos and others of which there is no sound of the same name. Columns of a manifest that tell
-of speakers, emotions, listeners' votes and splits are kept; protocol says how clips were divided, if the manifest
-tells, so that eval marks what is leaky. On a terminal a line shows the emotion, its probability, start, end and path.
-Rows come in the order of the input, each as soon as it is known. A file that cannot be read, or a folder without audio,
-gets a row with its issue, and the work goes on; if nothing that was named exists, the exit code is 1, and -o writes no
-file.
+installed for .m4a, .amr and others that have no sound of the same name beside them, and videos that have none
+anywhere. Columns of a manifest that tell of speakers, emotions, listeners' votes and splits are kept; protocol says
+how clips were divided, if the manifest tells, so that eval marks what is leaky. On a terminal a line shows the
+emotion, its probability, start, end and path. Rows come in the order of the input, each as soon as it is known. A file
+that cannot be read, or a folder without audio, gets a row with its issue, and the work goes on; if nothing that was
+named exists, the exit code is 1, and -o writes no file.
 
 A run's models answer together, but for the one of `train --final`, which -m run/final names; those of folds whose train
 lacks an emotion give it no probability. For a clip of a manifest those answer that held the clip out. Clips that all of

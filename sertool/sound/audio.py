@@ -26,7 +26,7 @@ BY_FFMPEG = (  # these hold audio too, some beside video, and are read where ffm
     ".webm", ".mkv", ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".3gpp", ".avi", ".wmv", ".asf", ".flv",
     ".f4v", ".mpg", ".mpeg", ".mts", ".m2ts", ".ogv", ".ogx", ".rm",
 )  # fmt: skip
-VIDEOS = BY_FFMPEG[BY_FFMPEG.index(".webm") :]
+VIDEOS = BY_FFMPEG[BY_FFMPEG.index(".webm") :]  # sound alone comes first in that list
 KINDS = (*EXTENSIONS, *BY_FFMPEG)
 REMEDY = "install ffmpeg, or convert to WAV or FLAC"
 LEFT_BY_MACOS = "._"  # the prefix of the files that macOS adds to archives beside each file
