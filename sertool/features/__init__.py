@@ -75,13 +75,19 @@ def stored(name: str, settings: Any) -> str:
 
 def recorded(name: str, settings: Any) -> dict[str, Any]:
     """Return the settings as a shard records them."""
-    later = getattr(load(name), "LATER", {})
+    later = unrecorded(name)
     return {word: value for word, value in asdict(settings).items() if (word, value) not in later.items()}
 
 
 def of_record(name: str, record: dict[str, Any]) -> Any:
     """Return the settings that a shard or a model records."""
-    return settings(name, getattr(load(name), "LATER", {}) | record)
+    return settings(name, unrecorded(name) | record)
+
+
+def unrecorded(name: str) -> dict[str, Any]:
+    """Return what settings are if a record does not name them, as it is older than they are."""
+    later: dict[str, Any] = getattr(load(name), "LATER", {})
+    return later
 
 
 def values_per_second(name: str, settings: Any, rate: int) -> float:

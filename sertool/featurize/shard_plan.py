@@ -205,8 +205,15 @@ def _heads(plan: ShardPlan, feature: str) -> Iterator[Shard]:
 def _refuse_settings(plan: ShardPlan, feature: str, recorded: Any) -> None:
     settings = plan.extraction.record(feature)
     if recorded != settings:
-        difference = next(_differences(recorded, settings), "unknown")
+        difference = next(_differences(_whole(feature, recorded), _whole(feature, settings)), "unknown")
         raise _refusal(plan.folder / feature, f"was made with other settings ({difference})")
+
+
+def _whole(feature: str, record: Any) -> Any:
+    """Return a record with the settings that it leaves out."""
+    if not (isinstance(record, dict) and isinstance(record.get("settings"), dict)):
+        return record
+    return record | {"settings": features.unrecorded(feature) | record["settings"]}
 
 
 def _refusal(place: Path, what: str) -> UsageError:

@@ -1,7 +1,9 @@
 """featurize's shards: sizes, changes, damage."""
 
+import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -73,6 +75,14 @@ def test_changed_setting_is_refused_by_name_unless_overwrite_is_given(voices, tm
     assert snapshot(tmp_path / "f" / "mel") == snapshot(tmp_path / "fresh" / "mel")
     held = provenance.of(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["mel"]
     assert held == shards.head_of(tmp_path / "f" / "mel" / "00000.safetensors").settings
+
+
+def test_refusal_names_what_older_shards_mean_by_a_setting_that_they_do_not_record():
+    before, now = (Extraction.of_options(["whisper"], {"whisper_whole": seconds}) for seconds in (30.0, 5.0))
+    for held, asked, named in ((before, now, "whole 30.0, now 5.0"), (now, before, "whole 5.0, now 30.0")):
+        plan = SimpleNamespace(extraction=asked, folder=Path("f"))
+        with pytest.raises(files.SertoolError, match=re.escape(f"other settings ({named})")):
+            shard_plan._refuse_settings(plan, "whisper", held.record("whisper"))
 
 
 def test_killed_overwrite_is_refused_until_it_is_repeated(voices, tmp_path, small_shards):
