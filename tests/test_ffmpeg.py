@@ -1,11 +1,15 @@
 """Files that libsndfile does not read are decoded by ffmpeg, exactly, or refused in a line."""
 
 import json
-import resource
+import os
 import shutil
 import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -219,12 +223,112 @@ def test_clips_are_featurized_and_predicted_like_their_wav(convert: Convert, tmp
 @ON_LINUX
 def test_full_disk_ends_the_command_rather_than_the_clip(convert: Convert, monkeypatch: pytest.MonkeyPatch) -> None:
     path = str(convert("a.m4a"))
-    run = subprocess.run
-
-    def limited(*words: object, **how: object) -> object:
-        return run(*words, **how, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)))
-
-    monkeypatch.setattr(subprocess, "run", limited)
-    with pytest.raises(SertoolError, match="ffmpeg was ended by signal") as caught:
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda: open("/dev/full", "w+b"))  # noqa: SIM115
+    with pytest.raises(SertoolError, match="no space left on device: name another folder in TMPDIR") as caught:
         audio.probe(path)
     assert not isinstance(caught.value, Unusable)
+
+
+def test_no_folder_for_temporary_files_is_one_line(convert: Convert, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = convert("a.m4a")
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    done = sertool("index", path)
+    assert (done.code, done.line) == (1, "sertool: no folder for decoded sound: name one in TMPDIR")
+
+
+def test_file_that_takes_most_of_the_space_is_unreadable_and_takes_none(
+    convert: Convert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=50_000))
+    path = str(convert("a.m4a"))
+    facts = audio.probe(path)
+    assert facts.issue == "unreadable"
+    assert "it takes more than half of the space in" in facts.detail
+    with audio._file(path) as file:
+        assert not os.fstat(ffmpeg.stream(path, os.fstat(file.fileno())).converted.file.fileno()).st_size
+
+
+@ON_LINUX
+@pytest.mark.parametrize("command", ["index", pytest.param("predict", marks=pytest.mark.slow)])
+def test_command_ended_by_sigterm_does_not_wait_for_ffmpeg_nor_leave_it(tmp_path: Path, command: str) -> None:
+    program = tmp_path / "ffmpeg"
+    program.write_text(
+        '#!/bin/sh\n[ "$1" = -version ] && echo ffmpeg && exit\n'
+        f"echo $$ > {tmp_path}/begun\nwhile echo more sound; do sleep .1; done\n"
+    )
+    program.chmod(0o755)
+    (tmp_path / "a.m4a").write_bytes(b"sound" * 99)
+    words = [sys.executable, "-m", "sertool", command, *(["-m", "tiny"] * (command == "predict")), tmp_path / "a.m4a"]
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    with subprocess.Popen(words, env=os.environ | {"PATH": path}, stdout=subprocess.DEVNULL) as running:
+        until(lambda: (tmp_path / "begun").is_file() and (tmp_path / "begun").read_text())
+        running.terminate()
+        assert running.wait(10) == 130
+    theirs = Path("/proc", (tmp_path / "begun").read_text().strip())
+    until(lambda: not theirs.exists())
+
+
+def until(happens: Callable[[], object]) -> None:
+    """Wait until something has happened, at most for 20 seconds."""
+    end = time.monotonic() + 20
+    while not happens():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("words", [("a.wav", "-c:a", "g722"), ("a.oga", "-c:a", "flac", "-f", "ogg")])
+def test_codecs_that_libsndfile_refuses_in_files_of_its_kinds_are_read(
+    convert: Convert, voice: np.ndarray, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(convert(*words))
+    heard, wanted = audio.decode(path, Cut())[0][1000:40_000], voice[1000:40_000].astype(np.float32)
+    shifts = [np.corrcoef(np.roll(heard, -shift), wanted)[0, 1] for shift in range(40)]  # codecs delay
+    assert max(shifts) > 0.95
+    monkeypatch.setattr(ffmpeg, "program", lambda: None)
+    assert audio.probe(path).issue == "unreadable"
+
+
+def test_update_without_ffmpeg_keeps_the_rows_that_it_cannot_look_at(
+    convert: Convert, tmp_path: Path, voice: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("x/sad/1.m4a", "x/sad/2.m4a"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        convert(name)
+    soundfile.write(tmp_path / "x/sad/3.wav", voice, RATE)
+    out = tmp_path / "clips.parquet"
+    assert sertool("index", tmp_path / "x", "-o", out).code == 0
+    (tmp_path / "x/sad/2.m4a").unlink()
+    monkeypatch.setattr(ffmpeg, "program", lambda: None)
+    done = sertool("index", tmp_path / "x", "--update", out, "-f", "jsonl")
+    assert sorted(row["clip"] for row in rows(done)) == ["x/sad/1", "x/sad/3"]
+    assert "1 unchanged, 1 gone" in done.err
+    assert "kept as they were, as they could not be looked at: 1 row\n" in done.err
+
+
+@pytest.mark.parametrize("command", ["index", "predict", "augment"])
+def test_folder_of_recordings_says_without_ffmpeg_what_would_read_them(
+    convert: Convert, tmp_path: Path, voice: np.ndarray, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    (tmp_path / "x").mkdir()
+    convert("x/1.m4a")
+    soundfile.write(tmp_path / "a.wav", voice, RATE)
+    monkeypatch.setattr(ffmpeg, "program", lambda: None)
+    words = {"index": [], "predict": ["-m", "tiny"], "augment": [tmp_path / "a.wav", "--background"]}
+    done = sertool(command, *words[command], tmp_path / "x")
+    assert "1 file passed over: 1 .m4a; install ffmpeg" in done.err
+
+
+def test_copies_of_recordings_are_those_of_their_wav(convert: Convert, tmp_path: Path, voice: np.ndarray) -> None:
+    wav, recording = tmp_path / "one/x/a.wav", tmp_path / "two/x/a.m4a"
+    for path in (wav, recording):
+        path.parent.mkdir(parents=True)
+    soundfile.write(wav, voice, RATE)
+    convert("two/x/a.m4a", "-c:a", "alac")
+    copies = []
+    for path in (wav, recording):
+        written = path.parents[1] / "copies"
+        assert sertool("augment", path, "--speed", "0.9:1.1", "--noise", "10", "--write", written).code == 0
+        copies += [soundfile.read(each)[0] for each in written.rglob("*.flac")]
+    assert len(copies) == 2
+    assert np.array_equal(*copies)

@@ -56,8 +56,9 @@ column speaker instead, such as speaker and split, says it of all clips of these
 JSON Lines) are merged. Input from a pipe is read to its end first.
 
 Audio is WAV, FLAC, Ogg (Vorbis, Opus), MP3 and AIFF. Where the program ffmpeg is installed, it reads files of other
-kinds, such as .m4a, .amr, .wma, .sph, .webm and the first sound of videos, decoded whole into a temporary file (in
-TMPDIR, of some 12 MB a minute and channel at 48 kHz). In folders those are passed over that have a sound of the same
+kinds, such as .m4a, .amr, .wma, .sph, .webm and the first sound of videos, and of other codecs, such as G.722 in WAV.
+They are decoded whole into a temporary file (in TMPDIR, of some 12 MB a minute and channel at 48 kHz), which one that
+would take more than half of the space there is not. In folders those are passed over that have a sound of the same
 name beside them, and videos that have one anywhere, as many corpora hold both.
 """
 

@@ -10,7 +10,7 @@ from sertool.errors import SertoolError, UsageError
 from sertool.index import labelling, tables
 from sertool.index.labelling import Candidate, Labelling, Row
 from sertool.manifests import columns, intake, labels, manifest, merging
-from sertool.sound.folders import audio_under, unread
+from sertool.sound.folders import audio_under
 from sertool.system import talk
 from sertool.system.paths import Unlisted, absolute, path_text
 
@@ -23,7 +23,6 @@ class Found:
     side: list[Path] = field(default_factory=list)
     failed: list[Unlisted] = field(default_factory=list)
     bare: list[Path] = field(default_factory=list)  # roots without audio
-    passed_over: Counter[str] = field(default_factory=Counter)  # unsupported audio files, by extension
 
 
 def find(roots: Iterable[str], files: Iterable[str] = ()) -> Found:
@@ -51,7 +50,6 @@ def _find_in(root: Path, search: Found) -> None:
     clips = [Candidate(root, path) for path in audio_under(root, search.failed, no_audio)]
     search.clips += clips
     search.bare += [] if clips else [root]
-    search.passed_over += unread(no_audio)
     search.side += no_audio
 
 

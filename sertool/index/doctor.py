@@ -50,12 +50,12 @@ def _looks(paths: Sequence[str], check: str, jobs: int) -> Iterator[tuple[str, a
     def look(batch: Sequence[str]) -> list[audio.AudioInfo]:
         return [audio.probe(path_of(path), full=check == "full") for path in batch]
 
-    with ThreadPoolExecutor(jobs) as pool:
-        try:
-            for batch, looks in zip(batches, pool.map(look, batches), strict=True):
-                yield from zip(batch, looks, strict=True)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        for batch, looks in zip(batches, pool.map(look, batches), strict=True):
+            yield from zip(batch, looks, strict=True)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # whoever interrupts has not to wait for long files
 
 
 def _remembered(rows: Iterable[Row], old: Row | None, check: str) -> bool:

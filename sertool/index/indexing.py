@@ -19,7 +19,8 @@ from sertool.manifests import columns, duplicates, labels, manifest, manifest_io
 from sertool.manifests.columns import Row
 from sertool.manifests.manifest import Table
 from sertool.numeric.codes import look_up
-from sertool.sound.audio import EXTENSIONS, KINDS, passed_over
+from sertool.sound import ffmpeg, folders
+from sertool.sound.audio import KINDS
 from sertool.system import talk
 from sertool.system.files import listed
 from sertool.system.paths import path_of
@@ -127,7 +128,8 @@ def _build(sources: Sources, options: IndexOptions) -> tuple[Indexed, set[str]]:
     """Return a manifest of the audio, and the mapping's labels that clips have."""
     search, unseen = _found(sources, options.labelling)
     old = options.update
-    kept_rows = updating.rows_to_keep(old, unseen) if old is not None and unseen else []
+    unreadable = [] if ffmpeg.program() else folders.unread(search.side)
+    kept_rows = [] if old is None else updating.rows_to_keep(old, unseen, unreadable)
     rows, applied = clips.rows(search, options.labelling, [row["clip"] for row in kept_rows])
     old_rows = None if old is None else updating.by_path(old)
     examined = doctor.examine(rows, options.check, options.jobs, old_rows)
@@ -138,7 +140,7 @@ def _build(sources: Sources, options: IndexOptions) -> tuple[Indexed, set[str]]:
         talk.say(f"{examined:,} files looked at, {len(paths) - examined:,} unchanged, {gone:,} gone")
     read_names = {name for row in rows for name in row}
     if kept_rows:
-        talk.say(f"kept as they were, as nobody could look where they lie: {talk.counted(len(kept_rows), 'row')}")
+        talk.say(f"kept as they were, as they could not be looked at: {talk.counted(len(kept_rows), 'row')}")
         rows += kept_rows
     doctor.mark_odd_rates(rows)
     _say_unlabelled(rows, options)
@@ -157,10 +159,9 @@ def _found(sources: Sources, how: Labelling) -> tuple[clips.Found, list[Path]]:
     for folder, why in search.failed:
         talk.warn(f"cannot look into {folder}: {why}")
     if not search.clips and not how.tables:
-        holds = f"; it holds {listed((path.name for path in search.side), 3)}" if search.side else ""
-        raise UsageError(f"no audio under {listed(sources.roots, 3)} ({' '.join(EXTENSIONS)}){holds}")
-    if +search.passed_over:
-        talk.say(passed_over(search.passed_over))
+        raise UsageError(folders.no_audio(listed(sources.roots, 3), search.side))
+    if unread := folders.unread(search.side):
+        talk.say(folders.passed_over(unread))
     for root in search.bare:
         talk.warn(f"no audio under {root}: leave it out, unless something is to be there")
     return search, [*(folder for folder, _ in search.failed), *search.bare]

@@ -24,16 +24,18 @@ def by_path(old: Table) -> dict[str, Row]:
     return {row["path"]: row for row in old.to_pylist() if row.get("path") and not row.get("parent")}
 
 
-def rows_to_keep(old: Table, folders: Sequence[Path]) -> list[Row]:
-    """Return an older manifest's rows under some folders, without what depends on the rest of the manifest."""
+def rows_to_keep(old: Table, folders: Sequence[Path], files: Sequence[Path]) -> list[Row]:
+    """Return an older manifest's rows of some files, and under some folders, without what depends on other rows."""
+    if not folders and not files:
+        return []
     described = {*columns.CLIP, *columns.DESCRIBED, *columns.FILE, "parent", *_own(old)}
     names = [name for name in old.column_names if name in described or name.startswith("votes_")]
     rows = (row for row in old.select(names).to_pylist() if not row.get("parent"))
-    inside = tuple(os.path.join(folder, "") for folder in folders)
+    inside, paths = tuple(os.path.join(folder, "") for folder in folders), {str(path) for path in files}
     return [
         dict.fromkeys(("corpus", "emotion")) | row | doctor.findings_of_single_clips(row)
         for row in rows
-        if path_of(row.get("path")).startswith(inside)
+        if (path := path_of(row.get("path"))) in paths or path.startswith(inside)
     ]
 
 

@@ -163,13 +163,13 @@ def _from_folder(folder: str, *, alone: bool = False) -> Iterator[Row]:
     for closed, why in failed:
         talk.warn(f"cannot look into {closed}: {why}")
         yield _of_path(closed) | {"issue": "unreadable"}
-    if unread := folders.unread(others):
-        talk.warn(audio.passed_over(unread))
+    if found and (unread := folders.unread(others)):
+        talk.warn(folders.passed_over(unread))
     if not found:
         table = Path(folder, "manifest.parquet")
         if alone and table.is_file():
             raise UsageError(f"no audio under {folder}; its manifest is {table}")
-        talk.warn(f"no audio under {folder} ({' '.join(audio.EXTENSIONS)})")
+        talk.warn(folders.no_audio(folder, others))
         yield _of_path(folder) | {"issue": "empty"}
 
 

@@ -3,7 +3,7 @@
 import math
 import os
 import stat
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +16,6 @@ from sertool.sound import containers, decoders, ffmpeg
 from sertool.sound.decoders import Stream, Unusable
 from sertool.sound.digests import Digest
 from sertool.sound.levels import FULL_SCALE, FULL_SCALES, Levels
-from sertool.system import talk
 
 EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".opus", ".aiff", ".aif", ".rf64")
 BY_FFMPEG = (  # these hold audio too, some beside video, and are read where ffmpeg is installed
@@ -199,13 +198,6 @@ def _as_float(block: np.ndarray) -> np.ndarray:
     values = block.astype(np.float32)
     values *= 1 / 32768
     return values
-
-
-def passed_over(kinds: Counter[str]) -> str:
-    """Return a message counting the audio files of unread kinds, by extension."""
-    counts = ", ".join(f"{count:,} {kind}" for kind, count in (+kinds).most_common())
-    why = "sounds of the same names are read instead" if ffmpeg.program() else REMEDY
-    return f"{talk.counted(kinds.total(), 'file')} passed over: {counts}; {why}"
 
 
 @dataclass(frozen=True)

@@ -75,15 +75,21 @@ Stream: TypeAlias = Coded | Plain | ffmpeg.ConvertedStream
 def opened(path: str, file: FileIO, account: containers.LengthCheck) -> Stream:
     if account.plain:
         return Plain(file, account.plain)
-    return _by_ffmpeg(path, file) if account.is_foreign else coded(path)
+    if account.is_foreign:
+        return _by_ffmpeg(path, file, "no WAV, FLAC, Ogg, MP3 or AIFF file")
+    try:
+        return coded(path)
+    except Unusable as refused:  # as WAV with AAC, or Ogg with FLAC
+        if not ffmpeg.program():
+            raise
+        return _by_ffmpeg(path, file, str(refused))
 
 
-def _by_ffmpeg(path: str, file: FileIO) -> ffmpeg.ConvertedStream:
+def _by_ffmpeg(path: str, file: FileIO, refused: str) -> ffmpeg.ConvertedStream:
+    """Open what libsndfile `refused` to."""
     stream = ffmpeg.stream(path, os.fstat(file.fileno()))
     if not stream.samplerate:
-        raise Unusable(
-            "unreadable", f"no WAV, FLAC, Ogg, MP3 or AIFF file, and ffmpeg reads it neither: {stream.fault}"
-        )
+        raise Unusable("unreadable", f"{refused}, and ffmpeg reads it neither: {stream.fault}")
     return stream
 
 

@@ -32,7 +32,8 @@ IN_TIME = "aresample=async=1:first_pts=0"  # silence where a video's sound start
 CONTEXT = re.compile(r"^(?:\[[^\]]*\] *)+|file:")  # what ffmpeg writes before a message
 CUT = ("ended prematurely", "partial file")  # said of files that are cut off, with success
 NO_SOUND = "matches no streams"
-FULL = "No space left on device"
+BLOCK_BYTES = 1 << 20
+SHARE = 0.5  # of the space that is left, which one file may take: small damaged ones may claim years of silence
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,10 @@ def stream(path: str, status: os.stat_result) -> ConvertedStream:
 
 @lru_cache(maxsize=1)
 def _converted(path: str, _size: int, _modified: int) -> Converted:
-    file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as it is kept)
+    try:
+        file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as it is kept)
+    except OSError:
+        raise SertoolError("no folder for decoded sound: name one in TMPDIR") from None
     said = _decode(os.path.abspath(path), file)
     file.seek(0)
     header = file.read(AU_HEADER.size)
@@ -128,16 +132,41 @@ def _decode(path: str, out: IO[bytes]) -> str:
     """Decode a file's first sound, and return what is wrong with it; raise SertoolError for what is not its fault."""
     read = ["-format_whitelist", ",".join(CONTAINERS), "-i", f"file:{path}", "-map", "0:a:0"]
     command = [str(program()), *QUIETLY, *read, "-af", IN_TIME, "-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
-    try:
-        ran = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, check=False)
-    except OSError as error:
-        raise SertoolError(f"ffmpeg does not start: {reason(error)}") from None
-    lines = [CONTEXT.sub("", line) for line in ran.stderr.decode(errors="replace").splitlines()]
-    if any(FULL in line for line in lines):
-        raise SertoolError(f"no space in {tempfile.gettempdir()} for decoded sound: name another folder in TMPDIR")
-    if ran.returncode < 0:
-        raise SertoolError(f"ffmpeg was ended by signal {-ran.returncode} while it decoded {path}")
+    with tempfile.TemporaryFile() as messages:
+        try:
+            running = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages)
+        except OSError as error:
+            raise SertoolError(f"ffmpeg does not start: {reason(error)}") from None
+        with running:
+            if too_much := _copy(running, out):
+                return too_much
+        messages.seek(0)
+        lines = [CONTEXT.sub("", line) for line in messages.read().decode(errors="replace").splitlines()]
+    if running.returncode < 0:
+        raise SertoolError(f"ffmpeg was ended by signal {-running.returncode} while it decoded {path}")
     if any(NO_SOUND in line for line in lines):
         return "no sound in it"
-    is_bad = ran.returncode or any(sign in line for line in lines for sign in CUT)
-    return next(iter(lines), f"ffmpeg ends with {ran.returncode}") if is_bad else ""
+    is_bad = running.returncode or any(sign in line for line in lines for sign in CUT)
+    return next(iter(lines), f"ffmpeg ends with {running.returncode}") if is_bad else ""
+
+
+def _copy(running: subprocess.Popen[bytes], out: IO[bytes]) -> str:
+    """Copy what ffmpeg writes; empty the copy and say why if it takes too much space.
+
+    It is read through a pipe: however this process ends, ffmpeg then cannot write, and ends, too.
+    """
+    folder, source = tempfile.gettempdir(), running.stdout
+    assert source is not None
+    try:
+        most = SHARE * shutil.disk_usage(folder).free
+        while block := source.read(BLOCK_BYTES):
+            if (most := most - len(block)) < 0:
+                running.kill()
+                out.truncate(0)
+                return f"decoded, it takes more than half of the space in {folder}: name another folder in TMPDIR"
+            out.write(block)
+        out.flush()
+    except OSError as error:
+        running.kill()
+        raise SertoolError(f"{folder} for decoded sound: {reason(error)}: name another folder in TMPDIR") from None
+    return ""

@@ -27,11 +27,12 @@ def files(folder: str) -> tuple[str, ...]:
     if not root.is_dir():
         raise UsageError(f"no such folder: {folder}")
     failed: list[Unlisted] = []
-    names = [str(path) for path in folders.audio_under(root, failed, others=[])]
+    others: list[Path] = []
+    names = [str(path) for path in folders.audio_under(root, failed, others)]
     for place, why in failed:
         talk.warn(f"cannot look into {place}: {why}")
     if not names:
-        raise UsageError(f"no audio under {folder} ({' '.join(audio.EXTENSIONS)})")
+        raise UsageError(folders.no_audio(folder, others))
     return tuple(names)
 
 

@@ -236,7 +236,7 @@ def test_update_keeps_rows_of_unreadable_folders_and_fails_with_strict(make, shu
         assert sertool("index", *words, "--strict", "-q").code == 1
         done = sertool("index", *words, "--update", out, "-o", out)
         assert "0 files looked at, 2 unchanged, 1 gone\n" in done.err
-        assert "kept as they were, as nobody could look where they lie: 3 rows\n" in done.err
+        assert "kept as they were, as they could not be looked at: 3 rows\n" in done.err
         after = {row["clip"]: row for row in manifest_io.read(str(out)).to_pylist()}
         assert after == {clip: row for clip, row in before.items() if not clip.endswith("angry/1")}
         assert sertool("index", *words, "--update", out, "-o", out, "--strict").code == 1
@@ -256,7 +256,7 @@ def test_empty_root_among_several_is_reported_and_its_rows_are_kept(make):
     assert len(rows(done)) == 1
     strict = sertool("index", *roots, "--update", out, "-o", out, "--strict")
     assert strict.code == 1
-    assert "where they lie: 2 rows" in strict.err
+    assert "could not be looked at: 2 rows" in strict.err
     assert len(manifest_io.read(str(out))) == 3
     done = sertool("index", roots[0], "--update", out, "-f", "jsonl")
     assert (len(rows(done)), "2 gone" in done.err) == (1, True)
